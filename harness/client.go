@@ -1,0 +1,61 @@
+package harness
+
+import "context"
+
+// A Client is one process's connection to one node of the store under test. It is
+// used by one goroutine. Every call is exactly one attempt: a client never retries a
+// write behind its caller's back. Errors that prove a write undone say so (see
+// [Definite]); calls return soon after their context ends.
+type Client interface {
+	Get(ctx context.Context, key string, o ReadOptions) (Reading, error)
+	// Put writes a value that supersedes what the token covers; an empty token supersedes nothing.
+	Put(ctx context.Context, key, value string, token []byte, o WriteOptions) (Reading, error)
+	// Delete removes what the token covers.
+	Delete(ctx context.Context, key string, token []byte, o WriteOptions) (Reading, error)
+	Close() error
+}
+
+// ReadOptions are the consistency knobs of a read. A target that lacks one refuses the run.
+type ReadOptions struct {
+	R      int    `json:"r,omitempty"`      // replicas that must answer; 0: the store's default
+	Strict bool   `json:"strict,omitempty"` // only the key's owners count
+	Repair string `json:"repair,omitempty"` // "async" (default), "blocking" or "none"
+}
+
+// WriteOptions are the consistency knobs of a write.
+type WriteOptions struct {
+	W      int  `json:"w,omitempty"` // replicas that must store it; 0: the store's default
+	Strict bool `json:"strict,omitempty"`
+}
+
+// A Reading is the current state of a key as one request saw it.
+type Reading struct {
+	Siblings []Sibling
+	Token    []byte // supersedes exactly Siblings
+	State    string // replica reads only: digest of the copy
+	Meta     *Meta
+}
+
+// A Target is a store under test: it knows how to reach a node that a cluster runs.
+// It is safe for concurrent use.
+type Target interface {
+	Name() string
+	// Open connects to one node. It does not wait for the node to be up.
+	Open(ctx context.Context, c Cluster, n NodeID) (Client, error)
+	// Ready returns nil once the node serves requests.
+	Ready(ctx context.Context, c Cluster, n NodeID) error
+}
+
+// A ReplicaReader is a target that can show one node's own copy of a key.
+type ReplicaReader interface {
+	// Replicas names the nodes that should hold the key when the cluster is quiet.
+	Replicas(ctx context.Context, c Cluster, key string) ([]NodeID, error)
+	ReadReplica(ctx context.Context, c Cluster, n NodeID, key string) (Reading, error)
+}
+
+// A Quiescer is a target that knows when it has nothing left to do.
+type Quiescer interface {
+	// Quiet returns an empty reason when no hint waits and replicas have compared
+	// equal since the last write, otherwise what is still going on.
+	Quiet(ctx context.Context, c Cluster) (reason string, err error)
+}

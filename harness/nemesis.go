@@ -1,0 +1,57 @@
+package harness
+
+import (
+	"context"
+	"math/rand/v2"
+	"time"
+)
+
+// A Fault is one disturbance: a line of a schedule. Everything random about it is
+// already decided, so a saved schedule can be edited and played again.
+type Fault struct {
+	ID    string        `json:"id"`              // "f1", "f2", ... in order of Start
+	Kind  string        `json:"kind"`            // "partition", "pause"
+	Name  string        `json:"name"`            // which of its kind: "halves", "one-way", "one"
+	Start time.Duration `json:"start"`           // planned, since the load began
+	Stop  time.Duration `json:"stop"`            // planned heal
+	Links []Link        `json:"links,omitempty"` // partition: links to cut
+	Nodes []NodeID      `json:"nodes,omitempty"` // pause: whom; partition: the side that is named
+}
+
+// Evidence shows whether a fault did what it was meant to do.
+type Evidence struct {
+	Injected time.Duration `json:"injected"`           // since the run began: in force from here
+	Healed   time.Duration `json:"healed,omitempty"`   // undone from here
+	Probes   []Probe       `json:"probes,omitempty"`   //
+	Dropped  uint64        `json:"dropped,omitempty"`  // packets discarded, probes left out
+	Problems []string      `json:"problems,omitempty"` // why it does not count as proven; empty: it bit, held and healed
+}
+
+// Proven reports whether the fault bit, held until its heal, and healed.
+func (e Evidence) Proven() bool { return len(e.Problems) == 0 && e.Healed > 0 }
+
+// A Probe is one observation of a fault.
+type Probe struct {
+	When string        `json:"when"` // "before", "during", "after"
+	What string        `json:"what"` // "n1->n2 open", "n3 paused"
+	Want bool          `json:"want"`
+	Got  bool          `json:"got"`
+	Time time.Duration `json:"time"` // since the run began
+}
+
+// A Nemesis injects faults of one or more kinds. Inject and Heal of different faults
+// may be called concurrently; those of one fault are called once each, in order, and
+// Heal also after a failed Inject.
+type Nemesis interface {
+	Name() string
+	// Check says what the cluster lacks for this nemesis, before anything starts.
+	Check(c Cluster) error
+	// Plan draws faults for a load of the given length, the last one healed before
+	// its end. It is a function of its arguments.
+	Plan(r *rand.Rand, nodes []NodeID, span time.Duration) []Fault
+	// Inject makes the fault happen and proves that it did.
+	Inject(ctx context.Context, c Cluster, f Fault, now func() time.Duration) (Evidence, error)
+	// Heal proves that the fault held until now, undoes it and proves that too. It
+	// adds to e.
+	Heal(ctx context.Context, c Cluster, f Fault, e *Evidence, now func() time.Duration) error
+}

@@ -1,0 +1,123 @@
+package harness
+
+import (
+	"errors"
+	"time"
+)
+
+// A NodeID names a node of the cluster under test, for example "n1".
+type NodeID string
+
+// A Kind is the stage or outcome of an operation.
+type Kind string
+
+// Kinds of history lines. Every operation is an Invoke followed by one completion.
+const (
+	Invoke Kind = "invoke"
+	OK     Kind = "ok"   // it took effect, and the line says what was seen
+	Fail   Kind = "fail" // it certainly had no effect
+	Info   Kind = "info" // nobody knows; it may take effect at any later time
+)
+
+// Functions that generic checkers know. A workload's own meaning goes into Op.Action.
+const (
+	Get         = "get"
+	Put         = "put"
+	Delete      = "delete"
+	ReplicaRead = "replica-read" // the final phase's look at one node's own copy
+)
+
+// Processes that are not clients.
+const (
+	NemesisProcess = -1 // fault lines: Op.Fault says which
+	FinalProcess   = -2 // replica reads of the final phase
+)
+
+// A Phase is a part of a run.
+type Phase string
+
+// Phases in their order.
+const (
+	Load   Phase = "load"   // clients work, faults strike
+	Settle Phase = "settle" // everything is healed; the cluster becomes quiet
+	Final  Phase = "final"  // every key is read on every replica
+)
+
+// An Op is one line of a history: an invocation or its completion. The completion
+// repeats what the invocation said. Field names on disk are documented in
+// results/README.md; unset fields are left out.
+type Op struct {
+	Index   int           `json:"index"`          // position in the history, from 0
+	Time    time.Duration `json:"time"`           // since the run began, one monotonic clock, nanoseconds
+	Process int           `json:"process"`        // a logical client; a new one after every Info
+	Kind    Kind          `json:"kind"`           //
+	F       string        `json:"f"`              // get, put, delete, replica-read, or a fault's kind
+	Key     string        `json:"key,omitempty"`  //
+	Node    NodeID        `json:"node,omitempty"` // the node that was asked
+	Phase   Phase         `json:"phase,omitempty"`
+
+	Value   string `json:"value,omitempty"`   // written by a put; unique among all puts of a key
+	Context []byte `json:"context,omitempty"` // sent by a put or delete; it was the Token of an earlier completion
+	Action  string `json:"action,omitempty"`  // what it means to the workload: "add", "remove"
+	Element string `json:"element,omitempty"` // what Action is about
+
+	Siblings []Sibling `json:"siblings,omitempty"` // seen by a read, or left behind by a put
+	Token    []byte    `json:"token,omitempty"`    // context received: it supersedes exactly Siblings
+	State    string    `json:"state,omitempty"`    // replica reads: digest of the copy; equal copies have equal states
+	Meta     *Meta     `json:"meta,omitempty"`     // how the store says it served the request
+	Error    string    `json:"error,omitempty"`    //
+
+	Fault    *Fault    `json:"fault,omitempty"`    // fault lines
+	Evidence *Evidence `json:"evidence,omitempty"` // fault lines, on completion
+}
+
+// IsWrite reports whether the operation may change the store.
+func (o Op) IsWrite() bool { return o.F == Put || o.F == Delete }
+
+// A Sibling is one version that a read showed.
+type Sibling struct {
+	Value     string `json:"value,omitempty"`
+	Tombstone bool   `json:"tombstone,omitempty"`
+	Write     string `json:"write,omitempty"` // the store's own name for the write, where it tells one
+}
+
+// Meta is what a store says about how it served a request. Stores that say nothing leave it out.
+type Meta struct {
+	Coordinator NodeID  `json:"coordinator,omitempty"`
+	Forwarded   bool    `json:"forwarded,omitempty"`
+	Replies     []Reply `json:"replies,omitempty"`
+	Hinted      int     `json:"hinted,omitempty"`   // writes parked on a stand-in
+	Degraded    bool    `json:"degraded,omitempty"` // stand-ins made up the quorum
+	Repairs     int     `json:"repairs,omitempty"`  // replicas written back to before the reply
+}
+
+// A Reply is what one replica contributed.
+type Reply struct {
+	Node  NodeID        `json:"node"`
+	For   NodeID        `json:"for,omitempty"` // the owner it stood in for
+	State string        `json:"state"`         // ok, stale, notfound, repaired, failed, timeout, skipped
+	RTT   time.Duration `json:"rtt,omitempty"`
+}
+
+// Definite reports whether an error of a Client proves that the operation had no
+// effect. The client's error says so by a method Definite() bool; every other
+// error is indefinite, because that can hide a bug but never invent one.
+func Definite(err error) bool {
+	var d interface{ Definite() bool }
+	return errors.As(err, &d) && d.Definite()
+}
+
+// Complete returns the completion of an invocation whose client call returned err:
+// OK without one; Fail for a read, which changes nothing, and for a write that was
+// definitely not done; Info otherwise.
+func Complete(op Op, err error) Op {
+	switch {
+	case err == nil:
+		op.Kind = OK
+	case !op.IsWrite(), Definite(err):
+		op.Kind, op.Error = Fail, err.Error()
+	default:
+		op.Kind, op.Error = Info, err.Error()
+	}
+	return op
+}

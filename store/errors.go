@@ -1,0 +1,46 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+)
+
+// Errors that callers test for with errors.Is. Package transport maps them to gRPC
+// codes and back, so they hold on both sides of the wire.
+var (
+	ErrInvalid    = errors.New("invalid request")                      // key, value or options out of range
+	ErrBadContext = errors.New("bad context")                          // a token that is damaged or of another key
+	ErrNotOwner   = errors.New("not an owner of the key")              // sent to a node outside the preference list
+	ErrSiblings   = errors.New("too many siblings")                    // read, merge, put with the context
+	ErrOverloaded = errors.New("overloaded")                           // refused at the door; try again later
+	ErrNoQuorum   = errors.New("quorum not reached")                   // see QuorumError
+	ErrCorrupt    = errors.New("stored data is corrupt")               // a checksum failed; never treated as not found
+	ErrClosed     = errors.New("closed")                               // the component was closed
+	ErrDown       = errors.New("node believed down, request not sent") // refused locally; nothing left this node
+)
+
+// A QuorumError reports how far a request got before it was given up.
+type QuorumError struct {
+	Op   string // "get", "put" or "delete"
+	Need int    // replicas required: R or W
+	Sent int    // replicas the request was handed to, this node and hints included
+	Acks int    // replicas that answered
+	Meta Meta   // who was asked and what they said
+}
+
+// Error says how many replicas were needed, asked and heard.
+func (e *QuorumError) Error() string {
+	return fmt.Sprintf("%s: %d of %d replicas answered, %d were asked: %v", e.Op, e.Acks, e.Need, e.Sent, ErrNoQuorum)
+}
+
+// Unwrap makes errors.Is(err, ErrNoQuorum) true.
+func (e *QuorumError) Unwrap() error { return ErrNoQuorum }
+
+// Outcome says what a caller may believe about a write that ended with this error.
+// Zero acknowledgements prove nothing; only a write handed to nobody is NotWritten.
+func (e *QuorumError) Outcome() Outcome {
+	if e.Sent == 0 {
+		return OutcomeNotWritten
+	}
+	return OutcomeUnknown
+}
