@@ -1,0 +1,78 @@
+# cartwheel: `make test-partition` is the main job, `make test` needs no Docker.
+# `make help` lists all targets. Knobs: CLUSTER=docker|sim SEED=7 TIME=30s RESULTS=dir
+
+SHELL       := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+CLUSTER ?=
+SEED    ?=
+TIME    ?=
+RESULTS ?= $(CURDIR)/results
+export CLUSTER SEED TIME RESULTS
+
+TOOLS := bin/tools
+SUITES := ./workloads/...
+# The race detector needs a C compiler; without one the tests still run.
+RACE  := $(if $(shell command -v gcc 2>/dev/null || command -v clang 2>/dev/null),-race,)
+# Debian's packages, where this machine can install them; otherwise say what is missing.
+need = command -v $(1) >/dev/null || { test "$$(id -u)" = 0 && command -v apt-get >/dev/null && echo "installing $(2)" && { apt-get install -qq -y --no-install-recommends $(2) >/dev/null 2>&1 || { apt-get update -qq && apt-get install -qq -y --no-install-recommends $(2) >/dev/null; }; } || { echo "$(1) is missing: install the package $(2), for example with 'sudo apt-get install $(2)'" >&2; exit 1; }; }
+
+.PHONY: help
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
+
+.PHONY: build
+build: go ## build cartwheel, cartwheeld and cartwheelctl into bin/
+	CGO_ENABLED=0 go build -trimpath -o bin/ ./store/cmd/... ./harness/cmd/...
+
+.PHONY: go
+go:
+	@command -v go >/dev/null || { echo "Go is missing: see https://go.dev/doc/install; go.mod names the version" >&2; exit 1; }
+
+.PHONY: test
+test: go ## all tests that need no Docker
+	@test -n "$(RACE)" || echo "no C compiler: testing without the race detector ('apt-get install gcc' brings it)"
+	go test $(RACE) -timeout 15m ./...
+
+.PHONY: test-partition
+test-partition: go ## cut a five-node cluster apart under load and judge the store
+	go test $(SUITES) -count=1 -timeout 20m -v -ginkgo.label-filter=partition -ginkgo.v
+
+.PHONY: test-pause
+test-pause: go ## freeze nodes under load and judge the store
+	go test $(SUITES) -count=1 -timeout 20m -v -ginkgo.label-filter=pause -ginkgo.v
+
+.PHONY: mutants
+mutants: build ## plant bugs in the store; the harness must find each, and nothing in the control
+	bin/cartwheel mutants
+
+.PHONY: lint
+lint: go generated ## vet, staticcheck, gofumpt, errcheck, layer table, generated code current
+	go vet ./...
+	go tool staticcheck ./...
+	@out=$$(go tool gofumpt -l $$(git ls-files '*.go' ':!*.pb.go')); test -z "$$out" || { echo "gofumpt -w these:" >&2; echo "$$out" >&2; exit 1; }
+	go tool errcheck -exclude .errcheck -ignoretests ./...
+	go test -count=1 .
+
+.PHONY: proto
+proto: go ## regenerate store/storepb from its .proto files
+	@$(call need,protoc,protobuf-compiler)
+	GOBIN=$(CURDIR)/$(TOOLS) go install google.golang.org/protobuf/cmd/protoc-gen-go google.golang.org/grpc/cmd/protoc-gen-go-grpc
+	PATH=$(CURDIR)/$(TOOLS):$$PATH protoc --go_out=. --go_opt=module=cartwheel --go-grpc_out=. --go-grpc_opt=module=cartwheel store/storepb/*.proto
+	@# the compiler's own version is no part of the contract
+	@sed -i -E 's,^(//[[:space:]-]*protoc[[:space:]]+)v[0-9.]+$$$$,\1(any),' store/storepb/*.pb.go
+
+.PHONY: generated
+generated:
+	@before=$$(cat store/storepb/*.pb.go | sha256sum); $(MAKE) -s proto; after=$$(cat store/storepb/*.pb.go | sha256sum); \
+	test "$$before" = "$$after" || { echo "generated code was out of date: commit what 'make proto' made" >&2; exit 1; }
+
+.PHONY: golden
+golden: go ## rewrite the expected output of script tests; read the diff
+	go test ./store/... ./harness/... -run 'Script|Golden' -rewrite
+
+.PHONY: clean
+clean: ## remove what was built and what killed runs left in Docker
+	@if command -v go >/dev/null; then go run ./harness/cmd/cartwheel clean || true; fi
+	rm -rf bin

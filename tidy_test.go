@@ -1,0 +1,276 @@
+package cartwheel
+
+import (
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// layers is the table of docs/ARCHITECTURE.md: every package of ours and the packages
+// of ours that it may import. "x/..." stands for x and all below it. A package that is
+// not here fails: place it before you write it.
+var layers = map[string][]string{
+	".": {},
+
+	"store":                  {},
+	"store/version":          {"store"},
+	"store/ring":             {"store"},
+	"store/quorum":           {"store"},
+	"store/clock":            {},
+	"store/detector":         {"store"},
+	"store/storage":          {"store", "store/version", "store/ring", "store/clock"},
+	"store/hint":             {"store", "store/version", "store/ring", "store/storage"},
+	"store/repair":           {"store", "store/version", "store/ring", "store/storage"},
+	"store/coordinator":      {"store", "store/version", "store/ring", "store/quorum", "store/storage", "store/clock"},
+	"store/storepb":          {},
+	"store/transport":        {"store", "store/version", "store/ring", "store/storage", "store/coordinator", "store/storepb"},
+	"store/client":           {"store", "store/transport", "store/storepb"},
+	"store/node":             {"store/..."},
+	"store/cmd/cartwheeld":   {"store/..."},
+	"store/cmd/cartwheelctl": {"store/..."},
+
+	"harness":                     {},
+	"harness/history":             {"harness"},
+	"harness/generator":           {"harness"},
+	"harness/runner":              {"harness", "harness/history", "harness/generator"},
+	"harness/checker":             {"harness", "harness/history"},
+	"harness/cluster/clustertest": {"harness"},
+	"harness/cluster/docker":      {"harness", "harness/cluster/clustertest"},
+	"harness/cluster/sim":         {"harness", "harness/cluster/...", "harness/runner", "harness/history", "store/..."},
+	"harness/cluster/sim/bubble":  {},
+	"harness/cluster/sim/wire":    {"harness", "store/storepb"},
+	"harness/cluster/sim/disk":    {"store/storage"},
+	"harness/target/cartwheel":    {"harness", "store/..."},
+	"harness/mutation":            {"harness", "harness/suite"},
+	"harness/report":              {"harness"},
+	"harness/suite":               {"harness/...", "nemesis/...", "workloads/..."},
+	"harness/cmd/cartwheel":       {"harness/...", "nemesis/...", "workloads/..."},
+
+	"nemesis":          {"harness", "nemesis/grudge", "nemesis/schedule"},
+	"nemesis/grudge":   {"harness"},
+	"nemesis/schedule": {"harness"},
+
+	"workloads/cart":     {"harness", "harness/generator", "harness/checker"},
+	"workloads/register": {"harness", "harness/generator", "harness/checker"},
+}
+
+// pure packages compute: no context, goroutine, clock, global random, I/O or logger.
+// The harness's checkers may take a context, which is their budget, and run a worker pool.
+var pure = []string{
+	"store/version", "store/ring", "store/quorum",
+	"harness/generator", "nemesis/grudge", "nemesis/schedule",
+}
+
+// A call that some part of the tree may not make.
+type ban struct {
+	call   string // package.Func as written
+	except []string
+	reason string
+}
+
+var bans = []ban{
+	{"time.Now", []string{"store/clock", "store/cmd", "harness", "workloads", "nemesis"}, "take a clock.Clock, or a monotonic func() time.Duration"},
+	{"time.Since", []string{"store/clock", "store/cmd", "harness", "workloads", "nemesis"}, "take a monotonic func() time.Duration"},
+	{"context.TODO", nil, "pass the caller's context"},
+	{"slog.Default", nil, "take a *slog.Logger in Options"},
+	{"log.Fatal", nil, "return an error"},
+	{"log.Fatalf", nil, "return an error"},
+	{"log.Printf", nil, "use the injected slog.Logger"},
+	{"os.Exit", []string{"store/cmd", "harness/cmd"}, "return an error; main exits"},
+	{"os.Getenv", []string{"store/cmd", "harness/cmd"}, "only commands read the environment"},
+}
+
+const (
+	fileLinesMax = 500
+	funcLinesMax = 70
+)
+
+func TestTreeKeepsTheHouseRules(t *testing.T) {
+	packages := map[string]bool{}
+	err := filepath.WalkDir(".", func(file string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() && (strings.HasPrefix(d.Name(), ".") && file != "." || d.Name() == "bin" || d.Name() == "results" || d.Name() == "testdata") {
+			return filepath.SkipDir
+		}
+		if filepath.Ext(file) != ".go" {
+			return nil
+		}
+		packages[filepath.ToSlash(filepath.Dir(file))] = true
+		src, err := os.ReadFile(file)
+		if err != nil {
+			return err
+		}
+		for _, complaint := range inspect(t, filepath.ToSlash(file), src) {
+			t.Error(complaint)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for p := range packages {
+		if _, ok := layers[p]; !ok {
+			t.Errorf("%s: not in the layer table of tidy_test.go; say there what it may import", p)
+		}
+		if _, err := os.Stat(filepath.Join(filepath.FromSlash(p), "doc.go")); err != nil && !strings.Contains(p, "/cmd/") {
+			t.Errorf("%s: has no doc.go", p)
+		}
+	}
+	for p := range layers {
+		if !packages[p] {
+			t.Errorf("%s: in the layer table but not in the tree", p)
+		}
+	}
+}
+
+// inspect returns what is wrong with one file.
+func inspect(t *testing.T, file string, src []byte) (complaints []string) {
+	t.Helper()
+	fset := token.NewFileSet()
+	f, err := parser.ParseFile(fset, file, src, parser.ParseComments)
+	if err != nil {
+		return []string{err.Error()}
+	}
+	if ast.IsGenerated(f) {
+		return nil
+	}
+	in, test := path.Dir(file), strings.HasSuffix(file, "_test.go")
+	complain := func(at token.Pos, format string, args ...any) {
+		complaints = append(complaints, fmt.Sprintf("%s: %s", fset.Position(at), fmt.Sprintf(format, args...)))
+	}
+	for _, imp := range f.Imports {
+		name, _ := strconv.Unquote(imp.Path.Value)
+		if why := refuse(in, name, test); why != "" {
+			complain(imp.Pos(), "%s", why)
+		}
+	}
+	if test {
+		return complaints
+	}
+	if n := strings.Count(string(src), "\n"); n > fileLinesMax {
+		complain(f.Package, "%d lines; split by idea, %d at most", n, fileLinesMax)
+	}
+	ast.Inspect(f, func(n ast.Node) bool {
+		switch n := n.(type) {
+		case *ast.FuncDecl:
+			if lines := fset.Position(n.End()).Line - fset.Position(n.Pos()).Line + 1; lines > funcLinesMax {
+				complain(n.Pos(), "%s has %d lines, %d at most", n.Name.Name, lines, funcLinesMax)
+			}
+			if n.Name.Name == "init" && n.Recv == nil {
+				complain(n.Pos(), "no init functions")
+			}
+			if n.Name.IsExported() && n.Doc == nil && in != "." && receiverExported(n) {
+				complain(n.Pos(), "%s is exported and has no comment", n.Name.Name)
+			}
+		case *ast.GoStmt:
+			complain(n.Pos(), "naked go statement: who waits for it? use WaitGroup.Go or an errgroup")
+		case *ast.SelectorExpr:
+			if x, ok := n.X.(*ast.Ident); ok && x.Obj == nil {
+				if why := banned(in, x.Name+"."+n.Sel.Name); why != "" {
+					complain(n.Pos(), "%s.%s: %s", x.Name, n.Sel.Name, why)
+				}
+			}
+		}
+		return true
+	})
+	return complaints
+}
+
+// receiverExported keeps methods of unexported types out: their contract is the interface's.
+func receiverExported(n *ast.FuncDecl) bool {
+	if n.Recv == nil {
+		return true
+	}
+	typ := n.Recv.List[0].Type
+	if star, ok := typ.(*ast.StarExpr); ok {
+		typ = star.X
+	}
+	if gen, ok := typ.(*ast.IndexExpr); ok {
+		typ = gen.X
+	}
+	id, ok := typ.(*ast.Ident)
+	return !ok || id.IsExported()
+}
+
+// refuse says why a package may not import another, or nothing. Tests may import what
+// their package may not, save that the store's never see the harness.
+func refuse(from, name string, test bool) string {
+	ours := name == "cartwheel" || strings.HasPrefix(name, "cartwheel/")
+	to := strings.TrimPrefix(name, "cartwheel/")
+	switch {
+	case ours && under(from, "store") && !under(to, "store"):
+		return fmt.Sprintf("the store does not know that it is tested: %s imports %s", from, to)
+	case test:
+		return ""
+	case ours && !slices.ContainsFunc(layers[from], func(p string) bool {
+		return p == to || strings.HasSuffix(p, "/...") && under(to, strings.TrimSuffix(p, "/..."))
+	}):
+		return fmt.Sprintf("the layer table does not let %s import %s", from, to)
+	case name == "github.com/docker/docker/client" && from != "harness/cluster/docker":
+		return "only harness/cluster/docker talks to an engine"
+	case name == "math/rand" || name == "crypto/rand" && under(from, "store") && from != "store/client" && !under(from, "store/cmd"):
+		return fmt.Sprintf("%s: randomness comes from a seed, given in Options", name)
+	case slices.Contains(pure, from) && slices.Contains([]string{"context", "os", "net", "log/slog", "io", "sync"}, name):
+		return fmt.Sprintf("%s is pure: no %s", from, name)
+	}
+	return ""
+}
+
+func banned(in, call string) string {
+	for _, b := range bans {
+		if b.call == call && !slices.ContainsFunc(b.except, func(p string) bool { return under(in, p) }) {
+			return b.reason
+		}
+	}
+	for _, f := range []string{"rand.Int", "rand.IntN", "rand.Float64", "rand.Shuffle", "rand.Perm", "rand.Uint64"} {
+		if f == call {
+			return "global randomness; take a *rand.Rand or a store.Rand"
+		}
+	}
+	return ""
+}
+
+func under(p, dir string) bool { return p == dir || strings.HasPrefix(p, dir+"/") }
+
+// The rules themselves are fed code that breaks them.
+func TestRulesBite(t *testing.T) {
+	long := "// F is long.\nfunc F() {\n" + strings.Repeat("\t_ = 1\n", funcLinesMax) + "}\n"
+	for _, c := range []struct{ name, file, src, want string }{
+		{"store imports harness", "store/ring/x.go", "import _ \"cartwheel/harness\"", "does not know that it is tested"},
+		{"store test imports harness", "store/ring/x_test.go", "import _ \"cartwheel/harness\"", "does not know that it is tested"},
+		{"side by side", "store/hint/x.go", "import _ \"cartwheel/store/coordinator\"", "layer table"},
+		{"unplaced package", "store/novel/x.go", "import _ \"cartwheel/store\"", "layer table"},
+		{"pure with context", "store/version/x.go", "import _ \"context\"", "is pure"},
+		{"old random", "harness/runner/x.go", "import _ \"math/rand\"", "randomness"},
+		{"global random", "nemesis/x.go", "import \"math/rand/v2\"\nvar _ = rand.IntN(3)", "global randomness"},
+		{"engine elsewhere", "nemesis/x.go", "import _ \"github.com/docker/docker/client\"", "talks to an engine"},
+		{"real clock", "store/hint/x.go", "import \"time\"\nvar _ = time.Now()", "clock.Clock"},
+		{"exit", "store/node/x.go", "import \"os\"\nfunc f() { os.Exit(1) }", "return an error"},
+		{"naked go", "store/node/x.go", "func f() { go f() }", "naked go"},
+		{"init", "store/node/x.go", "func init() {}", "no init"},
+		{"undocumented", "store/node/x.go", "func Exported() {}", "no comment"},
+		{"long function", "store/node/x.go", long, "lines, 70 at most"},
+		{"long file", "store/node/x.go", strings.Repeat("// why\n", fileLinesMax+1), "split by idea"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			got := inspect(t, c.file, []byte("package x\n"+c.src+"\n"))
+			if !slices.ContainsFunc(got, func(s string) bool { return strings.Contains(s, c.want) }) {
+				t.Errorf("got %q, want a complaint with %q", got, c.want)
+			}
+		})
+	}
+	if got := inspect(t, "store/clock/x.go", []byte("package x\nimport \"time\"\nvar _ = time.Now()\n")); len(got) > 0 {
+		t.Errorf("clock may tell the time, got %q", got)
+	}
+}
