@@ -20,6 +20,7 @@ type GenContext struct {
 	Free []int         // processes without an operation, ascending; never empty in Next
 	All  []int         // current processes of all threads; thread i's is All[i]
 	Rand *rand.Rand    // owned by the caller of Next
+	Only []int         // threads that this generator is confined to, ascending; nil: all of them
 }
 
 // Thread returns the thread that runs a process: processes of one thread follow each other.
