@@ -144,4 +144,5 @@ type Setup struct {
 	Concurrency int           // client threads
 	Time        time.Duration // of the load; the generator need not stop by itself
 	Rate        float64       // operations a second, all threads together; 0: the workload's default
+	Seed        uint64        // of what the generator decides apart from GenContext.Rand, such as gaps between operations
 }
