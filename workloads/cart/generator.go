@@ -1,0 +1,142 @@
+package cart
+
+import (
+	"fmt"
+	"slices"
+
+	"cartwheel/harness"
+	"cartwheel/harness/generator"
+)
+
+const (
+	cartsAtATime  = 5   // few enough that clients meet on one cart
+	elementsMax   = 30  // added to a cart before it is retired, so that values stay small
+	defaultRate   = 100 // operations a second, all clients together
+	removeOneInto = 5   // one write in so many removes, where there is something to remove
+)
+
+// Generator lets every thread read a cart and then write it, over and over.
+func Generator(s harness.Setup) harness.Generator {
+	rate := s.Rate
+	if rate == 0 {
+		rate = defaultRate
+	}
+	g := shop{}
+	for range cartsAtATime {
+		g = g.opened()
+	}
+	return generator.Stagger(rate, s.Seed, g)
+}
+
+// A shop is the state of all carts and shoppers. It is a value: slices are copied
+// before they change.
+type shop struct {
+	carts    []basket
+	shoppers []shopper // by thread
+	keys     int       // carts opened so far; names the next
+	elements int       // elements added so far
+	values   int       // puts so far
+}
+
+// A basket is a cart in use.
+type basket struct {
+	key   string
+	added int
+}
+
+// A shopper is one thread. It alternates between looking and writing.
+type shopper struct {
+	looking bool // its get is under way
+	looked  bool // its get is done: it writes next
+	key     string
+	items   []string
+	token   []byte // empty if it could not look: it adds blindly
+}
+
+// opened returns the shop with one more cart.
+func (g shop) opened() shop {
+	g.keys++
+	g.carts = append(slices.Clone(g.carts), basket{key: fmt.Sprintf("cart%d", g.keys)})
+	return g
+}
+
+// with returns the shop with a thread's shopper replaced.
+func (g shop) with(c harness.GenContext, thread int, s shopper) shop {
+	shoppers := make([]shopper, len(c.All))
+	copy(shoppers, g.shoppers)
+	shoppers[thread] = s
+	g.shoppers = shoppers
+	return g
+}
+
+func (g shop) shopper(thread int) shopper {
+	if thread >= len(g.shoppers) {
+		return shopper{}
+	}
+	return g.shoppers[thread]
+}
+
+func (g shop) Next(c harness.GenContext) (harness.Draw, harness.Generator) {
+	process := c.Free[c.Rand.IntN(len(c.Free))]
+	thread := c.Thread(process)
+	var op harness.Op
+	if s := g.shopper(thread); s.looked {
+		op, g = g.write(c, s)
+		g = g.with(c, thread, shopper{})
+	} else {
+		op = harness.Op{F: harness.Get, Key: g.carts[c.Rand.IntN(len(g.carts))].key}
+		g = g.with(c, thread, shopper{looking: true, key: op.Key})
+	}
+	op.Process = process
+	return harness.Draw{State: harness.Ready, Op: op, At: c.Time}, g
+}
+
+// write is what a shopper that has looked does: remove an element that it saw, or add a new one.
+func (g shop) write(c harness.GenContext, s shopper) (harness.Op, shop) {
+	g.values++
+	op := harness.Op{F: harness.Put, Key: s.key, Context: s.token}
+	items := slices.Clone(s.items)
+	if len(items) > 0 && c.Rand.IntN(removeOneInto) == 0 {
+		i := c.Rand.IntN(len(items))
+		op.Action, op.Element = "remove", items[i]
+		items = slices.Delete(items, i, i+1)
+	} else {
+		g.elements++
+		op.Action, op.Element = "add", fmt.Sprintf("e%d", g.elements)
+		items = append(items, op.Element)
+		g = g.filled(s.key)
+	}
+	op.Value = Value{ID: fmt.Sprintf("v%d", g.values), Items: items}.Encode()
+	return op, g
+}
+
+// filled counts an element of a cart and replaces a cart that is full. Who is still
+// about to write to the old one may: it only gets a little fuller.
+func (g shop) filled(key string) shop {
+	i := slices.IndexFunc(g.carts, func(b basket) bool { return b.key == key })
+	if i < 0 {
+		return g
+	}
+	g.carts = slices.Clone(g.carts)
+	if g.carts[i].added++; g.carts[i].added < elementsMax {
+		return g
+	}
+	g.carts = slices.Delete(g.carts, i, i+1)
+	return g.opened()
+}
+
+func (g shop) Update(c harness.GenContext, op harness.Op) harness.Generator {
+	if op.Process < 0 || op.Kind == harness.Invoke {
+		return g
+	}
+	thread := c.Thread(op.Process)
+	s := g.shopper(thread)
+	if !s.looking {
+		return g
+	}
+	s.looking, s.looked = false, true
+	if op.Kind == harness.OK {
+		s.items, s.token = Merge(op.Siblings), op.Token
+	}
+	return g.with(c, thread, s)
+}

@@ -1,0 +1,110 @@
+package register
+
+import (
+	"fmt"
+	"slices"
+
+	"cartwheel/harness"
+	"cartwheel/harness/generator"
+)
+
+const (
+	perKey      = 5   // clients of one key at most: the search is exponential in them
+	opsMax      = 100 // on a key before its writer goes on to a fresh one
+	defaultRate = 150 // operations a second, all clients together
+	ownReads    = 5   // one operation in so many of a writer is a get
+	lookBack    = 8   // one get in so many looks at the group's key before this one
+)
+
+// Generator deals the threads out to groups of up to five, one writer and its readers,
+// with a key of their own at a time.
+func Generator(s harness.Setup) harness.Generator { return staggered(s, crowd{}) }
+
+// weakGenerator is the same with writers that continue their own puts only: a weak read
+// may show less than its writer has written, and its context would branch the versions.
+func weakGenerator(s harness.Setup) harness.Generator { return staggered(s, crowd{putsOnly: true}) }
+
+func staggered(s harness.Setup, g crowd) harness.Generator {
+	rate := s.Rate
+	if rate == 0 {
+		rate = defaultRate
+	}
+	return generator.Stagger(rate, s.Seed, g)
+}
+
+// A crowd is the state of all groups. It is a value: the slice is copied before it
+// changes. Thread t belongs to group t mod len(groups), and the first thread of each
+// group writes, so that a group's clients talk to different nodes.
+type crowd struct {
+	groups []group
+	keys   int // begun so far; names the next
+	values int // puts so far
+
+	putsOnly bool // writers take no context from their gets
+}
+
+// A group shares a key.
+type group struct {
+	key    string
+	before string // the key before; nobody writes to it any more
+	ops    int    // on key
+	left   bool   // a put of unknown outcome: the writer begins a fresh key
+	token  []byte // of the writer's last successful operation on key
+}
+
+// ready is the crowd with as many groups as the threads need, the first time it is asked.
+func (g crowd) ready(c harness.GenContext) crowd {
+	g.groups = slices.Clone(g.groups)
+	for len(g.groups) < (len(c.All)+perKey-1)/perKey {
+		g.keys++
+		g.groups = append(g.groups, group{key: key(g.keys)})
+	}
+	return g
+}
+
+func key(n int) string { return fmt.Sprintf("reg%d", n) }
+
+func (g crowd) Next(c harness.GenContext) (harness.Draw, harness.Generator) {
+	g = g.ready(c)
+	process := c.Free[c.Rand.IntN(len(c.Free))]
+	thread := c.Thread(process)
+	at := thread % len(g.groups)
+	own := g.groups[at]
+	writer := thread < len(g.groups)
+	if writer && (own.left || own.ops >= opsMax) {
+		g.keys++
+		own = group{key: key(g.keys), before: own.key}
+	}
+	op := harness.Op{Process: process, F: harness.Get, Key: own.key}
+	switch {
+	case writer && c.Rand.IntN(ownReads) > 0:
+		g.values++
+		op.F, op.Value, op.Context = harness.Put, fmt.Sprintf("v%d", g.values), own.token
+	case own.before != "" && c.Rand.IntN(lookBack) == 0:
+		op.Key = own.before
+	}
+	if op.Key == own.key {
+		own.ops++
+	}
+	g.groups[at] = own
+	return harness.Draw{State: harness.Ready, Op: op, At: c.Time}, g
+}
+
+// Update follows the writers: their tokens, and puts of which nobody knows what became.
+func (g crowd) Update(c harness.GenContext, op harness.Op) harness.Generator {
+	if op.Process < 0 || op.Kind == harness.Invoke {
+		return g
+	}
+	g = g.ready(c)
+	at := c.Thread(op.Process)
+	if at >= len(g.groups) || g.groups[at].key != op.Key {
+		return g
+	}
+	switch {
+	case op.Kind == harness.OK && (op.IsWrite() || !g.putsOnly):
+		g.groups[at].token = op.Token
+	case op.Kind == harness.Info && op.IsWrite():
+		g.groups[at].left = true
+	}
+	return g
+}
