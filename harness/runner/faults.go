@@ -1,0 +1,83 @@
+package runner
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"cartwheel/harness"
+)
+
+// fault plays one fault of the schedule, the i-th. It is healed at its planned stop,
+// or at once when the load is over or cancelled; then it is not begun either.
+func (r *run) fault(ctx context.Context, i int, f harness.Fault, over <-chan struct{}) {
+	// A nanosecond each: faults planned for one instant act in the schedule's order.
+	own := time.Duration(i)
+	if !r.until(ctx, f.Start+own, over) {
+		return
+	}
+	var evidence harness.Evidence
+	r.act(f, Inject, &evidence, func() error {
+		ctx, cancel := context.WithTimeout(ctx, r.o.FaultLimit)
+		defer cancel()
+		return guarded(func() (err error) {
+			evidence, err = r.o.Nemesis.Inject(ctx, r.o.Cluster, f, r.now)
+			return err
+		})
+	})
+	r.board.struck(f)
+	if !r.until(ctx, f.Stop+own, over) {
+		sleep(context.WithoutCancel(ctx), own+1)
+	}
+	r.act(f, Heal, &evidence, func() error {
+		// An interrupted run heals too.
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), r.o.FaultLimit)
+		defer cancel()
+		return guarded(func() error { return r.o.Nemesis.Heal(ctx, r.o.Cluster, f, &evidence, r.now) })
+	})
+	r.board.healed(f)
+}
+
+// until waits for a time and reports whether it came before the load's end.
+func (r *run) until(ctx context.Context, at time.Duration, over <-chan struct{}) bool {
+	timer := time.NewTimer(at - r.now())
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return ctx.Err() == nil
+	case <-over:
+		return false
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// act journals one side of a fault around f. What goes wrong becomes part of the
+// evidence, which judges the fault.
+func (r *run) act(f harness.Fault, action string, evidence *harness.Evidence, do func() error) {
+	op := harness.Op{
+		Process: harness.NemesisProcess, Kind: harness.Invoke, F: f.Kind,
+		Phase: harness.Load, Action: action, Fault: &f,
+	}
+	r.append(op)
+	problems := len(evidence.Problems)
+	err := do()
+	if err != nil && len(evidence.Problems) == problems {
+		evidence.Problems = append(evidence.Problems, fmt.Sprintf("%s: %v", action, err))
+	}
+	seen := *evidence
+	op.Kind, op.Evidence = harness.OK, &seen
+	if len(evidence.Problems) > 0 {
+		op.Kind, op.Error = harness.Info, strings.Join(evidence.Problems, "; ")
+	}
+	r.append(op)
+}
+
+// append journals a line that is no client's. A failure is told once, by the next
+// client line or by the journal's Close.
+func (r *run) append(op harness.Op) {
+	if _, err := r.journal.Append(op); err != nil {
+		r.o.Logger.Error("journal line was lost", "f", op.F, "err", err)
+	}
+}

@@ -1,0 +1,160 @@
+package runner
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"cartwheel/harness"
+	"cartwheel/harness/history"
+)
+
+// Conclude judges a recording and writes the verdict and the reports into its folder.
+// If ctx is over, the checkers still get a short budget: what is known may be enough.
+func Conclude(ctx context.Context, o Options, rec *Recording) (harness.Result, error) {
+	o = o.withDefaults()
+	budget := o.CheckBudget
+	if ctx.Err() != nil {
+		budget = min(budget, 10*time.Second)
+	}
+	if o.Progress != nil {
+		o.Progress(Progress{Phase: Judging, Remaining: budget, Note: fmt.Sprintf("judging %d lines", len(rec.History))})
+	}
+	res := Judge(context.WithoutCancel(ctx), rec.Plan, o.Workload, rec.History, budget)
+	res.Started, res.Dir = rec.Started, rec.Dir
+	if rec.Dir == "" {
+		return res, nil
+	}
+	var junit bytes.Buffer
+	errs := []error{
+		saveJSON(filepath.Join(rec.Dir, verdictFile), res),
+		JUnit(&junit, res),
+		saveFile(filepath.Join(rec.Dir, junitFile), junit.Bytes()),
+	}
+	if o.Report != nil {
+		if err := guarded(func() error { return o.Report(rec.Dir, res, rec.History) }); err != nil {
+			errs = append(errs, fmt.Errorf("write report: %w", err))
+		}
+	}
+	return res, errors.Join(errs...)
+}
+
+// Judge decides a verdict from a history and its plan alone: the same input gives the
+// same verdict, unless a checker runs out of its budget. Valid needs every checker to
+// be content and the run to have been hard: it went its whole way, operations
+// succeeded, every planned fault is proven, every required event was seen.
+func Judge(ctx context.Context, p harness.Plan, w harness.Workload, h []harness.Op, budget time.Duration) harness.Result {
+	return judge(ctx, p, w, h, budget, true)
+}
+
+// JudgeDir judges a run's folder, or a history file on its own, again. The workload is
+// found from the plan that is stored beside the history; without one the plan is what
+// the history shows, and the history need not be a whole run.
+func JudgeDir(ctx context.Context, path string, find func(harness.Plan) (harness.Workload, error), budget time.Duration) (harness.Result, []harness.Op, error) {
+	file := path
+	if info, err := os.Stat(path); err == nil && info.IsDir() {
+		file = filepath.Join(path, historyFile)
+	}
+	h, notes, err := history.ReadFile(file)
+	if err != nil {
+		return harness.Result{}, nil, err
+	}
+	dir := filepath.Dir(file)
+	var stored harness.Result
+	data, err := os.ReadFile(filepath.Join(dir, verdictFile))
+	whole := err == nil
+	if whole {
+		if err := json.Unmarshal(data, &stored); err != nil {
+			return harness.Result{}, h, fmt.Errorf("read %s: %w", verdictFile, err)
+		}
+	} else {
+		stored.Plan = planOf(h)
+	}
+	w, err := find(stored.Plan)
+	if err != nil {
+		return harness.Result{}, h, fmt.Errorf("find workload: %w", err)
+	}
+	res := judge(ctx, stored.Plan, w, h, budget, whole)
+	res.Started, res.Dir = stored.Started, dir
+	res.Reasons = append(res.Reasons, notes...)
+	return res, h, nil
+}
+
+func judge(ctx context.Context, p harness.Plan, w harness.Workload, h []harness.Op, budget time.Duration, whole bool) harness.Result {
+	res := harness.Result{
+		Plan: p, Stats: statsOf(h), Phases: phasesOf(h),
+		Faults: faultsOf(h), Events: []harness.EventRecord{}, Findings: []harness.Finding{},
+	}
+	var doubts []string
+	if err := history.Validate(h); err != nil {
+		// A checker that is fed nonsense would find nonsense.
+		doubts = append(doubts, fmt.Sprintf("the history is malformed: %v", err))
+	} else {
+		res.Findings = findings(ctx, w.Checkers, h, budget)
+	}
+	if len(w.Checkers) == 0 {
+		doubts = append(doubts, "nothing was checked")
+	}
+	if whole {
+		doubts = append(doubts, incomplete(h)...)
+	}
+	doubts = append(doubts, idle(res.Stats)...)
+	doubts = append(doubts, unproven(p, res.Faults)...)
+	events, missing := eventsOf(p, w.Events, h)
+	res.Events = events
+	doubts = append(doubts, missing...)
+	res.Verdict, res.Reasons = sum(res, doubts)
+	return res
+}
+
+// findings runs the checkers side by side, each under a budget of its own.
+func findings(ctx context.Context, checkers []harness.Checker, h []harness.Op, budget time.Duration) []harness.Finding {
+	out := make([]harness.Finding, len(checkers))
+	gate := make(chan struct{}, 2) // checkers have worker pools of their own
+	var wg sync.WaitGroup
+	for i, c := range checkers {
+		wg.Go(func() {
+			gate <- struct{}{}
+			defer func() { <-gate }()
+			out[i] = finding(ctx, c, h, budget)
+		})
+	}
+	wg.Wait()
+	return out
+}
+
+// finding runs one checker. One that panics, or does not return soon after its budget,
+// is unknown and takes no other with it.
+func finding(ctx context.Context, c harness.Checker, h []harness.Op, budget time.Duration) harness.Finding {
+	ctx, cancel := context.WithTimeout(ctx, budget)
+	defer cancel()
+	unknown := func(summary string) harness.Finding {
+		return harness.Finding{Checker: c.Name(), Verdict: harness.Unknown, Summary: summary}
+	}
+	result := make(chan harness.Finding, 1)
+	var wg sync.WaitGroup // not waited for: a checker that ignores its budget must not hold up the verdict
+	wg.Go(func() {
+		var f harness.Finding
+		if err := guarded(func() error { f = c.Check(ctx, h); return nil }); err != nil {
+			f = unknown(fmt.Sprintf("the checker failed: %v", err))
+		}
+		result <- f
+	})
+	late := time.NewTimer(budget + budget/4 + time.Second)
+	defer late.Stop()
+	select {
+	case f := <-result:
+		if f.Checker == "" {
+			f.Checker = c.Name()
+		}
+		return f
+	case <-late.C:
+		return unknown(fmt.Sprintf("the checker did not return within its budget of %v", budget))
+	}
+}
