@@ -1,0 +1,15 @@
+// Package storage keeps everything durable of a node: its records, the hints it
+// holds for others, and its identity.
+//
+// A [Replica] reads and writes version sets. Every write is on disk before the call
+// returns, and no read shows a write that a loss of power could still take back.
+// Records are joined ([Replica.Merge]) or extended by one event ([Replica.Put]),
+// never replaced. Damaged bytes are an error that wraps store.ErrCorrupt, never "not
+// found"; the first write error of the engine is final, after it only reads are served.
+// A Replica is safe for concurrent use; operations on one key happen one at a time,
+// those on different keys side by side.
+//
+// The engine is Pebble, twice: data, and hints in a database of their own (paper,
+// section 4.6), whose deletions do not weigh on the data. Both are reached through
+// [KV], which is all the disk there is: a simulator wraps it to add delay and faults.
+package storage

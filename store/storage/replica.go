@@ -1,0 +1,350 @@
+package storage
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"path"
+	"slices"
+	"strings"
+	"sync/atomic"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"cartwheel/store"
+	"cartwheel/store/clock"
+	"cartwheel/store/ring"
+	"cartwheel/store/version"
+)
+
+// ErrStopped is what every write gets after one has failed.
+var ErrStopped = errors.New("storage takes no more writes")
+
+// A WriteError means that the engine failed while it wrote: the change may or may not
+// be on disk. After any other error of Put or Merge nothing was written.
+type WriteError struct{ Err error }
+
+// Error says what the engine said.
+func (e *WriteError) Error() string { return "write, outcome unknown: " + e.Err.Error() }
+
+// Unwrap returns the engine's error.
+func (e *WriteError) Unwrap() error { return e.Err }
+
+// Options of a replica.
+type Options struct {
+	FS     vfs.FS       // default the operating system's
+	Dir    string       // holds data/ and hints/, created if missing; required
+	Self   store.NodeID // the node's name, one of the names of its random draws; may be empty
+	Rand   store.Rand   // draws the node number; required, and its seed must be this process's alone
+	Clock  clock.Clock  // stamps versions; default clock.System
+	Logger *slog.Logger // default discards
+	Wrap   func(KV) KV  // put around each of the two databases; default none
+}
+
+func (o Options) withDefaults() Options {
+	if o.FS == nil {
+		o.FS = vfs.Default
+	}
+	if o.Clock == nil {
+		o.Clock = clock.System
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Wrap == nil {
+		o.Wrap = func(kv KV) KV { return kv }
+	}
+	return o
+}
+
+func (o Options) validate() error {
+	var errs []error
+	if o.Dir == "" {
+		errs = append(errs, fmt.Errorf("storage without a directory: %w", store.ErrInvalid))
+	}
+	if o.Rand == nil {
+		errs = append(errs, fmt.Errorf("storage without Rand: %w", store.ErrInvalid))
+	}
+	return errors.Join(errs...)
+}
+
+// A Replica is the durable state of one node.
+type Replica struct {
+	opts        Options
+	log         *slog.Logger
+	data, hints KV
+	ids         *issuer
+	locks       lockTable // by partition and key; covers the record and all hints of the key
+	gate        gate
+	ledger      ledger // hints held, by target
+
+	failed           atomic.Pointer[error] // the first write error
+	closeErr         error                 // of the one Close that closed; read by the others after gate.shut
+	closed           chan struct{}
+	amnesia, damaged atomic.Uint64
+}
+
+// Open opens or creates the databases in o.Dir. When it returns, the node's identity
+// for this life is on disk.
+func Open(o Options) (*Replica, error) {
+	o = o.withDefaults()
+	if err := o.validate(); err != nil {
+		return nil, err
+	}
+	r := &Replica{opts: o, log: o.Logger.With("component", "storage"), closed: make(chan struct{})}
+	if err := r.open(); err != nil {
+		for _, kv := range []KV{r.hints, r.data} {
+			if kv != nil {
+				err = errors.Join(err, kv.Close())
+			}
+		}
+		return nil, fmt.Errorf("open storage in %s: %w", o.Dir, err)
+	}
+	id := r.ids.identity()
+	r.log.Info("opened storage", "node_number", fmt.Sprintf("%016x", id.Node), "incarnation", id.Incarnation, "hints", r.ledger.hints())
+	return r, nil
+}
+
+func (r *Replica) open() (err error) {
+	for _, db := range []struct {
+		name string
+		kv   *KV
+	}{{"data", &r.data}, {"hints", &r.hints}} {
+		kv, err := OpenPebble(PebbleOptions{FS: r.opts.FS, Dir: path.Join(r.opts.Dir, db.name), Logger: r.opts.Logger})
+		if err != nil {
+			return err
+		}
+		*db.kv = r.opts.Wrap(kv)
+	}
+	if r.ids, err = openIdentity(r.data, r.opts, func(b *Batch) error { return r.write(r.data, b) }); err != nil {
+		return err
+	}
+	return r.countHints()
+}
+
+// Identity returns who the node is in version vectors.
+func (r *Replica) Identity() Identity { return r.ids.identity() }
+
+// Healthy returns nil, or the error after which no more writes are taken.
+func (r *Replica) Healthy() error {
+	if err := r.failed.Load(); err != nil {
+		return fmt.Errorf("%w: %w", ErrStopped, *err)
+	}
+	return nil
+}
+
+// Stats are counts since Open, and the hints held now.
+type Stats struct {
+	Amnesia   uint64 // times the node was shown events of its own that it did not know
+	Damaged   uint64 // reads that met a damaged record
+	Hints     uint64 // hints held
+	HintBytes uint64 // and their size as stored
+}
+
+// Stats returns the counts.
+func (r *Replica) Stats() Stats {
+	s := Stats{Amnesia: r.amnesia.Load(), Damaged: r.damaged.Load()}
+	for _, t := range r.ledger.list() {
+		s.Hints += t.Hints
+		s.HintBytes += t.Bytes
+	}
+	return s
+}
+
+// Close waits for the operations inside, marks the shutdown as clean and closes the
+// databases. Operations that come later get store.ErrClosed.
+func (r *Replica) Close() error {
+	if !r.gate.shut() {
+		<-r.closed
+		return r.closeErr
+	}
+	// The mark comes after the hints are closed and is the last write of the data: whatever
+	// fails before it leaves the next start without the mark, which only costs an incarnation.
+	err := r.hints.Close()
+	if err == nil && r.Healthy() == nil {
+		var b Batch
+		b.Set(cleanKey, nil)
+		err = r.write(r.data, &b)
+	}
+	if err = errors.Join(err, r.data.Close()); err != nil {
+		r.closeErr = fmt.Errorf("close storage in %s: %w", r.opts.Dir, err)
+	}
+	close(r.closed)
+	return r.closeErr
+}
+
+// write makes a change durable. The first error is final: the engine's memory and its
+// disk may differ from then on, and only a restart, which reads the disk and raises the
+// incarnation, makes them agree.
+func (r *Replica) write(kv KV, b *Batch) error {
+	if err := r.Healthy(); err != nil {
+		return err
+	}
+	if err := kv.Apply(b, true); err != nil {
+		if r.failed.CompareAndSwap(nil, &err) {
+			r.log.Error("storage stopped taking writes", "err", err)
+		}
+		return &WriteError{Err: err}
+	}
+	return nil
+}
+
+// enter begins an operation on a key: it returns when no other one is on the same key.
+//
+// Reads take the lock as well. A write can be read from the engine before it is on
+// disk; a reader that saw it would have seen what a loss of power takes back.
+func (r *Replica) enter(ctx context.Context, p ring.Partition, key store.Key, hintFor store.NodeID) (leave func(), err error) {
+	if err := checkNames(p, key, hintFor); err != nil {
+		return nil, err
+	}
+	if !r.gate.enter() {
+		return nil, fmt.Errorf("storage: %w", store.ErrClosed)
+	}
+	unlock, err := r.locks.lock(ctx, string(cursorOf(p, key)))
+	if err != nil {
+		r.gate.leave()
+		return nil, fmt.Errorf("wait for key %q: %w", key, err)
+	}
+	return func() {
+		unlock()
+		r.gate.leave()
+	}, nil
+}
+
+// copies are all that this node holds of one key.
+type copies struct {
+	own      record
+	ownBytes int // as stored; 0 if there is none
+	hints    []heldHint
+}
+
+// A heldHint is a hint record and the owner it waits for.
+type heldHint struct {
+	target store.NodeID
+	record
+	sizeBytes int
+}
+
+// Get returns what this node knows of a key: its own record joined with every hint that
+// it holds of it, so that a stand-in shows readers what it took for an owner.
+func (r *Replica) Get(ctx context.Context, p ring.Partition, key store.Key) (version.Set, error) {
+	leave, err := r.enter(ctx, p, key, "")
+	if err != nil {
+		return version.Set{}, fmt.Errorf("get %q: %w", key, err)
+	}
+	defer leave()
+	c, err := r.load(p, key)
+	if err != nil {
+		return version.Set{}, fmt.Errorf("get %q: %w", key, err)
+	}
+	return c.joined(), nil
+}
+
+// Record returns this node's own record of a key, without hints.
+func (r *Replica) Record(ctx context.Context, p ring.Partition, key store.Key) (version.Set, error) {
+	leave, err := r.enter(ctx, p, key, "")
+	if err != nil {
+		return version.Set{}, fmt.Errorf("read record %q: %w", key, err)
+	}
+	defer leave()
+	c, err := r.loadOwn(p, key)
+	if err != nil {
+		return version.Set{}, fmt.Errorf("read record %q: %w", key, err)
+	}
+	return c.own.set, nil
+}
+
+// Hints returns the hints held of one key, sorted by target.
+func (r *Replica) Hints(ctx context.Context, p ring.Partition, key store.Key) ([]Hint, error) {
+	leave, err := r.enter(ctx, p, key, "")
+	if err != nil {
+		return nil, fmt.Errorf("read hints of %q: %w", key, err)
+	}
+	defer leave()
+	held, err := r.loadHints(p, key)
+	if err != nil {
+		return nil, fmt.Errorf("read hints of %q: %w", key, err)
+	}
+	var out []Hint
+	for _, h := range held {
+		out = append(out, Hint{Partition: p, Key: key, Target: h.target, Set: h.set})
+	}
+	return out, nil
+}
+
+// load reads the record and the hints of a key, which the caller has locked.
+func (r *Replica) load(p ring.Partition, key store.Key) (copies, error) {
+	c, err := r.loadOwn(p, key)
+	if err != nil {
+		return copies{}, err
+	}
+	c.hints, err = r.loadHints(p, key)
+	return c, err
+}
+
+func (r *Replica) loadOwn(p ring.Partition, key store.Key) (c copies, err error) {
+	at := dataKey(p, key)
+	b, ok, err := r.data.Get(at)
+	if err != nil || !ok {
+		return copies{}, err
+	}
+	if c.own, err = r.decode(at, b); err != nil {
+		return copies{}, err
+	}
+	c.ownBytes = len(b)
+	return c, nil
+}
+
+func (r *Replica) loadHints(p ring.Partition, key store.Key) (held []heldHint, err error) {
+	if r.ledger.hints() == 0 {
+		return nil, nil // nearly always; hints of this key cannot appear while it is locked
+	}
+	prefix := hintsOf(p, key)
+	var bad error
+	err = r.hints.Scan(prefix, prefixEnd(prefix), func(at, b []byte) bool {
+		var rec record
+		if rec, bad = r.decode(at, b); bad != nil {
+			return false
+		}
+		held = append(held, heldHint{store.NodeID(at[len(prefix):]), rec, len(at) + len(b)})
+		return true
+	})
+	if err = errors.Join(err, bad); err != nil {
+		return nil, err
+	}
+	slices.SortFunc(held, func(a, b heldHint) int { return strings.Compare(string(a.target), string(b.target)) })
+	return held, nil
+}
+
+// decode reads a record and counts damage.
+func (r *Replica) decode(at, b []byte) (record, error) {
+	rec, err := decodeRecord(at, b)
+	if err != nil {
+		r.damaged.Add(1)
+		r.log.Error("read a damaged record", "at", fmt.Sprintf("%q", at), "err", err)
+	}
+	return rec, err
+}
+
+// joined is what a reader of this node is shown.
+func (c copies) joined() version.Set {
+	s := c.own.set
+	for _, h := range c.hints {
+		s = version.Merge(s, h.set)
+	}
+	return s
+}
+
+// of returns the record that a write with hintFor goes to, which may not exist yet.
+func (c copies) of(hintFor store.NodeID) (rec record, sizeBytes int) {
+	if hintFor == "" {
+		return c.own, c.ownBytes
+	}
+	for _, h := range c.hints {
+		if h.target == hintFor {
+			return h.record, h.sizeBytes
+		}
+	}
+	return record{}, 0
+}

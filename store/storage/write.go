@@ -1,0 +1,173 @@
+package storage
+
+import (
+	"context"
+	"fmt"
+
+	"cartwheel/store"
+	"cartwheel/store/ring"
+	"cartwheel/store/version"
+)
+
+// A Write is one event of a key.
+type Write struct {
+	Past      version.Vector // what the client had seen: exactly this is superseded
+	Value     []byte         // ignored for a tombstone
+	Tombstone bool           // a delete
+	WriteID   store.WriteID  // names the write in retries; zero: never the same as another
+}
+
+// Put makes an event and stores it: in the node's own record, or, if hintFor is not
+// empty, in the hint for that owner. It returns all that the node now holds of the key,
+// and is on disk by then.
+//
+// A put whose WriteID is among the versions held is not made again. A put that supersedes
+// nothing is refused with store.ErrSiblings when the key has store.SiblingsMax versions. The
+// error is a *WriteError if the put may have been stored all the same.
+func (r *Replica) Put(ctx context.Context, p ring.Partition, key store.Key, hintFor store.NodeID, w Write) (version.Set, error) {
+	leave, err := r.enter(ctx, p, key, hintFor)
+	if err != nil {
+		return version.Set{}, fmt.Errorf("put %q: %w", key, err)
+	}
+	defer leave()
+	s, err := r.put(ctx, p, key, hintFor, w)
+	if err != nil {
+		return version.Set{}, fmt.Errorf("put %q: %w", key, err)
+	}
+	return s, nil
+}
+
+func (r *Replica) put(ctx context.Context, p ring.Partition, key store.Key, hintFor store.NodeID, w Write) (version.Set, error) {
+	if err := r.Healthy(); err != nil {
+		return version.Set{}, err
+	}
+	held, err := r.load(p, key)
+	if err != nil {
+		return version.Set{}, err
+	}
+	before := held.joined()
+	if before.HasWrite(w.WriteID) {
+		return before, nil
+	}
+	if len(before.Versions) >= store.SiblingsMax && !supersedesAny(w.Past, before) {
+		return version.Set{}, fmt.Errorf("%d versions: %w", len(before.Versions), store.ErrSiblings)
+	}
+	rec, size := held.of(hintFor)
+	if err := r.witness(ctx, key, rec, w.Past); err != nil {
+		return version.Set{}, err
+	}
+	life, counter, err := r.ids.issue(ctx)
+	if err != nil {
+		return version.Set{}, err
+	}
+	tenure, dot := rec.next(life, counter)
+	v := version.Version{Dot: dot, Tombstone: w.Tombstone, WriteID: w.WriteID, Stamp: r.opts.Clock.Now().UnixNano()}
+	if !w.Tombstone {
+		v.Value = append([]byte{}, w.Value...) // never nil: an empty value is not a tombstone's
+	}
+	rec = record{tenure: tenure, set: rec.set.Put(w.Past, v)}
+	if err := r.save(p, key, hintFor, rec, size); err != nil {
+		return version.Set{}, err
+	}
+	after := version.Merge(before, rec.set)
+	r.warnSiblings(key, before, after)
+	return after, nil
+}
+
+func supersedesAny(past version.Vector, s version.Set) bool {
+	for _, v := range s.Versions {
+		if past.Covers(v.Dot) {
+			return true
+		}
+	}
+	return false
+}
+
+// Merge joins a state from elsewhere into the node's own record, or into the hint for
+// an owner. It reports whether the record changed; if so, it is on disk. A record made
+// here has no tenure: the node has not issued its events (see tenure).
+func (r *Replica) Merge(ctx context.Context, p ring.Partition, key store.Key, hintFor store.NodeID, s version.Set) (changed bool, err error) {
+	leave, err := r.enter(ctx, p, key, hintFor)
+	if err != nil {
+		return false, fmt.Errorf("merge %q: %w", key, err)
+	}
+	defer leave()
+	if changed, err = r.merge(ctx, p, key, hintFor, s); err != nil {
+		return false, fmt.Errorf("merge %q: %w", key, err)
+	}
+	return changed, nil
+}
+
+func (r *Replica) merge(ctx context.Context, p ring.Partition, key store.Key, hintFor store.NodeID, s version.Set) (bool, error) {
+	if s.IsZero() {
+		return false, nil
+	}
+	if err := r.Healthy(); err != nil {
+		return false, err // what it holds may not be on disk, so not even "unchanged" can be sworn to
+	}
+	var held copies
+	var err error
+	if hintFor == "" {
+		held, err = r.loadOwn(p, key)
+	} else {
+		held.hints, err = r.loadHints(p, key)
+	}
+	if err != nil {
+		return false, err
+	}
+	rec, size := held.of(hintFor)
+	if err := r.witness(ctx, key, rec, s.Vector); err != nil {
+		return false, err
+	}
+	before := rec.set
+	rec.set = version.Merge(before, s)
+	if rec.set.Equal(before) {
+		return false, nil
+	}
+	if err := r.save(p, key, hintFor, rec, size); err != nil {
+		return false, err
+	}
+	r.warnSiblings(key, before, rec.set)
+	return true, nil
+}
+
+// witness raises the alarm when a vector from elsewhere, about to be joined into rec,
+// shows that this node has forgotten events.
+func (r *Replica) witness(ctx context.Context, key store.Key, rec record, v version.Vector) error {
+	amnesia, err := r.ids.witness(ctx, rec, v)
+	if amnesia {
+		r.amnesia.Add(1)
+		r.log.Error("met events that this node issued and does not know: was its disk rolled back?", "key", string(key), "vector", v.String())
+	}
+	return err
+}
+
+// save stores a record, or a hint with its index entry. oldSizeBytes is the size of
+// the hint it replaces, 0 if there was none.
+func (r *Replica) save(p ring.Partition, key store.Key, hintFor store.NodeID, rec record, oldSizeBytes int) error {
+	var b Batch
+	if hintFor == "" {
+		at := dataKey(p, key)
+		b.Set(at, rec.encode(at))
+		return r.write(r.data, &b)
+	}
+	at := hintKey(p, key, hintFor)
+	encoded := rec.encode(at)
+	b.Set(at, encoded)
+	b.Set(indexKey(p, key, hintFor), nil)
+	if err := r.write(r.hints, &b); err != nil {
+		return err
+	}
+	hints := 0
+	if oldSizeBytes == 0 {
+		hints = 1
+	}
+	r.ledger.add(hintFor, hints, len(at)+len(encoded)-oldSizeBytes)
+	return nil
+}
+
+func (r *Replica) warnSiblings(key store.Key, before, after version.Set) {
+	if n := len(after.Versions); n >= store.SiblingsWarn && len(before.Versions) < store.SiblingsWarn {
+		r.log.Warn("key has many siblings", "key", string(key), "siblings", n)
+	}
+}
