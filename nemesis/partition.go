@@ -1,0 +1,231 @@
+package nemesis
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"cartwheel/harness"
+	"cartwheel/nemesis/grudge"
+	"cartwheel/nemesis/schedule"
+)
+
+// PartitionKind is the kind of a [Partition]'s faults.
+const PartitionKind = "partition"
+
+// A Partition cuts links between nodes; clients still reach every node. The zero value
+// makes all shapes: halves, isolate, minority, majorities-ring, bridge and one-way.
+type Partition struct {
+	Names  []string        // shapes to use; default all
+	Timing schedule.Timing // its rhythm
+
+	lock  lock // one look or change at a time: a probe must not see half of another cut
+	links map[string][]harness.Link
+}
+
+type shape func(*rand.Rand, []harness.NodeID) grudge.Cut
+
+var shapes = []struct {
+	name  string
+	nodes int // needed
+	draw  shape
+}{
+	{"halves", 2, grudge.Halves},
+	{"isolate", 2, grudge.Isolate},
+	{"minority", 3, grudge.MinorityMajority},
+	{"majorities-ring", 3, grudge.MajoritiesRing},
+	{"bridge", 3, grudge.Bridge},
+	{"one-way", 2, grudge.OneWay},
+}
+
+// PartitionNames lists the shapes.
+func PartitionNames() []string {
+	names := make([]string, len(shapes))
+	for i, s := range shapes {
+		names[i] = s.name
+	}
+	return names
+}
+
+// Name returns "partition".
+func (p *Partition) Name() string { return PartitionKind }
+
+func (p *Partition) kinds() []string { return []string{PartitionKind} }
+
+// Check wants a cluster of at least two nodes whose links can be cut, and known shapes
+// that need no more nodes than there are.
+func (p *Partition) Check(c harness.Cluster) error {
+	var errs []error
+	if _, ok := c.(harness.Partitioner); !ok {
+		errs = append(errs, fmt.Errorf("nemesis partition: a %s cluster cannot cut links", c.World()))
+	}
+	for _, name := range p.Names {
+		if !slices.Contains(PartitionNames(), name) {
+			errs = append(errs, fmt.Errorf("nemesis partition: no shape %q, only %v", name, PartitionNames()))
+		}
+	}
+	able := slices.ContainsFunc(p.makers(), func(m schedule.Maker) bool { return m.Nodes <= len(c.Nodes()) })
+	if len(errs) == 0 && !able {
+		errs = append(errs, fmt.Errorf("nemesis partition: %d nodes are too few", len(c.Nodes())))
+	}
+	return errors.Join(errs...)
+}
+
+func (p *Partition) makers() []schedule.Maker {
+	var makers []schedule.Maker
+	for _, s := range shapes {
+		if len(p.Names) > 0 && !slices.Contains(p.Names, s.name) {
+			continue
+		}
+		makers = append(makers, schedule.Maker{
+			Kind: PartitionKind, Name: s.name, Nodes: s.nodes,
+			Make: func(r *rand.Rand, nodes []harness.NodeID) ([]harness.Link, []harness.NodeID) {
+				c := s.draw(r, nodes)
+				return c.Links, c.Side
+			},
+		})
+	}
+	return makers
+}
+
+// Plan draws partitions, one at a time, every shape before any comes again.
+func (p *Partition) Plan(r *rand.Rand, nodes []harness.NodeID, span time.Duration) []harness.Fault {
+	return schedule.Draw(r, nodes, span, p.Timing, p.makers())
+}
+
+// Inject cuts the fault's links. The proof: before, they are open; then every one of
+// them is blocked and every link that no fault cuts is open.
+func (p *Partition) Inject(ctx context.Context, c harness.Cluster, f harness.Fault, now func() time.Duration) (harness.Evidence, error) {
+	e := proof{&harness.Evidence{}, now}
+	net, ok := c.(harness.Partitioner)
+	if !ok || len(f.Links) == 0 {
+		e.problem("the cluster cannot cut links, or the fault names none")
+		return *e.Evidence, fmt.Errorf("inject %s: nothing to cut", f.ID)
+	}
+	if err := p.lock.acquire(ctx); err != nil {
+		e.problem("it was not cut: %v", err)
+		return *e.Evidence, fmt.Errorf("inject %s: %w", f.ID, err)
+	}
+	defer p.lock.release()
+	p.expectOpen(ctx, e, net, before, p.open(c.Nodes()))
+	if p.links == nil {
+		p.links = make(map[string][]harness.Link)
+	}
+	p.links[f.ID] = f.Links // from here on, whatever Cut says: it may have done half
+	if err := net.Cut(ctx, f.ID, f.Links); err != nil {
+		e.problem("it was not cut: %v", err)
+		return *e.Evidence, fmt.Errorf("cut links of %s: %w", f.ID, err)
+	}
+	e.Injected = now()
+	return *e.Evidence, p.holds(ctx, e, net, c.Nodes(), f)
+}
+
+// Heal opens the fault's links again, unless another fault cuts them too. The proof:
+// just before, the cut holds and its rules have discarded packets; afterwards all links
+// that no fault cuts are open within two seconds.
+func (p *Partition) Heal(ctx context.Context, c harness.Cluster, f harness.Fault, e *harness.Evidence, now func() time.Duration) error {
+	pr := proof{e, now}
+	net, ok := c.(harness.Partitioner)
+	if !ok {
+		return fmt.Errorf("heal %s: the cluster cannot mend links", f.ID)
+	}
+	if err := p.lock.acquire(ctx); err != nil {
+		pr.problem("it was not healed: %v", err)
+		return fmt.Errorf("heal %s: %w", f.ID, err)
+	}
+	defer p.lock.release()
+	if e.Injected > 0 { // else there is nothing to prove
+		if err := p.holds(ctx, pr, net, c.Nodes(), f); err == nil {
+			p.countDropped(ctx, pr, net, f)
+		}
+	}
+	if err := persist(ctx, func() error { return net.Mend(ctx, f.ID) }); err != nil {
+		pr.problem("it was not healed: %v", err)
+		return fmt.Errorf("mend links of %s: %w", f.ID, err)
+	}
+	e.Healed = now()
+	delete(p.links, f.ID)
+	p.expectOpen(ctx, pr, net, after, p.open(c.Nodes()))
+	return nil
+}
+
+// open lists the links that no fault cuts now. The caller holds the lock.
+func (p *Partition) open(nodes []harness.NodeID) []harness.Link {
+	cut := make(map[harness.Link]bool)
+	for _, links := range p.links {
+		for _, l := range links {
+			cut[l] = true
+		}
+	}
+	return slices.DeleteFunc(grudge.All(nodes), func(l harness.Link) bool { return cut[l] })
+}
+
+// holds proves that the fault's links are blocked, and nothing else is but what other
+// faults block.
+func (p *Partition) holds(ctx context.Context, e proof, net harness.Partitioner, nodes []harness.NodeID, f harness.Fault) error {
+	open := p.open(nodes)
+	seen, err := net.Probe(ctx, slices.Concat(f.Links, open))
+	if err != nil {
+		e.problem("during: links could not be probed: %v", err)
+		return fmt.Errorf("probe links of %s: %w", f.ID, err)
+	}
+	for range 2 { // a lost probe is no cut
+		if allOpen(seen, open) {
+			break
+		}
+		again, err := net.Probe(ctx, open)
+		if err != nil {
+			break
+		}
+		maps.Copy(seen, again)
+	}
+	e.links(during, f.Links, false, seen)
+	e.links(during, open, true, seen)
+	return nil
+}
+
+// expectOpen proves that links carry packets, with a little patience.
+func (p *Partition) expectOpen(ctx context.Context, e proof, net harness.Partitioner, when string, links []harness.Link) {
+	if len(links) == 0 {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, openLimit)
+	defer cancel()
+	var seen map[harness.Link]bool
+	for {
+		got, err := net.Probe(ctx, links)
+		if err == nil {
+			seen = got
+		}
+		if err == nil && allOpen(seen, links) || !wait(ctx, retryEvery) {
+			if seen == nil {
+				e.problem("%s: links could not be probed: %v", when, err)
+				return
+			}
+			break
+		}
+	}
+	e.links(when, links, true, seen)
+}
+
+func (p *Partition) countDropped(ctx context.Context, e proof, net harness.Partitioner, f harness.Fault) {
+	dropped, err := net.Dropped(ctx, f.ID)
+	if err != nil {
+		e.problem("discarded packets could not be counted: %v", err)
+		return
+	}
+	for _, n := range dropped {
+		e.Dropped += n
+	}
+	if e.Dropped == 0 {
+		e.problem("no packet met the rules: nothing was sent over the cut links")
+	}
+}
+
+func allOpen(seen map[harness.Link]bool, links []harness.Link) bool {
+	return !slices.ContainsFunc(links, func(l harness.Link) bool { return !seen[l] })
+}
