@@ -157,8 +157,13 @@ func parseEdit(part string) (Edit, error) {
 func (m Mutant) validate() error {
 	var errs []error
 	for _, f := range []struct{ name, value string }{
-		{"id", m.ID}, {"title", m.Title}, {"mechanism", m.Mechanism}, {"checker", m.Checker},
-		{"kind", m.Kind}, {"workload", m.Workload}, {"nemesis", m.Nemesis},
+		{"id", m.ID},
+		{"title", m.Title},
+		{"mechanism", m.Mechanism},
+		{"checker", m.Checker},
+		{"kind", m.Kind},
+		{"workload", m.Workload},
+		{"nemesis", m.Nemesis},
 	} {
 		if f.value == "" {
 			errs = append(errs, fmt.Errorf("no %s", f.name))

@@ -1,0 +1,205 @@
+package mutation
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"cartwheel/harness"
+)
+
+// planted is a mutant of a file that the test writes.
+func planted(id string, seeds int) Mutant {
+	return Mutant{
+		ID: id, Title: "title " + id, Mechanism: "Mechanism of " + id + ".", Checker: "lost-writes", Kind: "lost-write",
+		Workload: "cart", Nemesis: "partition", Seeds: seeds, Edits: []Edit{{File: "x.go", From: "x", To: "y"}},
+	}
+}
+
+func result(v harness.Verdict, checker, kind string) harness.Result {
+	res := harness.Result{Verdict: v, Reasons: []string{"because of " + kind}, Dir: "results/1"}
+	if checker != "" {
+		res.Findings = []harness.Finding{
+			{Checker: "sanity", Verdict: harness.Valid},
+			{Checker: checker, Verdict: v, Anomalies: []harness.Anomaly{{Kind: kind}}},
+		}
+	}
+	return res
+}
+
+// run plays trials by a function and returns what was tried.
+func run(t *testing.T, ctx context.Context, mutants []Mutant, try func(context.Context, Trial) (harness.Result, error)) (Matrix, []Trial, error) {
+	t.Helper()
+	root := t.TempDir()
+	if err := write(root+"/x.go", []byte("x")); err != nil {
+		t.Fatal(err)
+	}
+	var tried []Trial
+	x, err := Run(ctx, Options{Root: root, Dir: t.TempDir(), Mutants: mutants, Seed: 7, Try: try, Limit: time.Hour},
+		func(tr Trial, _ Attempt) { tried = append(tried, tr) })
+	return x, tried, err
+}
+
+func valid() (harness.Result, error) { return result(harness.Valid, "", ""), nil }
+
+func TestOnlyTheNamedKindByTheNamedCheckerKills(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		res    harness.Result
+		err    error
+		killed bool
+	}{
+		{name: "as promised", res: result(harness.Invalid, "lost-writes", "lost-write"), killed: true},
+		{name: "another kind", res: result(harness.Invalid, "lost-writes", "resurrected")},
+		{name: "another checker", res: result(harness.Invalid, "elements", "lost-write")},
+		{name: "survived", res: result(harness.Valid, "lost-writes", "lost-write")},
+		{name: "unknown", res: result(harness.Unknown, "lost-writes", "lost-write")},
+		{name: "no verdict", res: result("", "lost-writes", "lost-write")},
+		{name: "crash", res: result(harness.Invalid, "lost-writes", "lost-write"), err: errors.New("the harness failed")},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			x, _, err := run(t, t.Context(), []Mutant{planted("M1", 1)}, func(_ context.Context, tr Trial) (harness.Result, error) {
+				if tr.Mutant == Control {
+					return valid()
+				}
+				return c.res, c.err
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := x.Mutants[0].Killed; got != c.killed {
+				t.Errorf("killed: got %v, want %v", got, c.killed)
+			}
+			if want := map[bool]harness.Verdict{true: harness.Valid, false: harness.Invalid}[c.killed]; x.Verdict() != want {
+				t.Errorf("verdict %s, want %s", x.Verdict(), want)
+			}
+		})
+	}
+}
+
+// A mutant is tried until it is killed, and the control goes through the same runs once.
+func TestTheControlGoesThroughEveryRunOfAMutant(t *testing.T) {
+	other := planted("M3", 1)
+	other.Workload = "register"
+	_, tried, err := run(t, t.Context(), []Mutant{planted("M1", 5), planted("M2", 2), other}, func(_ context.Context, tr Trial) (harness.Result, error) {
+		switch {
+		case (tr.Overlay == "") != (tr.Mutant == Control):
+			t.Errorf("%s has overlay %q", tr.Mutant, tr.Overlay)
+		case tr.Mutant == "M1" && tr.Seed == 9:
+			return result(harness.Invalid, "lost-writes", "lost-write"), nil
+		}
+		return valid()
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, tr := range tried {
+		got = append(got, tr.Mutant+" "+tr.Workload+" "+string(rune('0'+tr.Seed)))
+	}
+	want := []string{
+		"M1 cart 7", "M1 cart 8", "M1 cart 9", "M2 cart 7", "M2 cart 8", "M3 register 7",
+		"control cart 7", "control cart 8", "control cart 9", "control register 7",
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("got  %q\nwant %q", got, want)
+	}
+}
+
+func TestAControlThatIsNotValidSpoilsTheMatrix(t *testing.T) {
+	for _, c := range []struct {
+		control, want harness.Verdict
+		alarms        int
+	}{
+		{harness.Valid, harness.Valid, 0},
+		{harness.Invalid, harness.Invalid, 1},
+		{harness.Unknown, harness.Unknown, 0},
+	} {
+		x, _, err := run(t, t.Context(), []Mutant{planted("M1", 1)}, func(_ context.Context, tr Trial) (harness.Result, error) {
+			if tr.Mutant == Control {
+				return result(c.control, "convergence", "divergent"), nil
+			}
+			return result(harness.Invalid, "lost-writes", "lost-write"), nil
+		})
+		if err != nil || x.Verdict() != c.want || x.FalseAlarms() != c.alarms {
+			t.Errorf("control %s: got %s with %d false alarms, %v; want %s, %d", c.control, x.Verdict(), x.FalseAlarms(), err, c.want, c.alarms)
+		}
+	}
+}
+
+func TestAStaleMutantStopsEverythingBeforeTheFirstRun(t *testing.T) {
+	stale := planted("M2", 1)
+	stale.Edits[0].From = "z"
+	_, tried, err := run(t, t.Context(), []Mutant{planted("M1", 1), stale}, func(context.Context, Trial) (harness.Result, error) { return valid() })
+	if !errors.Is(err, ErrStale) || len(tried) > 0 {
+		t.Errorf("got %v after %d trials, want a stale mutant after none", err, len(tried))
+	}
+}
+
+func TestATrialThatNeverEndsKillsNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		x, _, err := run(t, t.Context(), []Mutant{planted("M1", 1)}, func(ctx context.Context, tr Trial) (harness.Result, error) {
+			if tr.Mutant == Control {
+				return valid()
+			}
+			<-ctx.Done()
+			return result(harness.Invalid, "lost-writes", "lost-write"), nil
+		})
+		if err != nil || x.Mutants[0].Killed || !strings.Contains(x.Mutants[0].Attempts[0].Error, "within 1h") {
+			t.Errorf("got %+v, %v", x.Mutants, err)
+		}
+	})
+}
+
+func TestWhatIsKnownIsReturnedWhenTheCallerGivesUp(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	x, tried, err := run(t, ctx, []Mutant{planted("M1", 1), planted("M2", 1)}, func(_ context.Context, tr Trial) (harness.Result, error) {
+		if tr.Mutant == "M2" {
+			cancel()
+		}
+		return result(harness.Invalid, "lost-writes", "lost-write"), nil
+	})
+	if !errors.Is(err, context.Canceled) || len(tried) != 1 || !x.Mutants[0].Killed || x.Mutants[1].Killed {
+		t.Errorf("got %v after %v, %+v", err, tried, x)
+	}
+}
+
+func TestTheMatrixIsPrintedForPeopleAndMachines(t *testing.T) {
+	x := Matrix{
+		Mutants: []Row{
+			{Mutant: planted("M1", 3), Killed: true, Attempts: []Attempt{
+				{Seed: 1, Verdict: harness.Valid},
+				{Seed: 2, Verdict: harness.Invalid, Killed: true, Findings: []Report{{"elements", "lost-element", 2}, {"lost-writes", "lost-write", 3}}},
+			}},
+			{Mutant: planted("M2", 1), Attempts: []Attempt{{Seed: 1, Verdict: harness.Unknown, Error: "it crashed", Dir: "results/x"}}},
+		},
+		Control: []ControlRun{{"cart", "partition", Attempt{Seed: 1, Verdict: harness.Valid}}},
+	}
+	var text, data bytes.Buffer
+	if err := errors.Join(x.WriteText(&text), x.WriteJSON(&data)); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		"MUTANT   KILLED  RUNS  ELEMENTS        LOST-WRITES     WHAT\n",
+		"M1       yes     2     2 lost-element  3 lost-write *  title M1\n",
+		"M2       NO      1     -               - *             title M2\n",
+		"control  -       1     -               -               cart, partition, seed 1: valid\n",
+		"M2 survived: Mechanism of M2.\n  lost-writes had to report \"lost-write\".\n  seed 1: unknown: it crashed (results/x)\n",
+		"figure mutants_killed_ratio 0.5 1\nfigure control_false_alarms 0 1\n",
+	} {
+		if !strings.Contains(text.String(), want) {
+			t.Errorf("no %q in\n%s", want, text.String())
+		}
+	}
+	var back Matrix
+	if err := json.Unmarshal(data.Bytes(), &back); err != nil || !reflect.DeepEqual(back, x) {
+		t.Errorf("got %+v, %v\nwant %+v", back, err, x)
+	}
+}
