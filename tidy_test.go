@@ -41,9 +41,11 @@ var layers = map[string][]string{
 	"harness":                     {},
 	"harness/history":             {"harness"},
 	"harness/generator":           {"harness"},
+	"harness/generator/gentest":   {"harness", "harness/generator"},
 	"harness/runner":              {"harness", "harness/history", "harness/generator"},
 	"harness/checker":             {"harness", "harness/history"},
 	"harness/cluster/clustertest": {"harness"},
+	"harness/cluster/fake":        {"harness"},
 	"harness/cluster/docker":      {"harness", "harness/cluster/clustertest"},
 	"harness/cluster/sim":         {"harness", "harness/cluster/...", "harness/runner", "harness/history", "store/..."},
 	"harness/cluster/sim/fate":    {},
@@ -69,7 +71,7 @@ var layers = map[string][]string{
 // The harness's checkers may take a context, which is their budget, and run a worker pool.
 var pure = []string{
 	"store/version", "store/ring", "store/quorum",
-	"harness/generator", "nemesis/grudge", "nemesis/schedule",
+	"harness/generator", "harness/generator/gentest", "nemesis/grudge", "nemesis/schedule",
 }
 
 // A call that some part of the tree may not make.
