@@ -44,7 +44,7 @@ func (r *run) load(ctx context.Context) error {
 func (r *run) setup() harness.Setup {
 	return harness.Setup{
 		Nodes: slices.Clone(r.nodes), Concurrency: r.o.Concurrency,
-		Time: r.o.Time, Rate: r.o.Rate,
+		Time: r.o.Time, Rate: r.o.Rate, Seed: Stream(r.o.Seed, "setup").Uint64(),
 	}
 }
 
