@@ -1,0 +1,31 @@
+package cartwheel
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"cartwheel/harness"
+)
+
+// Port is where a node serves clients and peers inside its pod.
+const Port = 7070
+
+// Data is the directory of a node's volume inside its pod.
+const Data = "/data"
+
+// Command is what node n's container runs, after the image's entry point. Members are
+// all nodes, n among them, as they reach each other: host:port.
+func Command(n harness.NodeID, members map[harness.NodeID]string) []string {
+	list := make([]string, 0, len(members))
+	for id, address := range members {
+		list = append(list, fmt.Sprintf("%s=%s", id, address))
+	}
+	slices.Sort(list)
+	return []string{
+		"--id", string(n),
+		"--listen", fmt.Sprintf(":%d", Port),
+		"--members", strings.Join(list, ","),
+		"--data", Data,
+	}
+}

@@ -1,0 +1,84 @@
+package cartwheel
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+
+	"cartwheel/harness"
+	"cartwheel/store"
+)
+
+// readOptions translates a read's knobs. An unknown repair mode is refused, since a run
+// with another one than it claims would prove nothing.
+func readOptions(o harness.ReadOptions) (store.ReadOptions, error) {
+	repair, ok := map[string]store.RepairMode{
+		"": store.RepairAsync, "async": store.RepairAsync,
+		"blocking": store.RepairBlocking, "none": store.RepairNone,
+	}[o.Repair]
+	if !ok {
+		return store.ReadOptions{}, refused{fmt.Errorf("repair mode %q: want async, blocking or none", o.Repair)}
+	}
+	return store.ReadOptions{R: o.R, Mode: mode(o.Strict), Repair: repair}, nil
+}
+
+func writeOptions(o harness.WriteOptions) store.WriteOptions {
+	return store.WriteOptions{W: o.W, Mode: mode(o.Strict)}
+}
+
+func mode(strict bool) store.Mode {
+	if strict {
+		return store.Strict
+	}
+	return store.Sloppy
+}
+
+// refused is an error of the adapter itself: nothing was sent.
+type refused struct{ error }
+
+func (refused) Definite() bool  { return true }
+func (r refused) Unwrap() error { return r.error }
+
+// reading translates a result.
+func reading(siblings []store.Sibling, c store.Context, m store.Meta) harness.Reading {
+	return harness.Reading{Siblings: versions(siblings), Token: c, Meta: meta(m)}
+}
+
+func versions(siblings []store.Sibling) []harness.Sibling {
+	var out []harness.Sibling
+	for _, s := range siblings {
+		v := harness.Sibling{Value: string(s.Value), Tombstone: s.Tombstone}
+		if !s.WriteID.IsZero() {
+			v.Write = s.WriteID.String()
+		}
+		out = append(out, v)
+	}
+	return out
+}
+
+// meta translates how a request was served; nil if the store said nothing of it.
+func meta(m store.Meta) *harness.Meta {
+	if m.Coordinator == "" && len(m.Replies) == 0 {
+		return nil
+	}
+	out := &harness.Meta{
+		Coordinator: harness.NodeID(m.Coordinator), Forwarded: m.Forwarded,
+		Hinted: m.Hinted, Degraded: m.Degraded, Repairs: m.Repairs,
+	}
+	for _, r := range m.Replies {
+		out.Replies = append(out.Replies, harness.Reply{
+			Node: harness.NodeID(r.Node), For: harness.NodeID(r.For), State: r.State.String(), RTT: r.RTT,
+		})
+	}
+	return out
+}
+
+// digest names a replica's state: equal bytes, equal names. A key that the replica has
+// never heard of has the name "none", so that it differs from every copy.
+func digest(state []byte) string {
+	if len(state) == 0 {
+		return "none"
+	}
+	sum := sha256.Sum256(state)
+	return hex.EncodeToString(sum[:16])
+}
