@@ -94,7 +94,11 @@ func (c *cluster) owner(t *rapid.T, at int) store.NodeID {
 }
 
 func (c *cluster) put(t *rapid.T) {
-	at, key := c.node(t, "at"), c.key(t)
+	at := c.node(t, "at")
+	c.putAt(t, at, c.key(t), c.owner(t, at))
+}
+
+func (c *cluster) putAt(t *rapid.T, at int, key store.Key, hintFor store.NodeID) {
 	var w modelWrite
 	var past version.Vector
 	if rapid.Bool().Draw(t, "with context") {
@@ -106,7 +110,7 @@ func (c *cluster) put(t *rapid.T) {
 	}
 	c.next++
 	w.id = writeID(c.next)
-	s := mustPut(t, c.nodes[at], key, c.owner(t, at), c.next, past)
+	s := mustPut(t, c.nodes[at], key, hintFor, c.next, past)
 	if !s.HasWrite(w.id) {
 		t.Fatalf("put at %s returned a state without itself", c.disks[at].name)
 	}
@@ -121,13 +125,13 @@ func (c *cluster) merge(t *rapid.T) {
 	mustMerge(t, c.nodes[to], key, c.owner(t, to), mustGet(t, c.nodes[from], key))
 }
 
-// deliver hands over a hint; sometimes the hint changes between delivery and deletion.
+// deliver hands over hints; some are written to between delivery and deletion.
 func (c *cluster) deliver(t *rapid.T) {
 	from, to := c.node(t, "from"), c.node(t, "to")
 	for _, h := range allHints(t, c.nodes[from], c.disks[to].name) {
 		mustMerge(t, c.nodes[to], h.Key, "", h.Set)
-		if rapid.Bool().Draw(t, "merged meanwhile") {
-			mustMerge(t, c.nodes[from], h.Key, h.Target, mustGet(t, c.nodes[c.node(t, "of")], h.Key))
+		if rapid.Bool().Draw(t, "written meanwhile") {
+			c.putAt(t, from, h.Key, h.Target)
 		}
 		if _, err := c.nodes[from].DropHint(context.Background(), h); err != nil {
 			t.Fatalf("drop hint: %v", err)
