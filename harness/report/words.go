@@ -1,0 +1,186 @@
+package report
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"cartwheel/harness"
+)
+
+// percent shows a share so that 100% means all of it and 0% none.
+func percent(share float64) string {
+	switch {
+	case share >= 1:
+		return "100%"
+	case share <= 0:
+		return "0%"
+	case share > 0.9995:
+		return ">99.9%"
+	case share < 0.0005:
+		return "<0.1%"
+	}
+	return fmt.Sprintf("%.1f%%", 100*share)
+}
+
+// short shows a duration in three significant digits, which is all that a reader compares.
+func short(d time.Duration) string {
+	switch {
+	case d < time.Millisecond:
+		return fmt.Sprintf("%d µs", d.Microseconds())
+	case d < 10*time.Millisecond:
+		return fmt.Sprintf("%.2f ms", float64(d)/1e6)
+	case d < 100*time.Millisecond:
+		return fmt.Sprintf("%.1f ms", float64(d)/1e6)
+	case d < time.Second:
+		return fmt.Sprintf("%.0f ms", float64(d)/1e6)
+	case d < 100*time.Second:
+		return fmt.Sprintf("%.2f s", d.Seconds())
+	}
+	return d.Round(time.Second).String()
+}
+
+// instant shows a time since the run began.
+func instant(d time.Duration) string { return fmt.Sprintf("+%.3f s", d.Seconds()) }
+
+func span(start, stop time.Duration) string {
+	return fmt.Sprintf("%.2f – %.2f s", start.Seconds(), stop.Seconds())
+}
+
+// count shows a number with its noun in the right form.
+func count(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return thousands(n) + " " + many
+}
+
+// thousands groups digits by threes with thin spaces.
+func thousands(n int) string {
+	s := fmt.Sprint(n)
+	neg := strings.HasPrefix(s, "-")
+	s = strings.TrimPrefix(s, "-")
+	var groups []string
+	for len(s) > 3 {
+		groups = append(groups, s[len(s)-3:])
+		s = s[:len(s)-3]
+	}
+	groups = append(groups, s)
+	slices.Reverse(groups)
+	out := strings.Join(groups, "\u2009")
+	if neg {
+		out = "−" + out
+	}
+	return out
+}
+
+func faultTitle(f harness.Fault) string {
+	return strings.TrimSpace(f.Kind + " " + f.Name)
+}
+
+// faultTarget says in words whom a fault hit, as it was resolved.
+func faultTarget(f harness.Fault) string {
+	var parts []string
+	if len(f.Nodes) > 0 {
+		parts = append(parts, nodeList(f.Nodes))
+	}
+	if len(f.Links) > 0 {
+		parts = append(parts, links(f.Links))
+	}
+	return strings.Join(parts, ": ")
+}
+
+func nodeList(nodes []harness.NodeID) string {
+	s := make([]string, len(nodes))
+	for i, n := range nodes {
+		s[i] = string(n)
+	}
+	return strings.Join(s, " ")
+}
+
+// links shows cut links with both directions folded into one arrow and grouped by
+// their first node: "n1 ⇹ n3 n4; n2 → n5".
+func links(ls []harness.Link) string {
+	have := make(map[harness.Link]bool, len(ls))
+	for _, l := range ls {
+		have[l] = true
+	}
+	type group struct {
+		from  harness.NodeID
+		arrow string
+	}
+	var order []group
+	to := make(map[group][]harness.NodeID)
+	seen := make(map[harness.Link]bool)
+	for _, l := range ls {
+		back := harness.Link{From: l.To, To: l.From}
+		if seen[l] || seen[back] && have[back] {
+			continue
+		}
+		seen[l] = true
+		g := group{l.From, "⇸"}
+		if have[back] {
+			g.arrow = "⇹"
+		}
+		if _, ok := to[g]; !ok {
+			order = append(order, g)
+		}
+		to[g] = append(to[g], l.To)
+	}
+	out := make([]string, len(order))
+	for i, g := range order {
+		out[i] = fmt.Sprintf("%s %s %s", g.from, g.arrow, nodeList(to[g]))
+	}
+	return strings.Join(out, "; ")
+}
+
+// opLabel names an operation in few characters: what it means if the workload says so.
+func opLabel(op harness.Op) string {
+	switch {
+	case op.Action != "" && op.Element != "":
+		return op.Action + " " + op.Element
+	case op.F == harness.Put:
+		return "put " + valueLabel(op.Value)
+	}
+	return op.F
+}
+
+// valueLabel shows a value: the items of a cart, or the text itself.
+func valueLabel(value string) string {
+	var cart struct {
+		Items []string `json:"items"`
+	}
+	if strings.HasPrefix(value, "{") && json.Unmarshal([]byte(value), &cart) == nil && cart.Items != nil {
+		return "{" + strings.Join(cart.Items, " ") + "}"
+	}
+	return value
+}
+
+// seen shows what a completion returned.
+func seen(sibs []harness.Sibling) string {
+	if len(sibs) == 0 {
+		return "nothing"
+	}
+	out := make([]string, len(sibs))
+	for i, s := range sibs {
+		out[i] = valueLabel(s.Value)
+		if s.Tombstone {
+			out[i] = "deleted"
+		}
+	}
+	return strings.Join(out, " | ")
+}
+
+// clip cuts text to n runes, the last of them an ellipsis.
+func clip(s string, n int) string {
+	if n < 1 {
+		return ""
+	}
+	if utf8.RuneCountInString(s) <= n {
+		return s
+	}
+	return string([]rune(s)[:n-1]) + "…"
+}
