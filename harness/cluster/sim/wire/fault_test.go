@@ -1,0 +1,294 @@
+package wire
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"google.golang.org/grpc/codes"
+
+	"cartwheel/harness"
+	"cartwheel/store/storepb"
+)
+
+func TestACutLinkIsSilence(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		cut    []harness.Link
+		served int // requests that reached n2 while the cut was in force
+		code   codes.Code
+	}{
+		{"there", links("n1", "n2"), 0, codes.DeadlineExceeded},
+		{"back", links("n2", "n1"), 1, codes.DeadlineExceeded},
+		{"both", links("n1", "n2", "n2", "n1"), 0, codes.DeadlineExceeded},
+		{"elsewhere", links("n1", "n3", "n3", "n2"), 1, codes.OK},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			inBubble(t, Options{}, func(t *testing.T, n *Net) {
+				a, b := serve(t, n, "n1", nil), serve(t, n, "n2", nil)
+				defer a.proc.Close()
+				defer b.proc.Close()
+				n.Cut("f1", c.cut)
+				_, took, err := fetch(a.proc.Dial("n2"), "k", 300*time.Millisecond)
+				wantCode(t, err, c.code)
+				if c.code != codes.OK && took != 300*time.Millisecond {
+					t.Errorf("the caller waited %v, want its whole timeout", took)
+				}
+				if got := len(b.called()); got != c.served {
+					t.Errorf("%d requests were served, want %d", got, c.served)
+				}
+				var dropped uint64
+				for l, d := range n.Dropped("f1") {
+					if !slices.Contains(c.cut, l) {
+						t.Errorf("%v was never cut", l)
+					}
+					dropped += d
+				}
+				if (dropped > 0) != (c.code != codes.OK) {
+					t.Errorf("%d packets dropped", dropped)
+				}
+				n.Mend("f1")
+				n.Mend("f1")
+				if _, _, err = fetch(a.proc.Dial("n2"), "k2", time.Second); err != nil {
+					t.Errorf("after the heal: %v", err)
+				}
+				if n.Dropped("f1") != nil {
+					t.Error("a mended fault is remembered")
+				}
+			})
+		})
+	}
+}
+
+func TestOverlappingCutsHealOneByOne(t *testing.T) {
+	inBubble(t, Options{}, func(t *testing.T, n *Net) {
+		s := serve(t, n, "n1", nil)
+		defer s.proc.Close()
+		n.Cut("f1", links("c0", "n1"))
+		n.Cut("f2", links("c0", "n1"))
+		n.Mend("f1")
+		_, _, err := fetch(n.Dial("c0", "n1"), "k", 100*time.Millisecond)
+		wantCode(t, err, codes.DeadlineExceeded)
+		n.Mend("f2")
+		if _, _, err = fetch(n.Dial("c0", "n1"), "k", 100*time.Millisecond); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// TCP keeps what a cut took and sends it again: a write may land after the heal,
+// long after its caller gave up. Everything at once would leave the order to the scheduler.
+func TestWhatACutKeptBackTricklesInAfterTheHeal(t *testing.T) {
+	inBubble(t, Options{}, func(t *testing.T, n *Net) {
+		s := serve(t, n, "n1", nil)
+		defer s.proc.Close()
+		n.Cut("f1", links("c0", "n1"))
+		var wg sync.WaitGroup
+		for i := range 50 {
+			wg.Go(func() {
+				_, _, err := fetch(n.Dial("c0", "n1"), key(i), time.Duration(100+15*i)*time.Millisecond)
+				wantCode(t, err, codes.DeadlineExceeded)
+			})
+		}
+		wg.Wait()
+		time.Sleep(time.Second - n.now())
+		n.Mend("f1")
+		time.Sleep(20 * time.Second)
+		at := s.called()
+		if len(at) == 0 || len(at) == 50 {
+			t.Errorf("%d of 50 requests arrived late, want some: others are overtaken by their cancellation", len(at))
+		}
+		slices.Sort(at)
+		if at[0] < time.Second {
+			t.Errorf("one arrived at %v, during the cut", at[0])
+		}
+		if distinct := slices.Compact(slices.Clone(at)); len(distinct) != len(at) {
+			t.Errorf("%d arrivals share %d instants", len(at), len(distinct))
+		}
+	})
+}
+
+func TestACutThatLastsLosesForGood(t *testing.T) {
+	var lost []Packet
+	inBubble(t, Options{Trace: func(p Packet) {
+		if p.Fate == Lost {
+			lost = append(lost, p)
+		}
+	}}, func(t *testing.T, n *Net) {
+		s := serve(t, n, "n1", nil)
+		defer s.proc.Close()
+		n.Cut("f1", links("c0", "n1"))
+		_, _, err := fetch(n.Dial("c0", "n1"), "k", time.Minute)
+		wantCode(t, err, codes.DeadlineExceeded)
+		n.Mend("f1")
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if len(s.called()) != 0 {
+			t.Error("it arrived")
+		}
+		if len(lost) != 1 || lost[0].Tries != 7 || lost[0].Ended < 12*time.Second || lost[0].Ended > 16*time.Second {
+			t.Errorf("got %+v, want one packet given up after 7 tries within 16s", lost)
+		}
+	})
+}
+
+func TestAFrozenProcessNeitherSendsNorReceives(t *testing.T) {
+	inBubble(t, Options{}, func(t *testing.T, n *Net) {
+		a, b := serve(t, n, "n1", nil), serve(t, n, "n2", nil)
+		defer a.proc.Close()
+		defer b.proc.Close()
+		n.Freeze("n1")
+		n.Freeze("n1")
+		var wg sync.WaitGroup
+		for i := range 20 {
+			wg.Go(func() {
+				_, _, err := fetch(n.Dial("c0", "n1"), key(i), time.Second) // to the frozen
+				wantCode(t, err, codes.DeadlineExceeded)
+			})
+			wg.Go(func() {
+				_, _, err := fetch(a.proc.Dial("n2"), key(i), time.Second) // of the frozen
+				wantCode(t, err, codes.DeadlineExceeded)
+			})
+		}
+		if open, err := n.Probe(t.Context(), links("n2", "n1")[0]); !open || err != nil {
+			t.Errorf("the kernel of a frozen process does not answer: %v, %v", open, err)
+		}
+		wg.Wait()
+		if got := len(a.called()) + len(b.called()); got != 0 || !n.Frozen("n1") {
+			t.Errorf("%d calls came through a freeze, frozen: %v", got, n.Frozen("n1"))
+		}
+		thaw := n.now()
+		n.Thaw("n1")
+		n.Thaw("n1")
+		time.Sleep(time.Second)
+		at := append(a.called(), b.called()...)
+		slices.Sort(at)
+		if len(at) == 0 || at[0] <= thaw || at[len(at)-1] > thaw+50*time.Millisecond {
+			t.Errorf("after the thaw at %v came %v", thaw, at)
+		}
+		if distinct := slices.Compact(slices.Clone(at)); len(distinct) != len(at) {
+			t.Errorf("%d arrivals share %d instants", len(at), len(distinct))
+		}
+		if _, _, err := fetch(a.proc.Dial("n2"), "k", time.Second); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestDeathEndsAFreeze(t *testing.T) {
+	inBubble(t, Options{}, func(t *testing.T, n *Net) {
+		s := serve(t, n, "n1", nil)
+		n.Freeze("n1")
+		time.AfterFunc(100*time.Millisecond, s.proc.Close)
+		_, took, err := fetch(n.Dial("c0", "n1"), "k", time.Second)
+		wantCode(t, err, codes.Unavailable)
+		if took < 100*time.Millisecond || n.Frozen("n1") {
+			t.Errorf("refused after %v, frozen: %v", took, n.Frozen("n1"))
+		}
+	})
+}
+
+func TestShapesDisturbALink(t *testing.T) {
+	const calls = 200
+	for _, c := range []struct {
+		name  string
+		shape Shape
+		check func(t *testing.T, took []time.Duration, served int)
+	}{
+		{"delay", Shape{Delay: 100 * time.Millisecond}, func(t *testing.T, took []time.Duration, served int) {
+			if slices.Min(took) < 100*time.Millisecond || slices.Max(took) > 110*time.Millisecond {
+				t.Errorf("took %v to %v", slices.Min(took), slices.Max(took))
+			}
+		}},
+		{"jitter", Shape{Jitter: 100 * time.Millisecond}, func(t *testing.T, took []time.Duration, served int) {
+			if slices.Min(took) > 20*time.Millisecond || slices.Max(took) < 90*time.Millisecond {
+				t.Errorf("took %v to %v", slices.Min(took), slices.Max(took))
+			}
+		}},
+		{"loss", Shape{Loss: 0.2}, func(t *testing.T, took []time.Duration, served int) {
+			late := 0
+			for _, d := range took {
+				if d > 200*time.Millisecond {
+					late++
+				}
+			}
+			if served != calls || late < calls/8 || late > calls*2/7 {
+				t.Errorf("%d of %d served, %d late, want about a fifth sent again", served, calls, late)
+			}
+		}},
+		{"duplicate", Shape{Duplicate: 0.5}, func(t *testing.T, _ []time.Duration, served int) {
+			if served < calls*5/4 || served > calls*7/4 {
+				t.Errorf("%d calls were served %d times, want half again as many", calls, served)
+			}
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			inBubble(t, Options{Seed: 3}, func(t *testing.T, n *Net) {
+				s := serve(t, n, "n1", nil)
+				defer s.proc.Close()
+				n.Shape(c.shape, links("c0", "n1")...)
+				took := make([]time.Duration, calls)
+				var wg sync.WaitGroup
+				for i := range calls {
+					wg.Go(func() {
+						var err error
+						if _, took[i], err = fetch(n.Dial("c0", "n1"), key(i), time.Minute); err != nil {
+							t.Error(err)
+						}
+					})
+				}
+				wg.Wait()
+				time.Sleep(time.Second)
+				c.check(t, took, len(s.called()))
+				n.Shape(Shape{}, links("c0", "n1")...)
+				if _, d, err := fetch(n.Dial("c0", "n1"), "k", time.Second); err != nil || d >= 10*time.Millisecond {
+					t.Errorf("after the heal: %v, %v", d, err)
+				}
+			})
+		})
+	}
+}
+
+func TestProbesTellCutLinksFromOpenOnes(t *testing.T) {
+	inBubble(t, Options{}, func(t *testing.T, n *Net) {
+		n.Cut("f1", links("n1", "n2"))
+		n.Shape(Shape{Loss: 0.3}, links("n2", "n1")...)
+		for _, c := range []struct {
+			link harness.Link
+			want bool
+		}{{links("n1", "n2")[0], false}, {links("n2", "n1")[0], true}, {links("n1", "n3")[0], true}} {
+			if got, err := n.Probe(t.Context(), c.link); got != c.want || err != nil {
+				t.Errorf("%v: got %v, %v, want %v", c.link, got, err, c.want)
+			}
+		}
+		if d := n.Dropped("f1"); d[links("n1", "n2")[0]] != 0 {
+			t.Errorf("probes were counted: %v", d)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		if _, err := n.Probe(ctx, links("n1", "n2")[0]); err == nil {
+			t.Error("a cancelled probe answered")
+		}
+	})
+}
+
+func TestARequestToTheLateListenerIsServed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := New(Options{LatencyMin: 10 * time.Millisecond})
+		p := n.Start("n1")
+		s := &toy{proc: p}
+		storepb.RegisterPeerServer(p, s)
+		time.AfterFunc(time.Millisecond, func() {
+			if err := p.Listen(); err != nil {
+				t.Error(err)
+			}
+		})
+		if _, _, err := fetch(n.Dial("c0", "n1"), "k", time.Second); err != nil {
+			t.Error(err) // it listened when the connection arrived
+		}
+		p.Close()
+	})
+}

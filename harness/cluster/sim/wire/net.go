@@ -1,0 +1,107 @@
+package wire
+
+import (
+	"sync"
+	"time"
+
+	"cartwheel/harness"
+	"cartwheel/harness/cluster/sim/fate"
+)
+
+// Options say how a network behaves when no fault is in force.
+type Options struct {
+	Seed            uint64        // of every fate
+	LatencyMin      time.Duration // one way, fastest packet; default 500us
+	LatencyMax      time.Duration // one way, slowest packet; default 5ms
+	MessageBytesMax int           // longest request or reply that is accepted; default 4 MiB as in gRPC
+	Round           time.Duration // arrivals happen at multiples of this, so that they meet; default 0: never on purpose
+	RetransmitsMax  int           // times a lost packet is sent again; default 6, the last 12.6 to 15.8s after the first
+	RetransmitAfter time.Duration // pause before the first, doubled each time; default 200ms, as in Linux
+	Trace           func(Packet)  // told of every packet when its fate is sealed; concurrently, and must not wait; optional
+}
+
+func (o Options) withDefaults() Options {
+	if o.LatencyMin == 0 {
+		o.LatencyMin = 500 * time.Microsecond
+	}
+	if o.LatencyMax == 0 {
+		o.LatencyMax = max(5*time.Millisecond, o.LatencyMin)
+	}
+	if o.MessageBytesMax == 0 {
+		o.MessageBytesMax = 4 << 20
+	}
+	if o.RetransmitsMax == 0 {
+		o.RetransmitsMax = 6
+	}
+	if o.RetransmitAfter == 0 {
+		o.RetransmitAfter = 200 * time.Millisecond
+	}
+	return o
+}
+
+// A Net connects processes. It is safe for concurrent use.
+type Net struct {
+	opts  Options
+	begin time.Time // the zero of every instant in a name
+
+	mu     sync.Mutex // held for moments only, never while anything waits
+	procs  map[harness.NodeID]*Proc
+	cuts   map[string]*cut
+	shapes map[harness.Link]Shape
+	frozen map[harness.NodeID][]*flight // present: frozen; what waits for the thaw
+	tally  Tally
+}
+
+// New makes a network without processes. Its clock starts now.
+func New(o Options) *Net {
+	return &Net{
+		opts:   o.withDefaults(),
+		begin:  time.Now(),
+		procs:  map[harness.NodeID]*Proc{},
+		cuts:   map[string]*cut{},
+		shapes: map[harness.Link]Shape{},
+		frozen: map[harness.NodeID][]*flight{},
+	}
+}
+
+// now is the current instant, counted from the network's begin.
+func (n *Net) now() time.Duration { return time.Since(n.begin) }
+
+// A Shape disturbs the packets of a link.
+type Shape struct {
+	Delay     time.Duration // added to every packet's latency
+	Jitter    time.Duration // up to this much more, different for each packet, so packets overtake
+	Loss      float64       // chance that a transmission is lost, from 0 to 1; it is repeated as a cut one is
+	Duplicate float64       // chance that a request is served twice, as after a library's blind retry; TCP alone never does this
+}
+
+// Shape makes the links behave so from now on; the zero Shape is undisturbed.
+func (n *Net) Shape(s Shape, links ...harness.Link) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, l := range links {
+		if s == (Shape{}) {
+			delete(n.shapes, l)
+		} else {
+			n.shapes[l] = s
+		}
+	}
+}
+
+// latency is how long a packet with this name takes that leaves now.
+func (n *Net) latency(l harness.Link, name uint64, s Shape) time.Duration {
+	now := n.now()
+	h := fate.Hash(n.opts.Seed, 'l', linkName(l), uint64(now), name)
+	d := fate.Between(n.opts.LatencyMin, n.opts.LatencyMax, h) + s.Delay
+	if s.Jitter > 0 {
+		d += fate.Between(0, s.Jitter, fate.Hash(h))
+	}
+	if r := n.opts.Round; r > 0 {
+		d = (now+d+r-1)/r*r - now
+	}
+	return d
+}
+
+func linkName(l harness.Link) uint64 {
+	return fate.Hash(fate.String(string(l.From)), fate.String(string(l.To)))
+}
