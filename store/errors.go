@@ -44,3 +44,19 @@ func (e *QuorumError) Outcome() Outcome {
 	}
 	return OutcomeUnknown
 }
+
+// Definite reports whether an error of a write proves that no node has stored it or will.
+// Of any other error, a deadline and one that is not known here included, the write may
+// still become visible. Reads change nothing, so their errors need no such question.
+func Definite(err error) bool {
+	var missed *QuorumError
+	if errors.As(err, &missed) {
+		return missed.Outcome() == OutcomeNotWritten
+	}
+	for _, refusal := range []error{ErrInvalid, ErrBadContext, ErrNotOwner, ErrSiblings, ErrOverloaded, ErrClosed, ErrDown} {
+		if errors.Is(err, refusal) {
+			return true
+		}
+	}
+	return false
+}

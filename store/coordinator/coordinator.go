@@ -1,0 +1,172 @@
+package coordinator
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"cartwheel/store"
+	"cartwheel/store/ring"
+)
+
+// A Coordinator serves requests for all keys on behalf of one node.
+type Coordinator struct {
+	opts  Options
+	log   *slog.Logger
+	stats counters
+
+	ctx    context.Context // of all calls to replicas: they outlive their request, not the coordinator
+	cancel context.CancelFunc
+	work   sync.WaitGroup // requests, their goroutines and their work after the reply
+
+	mu       sync.Mutex // guards what follows, never a wait
+	inFlight int
+	closed   bool
+}
+
+// New returns a coordinator. It does nothing until it is asked.
+func New(o Options) (*Coordinator, error) {
+	o = o.withDefaults()
+	if err := o.validate(); err != nil {
+		return nil, err
+	}
+	c := &Coordinator{opts: o, log: o.Logger.With("component", "coordinator")}
+	c.ctx, c.cancel = context.WithCancel(context.Background())
+	return c, nil
+}
+
+// Close ends all requests and returns when nothing is left of them. Writes that some
+// owner lacks are parked as hints on this node, so Local must still be open.
+func (c *Coordinator) Close() error {
+	c.mu.Lock()
+	c.closed = true
+	c.mu.Unlock()
+	c.cancel()
+	c.work.Wait()
+	return nil
+}
+
+// enter begins a request, which ends with leave, or refuses it.
+func (c *Coordinator) enter() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case c.closed:
+		return fmt.Errorf("coordinator: %w", store.ErrClosed)
+	case c.inFlight >= c.opts.InFlight:
+		c.stats.refused.Add(1)
+		return fmt.Errorf("coordinator: %d requests in flight: %w", c.inFlight, store.ErrOverloaded)
+	}
+	c.inFlight++
+	c.work.Add(1)
+	return nil
+}
+
+func (c *Coordinator) leave() {
+	c.mu.Lock()
+	c.inFlight--
+	c.mu.Unlock()
+	c.work.Done()
+}
+
+// up reports whether a node is worth asking. This node always is.
+func (c *Coordinator) up(n store.NodeID) bool { return n == c.opts.Self || c.opts.Detector.Up(n) }
+
+func (c *Coordinator) place(key store.Key) (ring.Partition, placement) {
+	p := c.opts.Layout.Partition(key)
+	return p, placement{c.opts.Layout.PreferenceList(p), c.opts.Layout.Replicas()}
+}
+
+// newReport begins the report of a request.
+func (c *Coordinator) newReport(op string, p ring.Partition, place placement, need int) report {
+	return report{
+		op: op, place: place, need: need,
+		meta: store.Meta{Coordinator: c.opts.Self, Partition: uint32(p)},
+	}
+}
+
+// localContext is for work on this node's disk that must not be cut short by Close: it
+// is what saves a write whose replicas were not reached.
+func (c *Coordinator) localContext() (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(c.ctx), c.opts.ReplicaTimeout)
+}
+
+// A waiting ask is one whose silence will be noticed.
+type waiting struct {
+	ask
+	timer *time.Timer
+}
+
+// A watch notices silence. All its asks may be silent for equally long, so they wait in
+// line and only the first needs to be looked at.
+type watch struct {
+	patience time.Duration
+	line     []waiting
+}
+
+func (w *watch) add(a ask) { w.line = append(w.line, waiting{a, time.NewTimer(w.patience)}) }
+
+// answered takes an ask out of the line, if it still stands there.
+func (w *watch) answered(a ask) {
+	for i, q := range w.line {
+		if q.ask == a {
+			q.timer.Stop()
+			w.line = append(w.line[:i:i], w.line[i+1:]...)
+			return
+		}
+	}
+}
+
+// silent is ready when the first of the line has been silent for too long; then pop it.
+func (w *watch) silent() <-chan time.Time {
+	if len(w.line) == 0 {
+		return nil
+	}
+	return w.line[0].timer.C
+}
+
+func (w *watch) pop() ask {
+	a := w.line[0].ask
+	w.line = w.line[1:]
+	return a
+}
+
+func (w *watch) stop() {
+	for _, q := range w.line {
+		q.timer.Stop()
+	}
+	w.line = nil
+}
+
+type counters struct {
+	gets, writes, forwarded, refused, failed, hinted, readRepairs, degraded atomic.Uint64
+}
+
+// Stats are counts since New.
+type Stats struct {
+	Gets        uint64 // reads coordinated here
+	Writes      uint64 // puts and deletes coordinated here
+	Forwarded   uint64 // writes handed to another coordinator
+	Refused     uint64 // requests refused because too many were in flight
+	Failed      uint64 // requests that missed their quorum
+	Hinted      uint64 // states parked for an owner, here or elsewhere
+	ReadRepairs uint64 // replicas written back to by reads
+	Degraded    uint64 // requests for which fallbacks made up the number
+	InFlight    uint64 // requests now, those at work after their reply included
+}
+
+// Stats returns the counts.
+func (c *Coordinator) Stats() Stats {
+	c.mu.Lock()
+	inFlight := c.inFlight
+	c.mu.Unlock()
+	s := &c.stats
+	return Stats{
+		Gets: s.gets.Load(), Writes: s.writes.Load(), Forwarded: s.forwarded.Load(), Refused: s.refused.Load(),
+		Failed: s.failed.Load(), Hinted: s.hinted.Load(), ReadRepairs: s.readRepairs.Load(), Degraded: s.degraded.Load(),
+		InFlight: uint64(inFlight),
+	}
+}

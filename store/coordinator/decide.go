@@ -1,0 +1,122 @@
+package coordinator
+
+import (
+	"slices"
+
+	"cartwheel/store"
+	"cartwheel/store/version"
+)
+
+// A placement is the preference list of a key: n owners, then the fallbacks.
+type placement struct {
+	list []store.NodeID
+	n    int
+}
+
+func (p placement) owners() []store.NodeID         { return p.list[:p.n] }
+func (p placement) fallbacks() []store.NodeID      { return p.list[p.n:] }
+func (p placement) isOwner(node store.NodeID) bool { return slices.Contains(p.owners(), node) }
+
+// coordinators returns the nodes that may coordinate a write which self was asked for,
+// the one to try first in front. If self may, it alone is returned: a hop is saved.
+//
+// In strict mode owners coordinate. In sloppy mode the first n nodes that are up do, so
+// that the coordinator is always one of those that count. hint is the replica that
+// answered the client's read fastest (paper, section 5).
+func coordinators(p placement, self, hint store.NodeID, mode store.Mode, up func(store.NodeID) bool) []store.NodeID {
+	from := p.list
+	if mode == store.Strict {
+		from = p.owners()
+	}
+	var may []store.NodeID
+	for _, n := range from {
+		if len(may) < p.n && up(n) {
+			may = append(may, n)
+		}
+	}
+	if slices.Contains(may, self) {
+		return []store.NodeID{self}
+	}
+	if i := slices.Index(may, hint); i > 0 && p.isOwner(hint) {
+		may = slices.Insert(slices.Delete(may, i, i+1), 0, hint)
+	}
+	return may
+}
+
+// reachable returns how many nodes that count are up.
+func reachable(p placement, mode store.Mode, up func(store.NodeID) bool) int {
+	from := p.list
+	if mode == store.Strict {
+		from = p.owners()
+	}
+	count := 0
+	for _, n := range from {
+		if up(n) {
+			count++
+		}
+	}
+	return count
+}
+
+// standsInFor returns the owner whose hint self writes when it coordinates, or nothing
+// if self is an owner. Nodes may see each other differently: a node that was handed a
+// write although it sees all owners up stands in for the last.
+func standsInFor(p placement, self store.NodeID, up func(store.NodeID) bool) store.NodeID {
+	if p.isOwner(self) {
+		return ""
+	}
+	for _, o := range p.owners() {
+		if !up(o) {
+			return o
+		}
+	}
+	return p.list[p.n-1]
+}
+
+// shown is what one node answered to a read.
+type shown struct {
+	ask
+	set version.Set
+}
+
+// join returns all that was shown.
+func join(answers []shown) (s version.Set) {
+	for _, a := range answers {
+		s = version.Merge(s, a.set)
+	}
+	return s
+}
+
+// holds reports whether a replica with the state has all of want.
+func holds(have, want version.Set) bool { return version.Merge(have, want).Equal(have) }
+
+// holders returns the owners that have shown all of want, in the order of answers.
+func holders(p placement, answers []shown, want version.Set) (out []store.NodeID) {
+	for _, a := range answers {
+		if p.isOwner(a.node) && holds(a.set, want) {
+			out = append(out, a.node)
+		}
+	}
+	return out
+}
+
+// behind returns the owners that have answered with less than want, in the order of answers.
+func behind(p placement, answers []shown, want version.Set) (out []store.NodeID) {
+	for _, a := range answers {
+		if p.isOwner(a.node) && !holds(a.set, want) {
+			out = append(out, a.node)
+		}
+	}
+	return out
+}
+
+// readState says how an answer compares with the result of the read.
+func readState(answer, result version.Set) store.ReplicaState {
+	switch {
+	case answer.IsZero():
+		return store.ReplicaNotFound
+	case holds(answer, result):
+		return store.ReplicaOK
+	}
+	return store.ReplicaStale
+}

@@ -1,0 +1,158 @@
+package coordinator
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"cartwheel/store"
+	"cartwheel/store/quorum"
+	"cartwheel/store/ring"
+	"cartwheel/store/version"
+)
+
+// A fanout hands a state that is durable here to the key's other owners, or to those
+// that stand in for them, and at last, as a hint, to this node itself. One goroutine runs
+// it and owns all of it.
+type fanout struct {
+	c         *Coordinator
+	key       store.Key
+	partition ring.Partition
+	state     version.Set
+	report    report
+	tracker   *quorum.Tracker
+	roster    *roster
+	watch     watch
+	answers   chan answer // has room for all that can come
+	running   int         // asks without an answer
+
+	replied bool
+	done    chan error // one message, when the outcome is known
+	result  store.Meta // valid after done gave nil
+}
+
+func newFanout(c *Coordinator, w Write, p ring.Partition, state version.Set, rep report) *fanout {
+	members := len(rep.place.list)
+	return &fanout{
+		c: c, key: w.Key, partition: p, state: state, report: rep,
+		tracker: quorum.New(w.Options.W, w.Options.Mode, rep.place.owners()),
+		roster:  newRoster(rep.place, w.Options.Mode, c.opts.Self, c.up),
+		watch:   watch{patience: c.opts.FallbackAfter},
+		answers: make(chan answer, 2*members), // each owner, each fallback, and this node once an owner
+		done:    make(chan error, 1),
+	}
+}
+
+// run asks until every owner has the state or a hint waits for it somewhere. It replies
+// on the way.
+func (f *fanout) run(caller context.Context) {
+	defer f.watch.stop()
+	for _, o := range f.report.place.owners() {
+		if o == f.c.opts.Self {
+			continue
+		}
+		if !f.c.up(o) {
+			f.report.skipped(o)
+			if f.roster.settled[o] {
+				continue // this node's own write is the hint
+			}
+		}
+		f.start(f.roster.begin(o))
+	}
+	gone := caller.Done()
+	for f.decide(); f.running > 0; f.decide() {
+		select {
+		case a := <-f.answers:
+			f.running--
+			f.watch.answered(a.ask)
+			if a.err == nil {
+				f.acked(a)
+			} else {
+				f.failed(a)
+			}
+		case <-f.watch.silent():
+			f.start(f.roster.stalled(f.watch.pop()))
+		case <-gone:
+			gone = nil
+			f.reply(fmt.Errorf("%w: %w", f.report.failure(f.tracker.Acks()), caller.Err()))
+		}
+	}
+}
+
+// start sends an ask, if there is one.
+func (f *fanout) start(a ask, ok bool) {
+	if !ok {
+		return
+	}
+	f.report.sent++
+	f.tracker.Asked(a.node)
+	f.watch.add(a)
+	f.running++
+	f.c.work.Go(func() {
+		began := f.c.opts.Now()
+		err := f.send(a)
+		f.answers <- answer{ask: a, err: err, rtt: f.c.opts.Now() - began}
+	})
+}
+
+func (f *fanout) send(a ask) error {
+	if a.node == f.c.opts.Self {
+		ctx, cancel := f.c.localContext()
+		defer cancel()
+		_, err := f.c.opts.Local.Merge(ctx, f.partition, f.key, a.standsFor(), f.state)
+		return err
+	}
+	ctx, cancel := context.WithTimeout(f.c.ctx, f.c.opts.ReplicaTimeout)
+	defer cancel()
+	return f.c.opts.Peers.Merge(ctx, a.node, f.key, a.standsFor(), f.state)
+}
+
+func (f *fanout) acked(a answer) {
+	f.tracker.Acked(a.node)
+	f.roster.settle(a.owner)
+	f.report.add(a, store.ReplicaOK)
+	if a.standsFor() != "" {
+		f.report.meta.Hinted++
+		f.c.stats.hinted.Add(1)
+	}
+}
+
+func (f *fanout) failed(a answer) {
+	f.tracker.Failed(a.node)
+	f.report.add(a, store.ReplicaFailed)
+	if a.node == f.c.opts.Self {
+		f.c.log.Warn("hint could not be parked", "key", string(f.key), "target", a.owner, "err", a.err)
+	}
+	f.start(f.roster.stalled(a.ask))
+}
+
+// decide replies when the outcome is known. No answer that is still to come could change a
+// lost quorum: whoever else can be asked has been.
+func (f *fanout) decide() {
+	switch f.tracker.Verdict() {
+	case quorum.Pending:
+	case quorum.Reached:
+		f.reply(nil)
+	case quorum.Lost:
+		f.reply(f.report.failure(f.tracker.Acks()))
+	}
+}
+
+func (f *fanout) reply(err error) {
+	if f.replied {
+		return
+	}
+	f.replied = true
+	if err == nil {
+		f.result = f.report.snapshot()
+		f.result.Degraded = f.report.owners() < f.report.need
+		if f.result.Degraded {
+			f.c.stats.degraded.Add(1)
+		}
+	}
+	var missed *store.QuorumError
+	if errors.As(err, &missed) {
+		missed.Meta.Degraded = f.report.owners() < f.report.need
+	}
+	f.done <- err
+}

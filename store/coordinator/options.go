@@ -1,0 +1,118 @@
+package coordinator
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"cartwheel/store"
+	"cartwheel/store/ring"
+	"cartwheel/store/storage"
+	"cartwheel/store/version"
+)
+
+// Local is this node's disk. What Put and Merge stored is durable when they return.
+// Calls may take long; they end when the context does.
+type Local interface {
+	// Get returns all that this node knows of a key, hints that it holds included.
+	Get(ctx context.Context, p ring.Partition, key store.Key) (version.Set, error)
+	// Put makes an event in this node's own record, or in the hint for an owner, and
+	// returns all that the node knows of the key then. An error that is not a
+	// *storage.WriteError means that nothing was written.
+	Put(ctx context.Context, p ring.Partition, key store.Key, hintFor store.NodeID, w storage.Write) (version.Set, error)
+	// Merge joins a state into this node's own record, or into the hint for an owner.
+	Merge(ctx context.Context, p ring.Partition, key store.Key, hintFor store.NodeID, s version.Set) (changed bool, err error)
+}
+
+// Peers reaches other nodes. An error that wraps store.ErrDown means that nothing was
+// sent. Get and Merge are given contexts with a deadline.
+type Peers interface {
+	// Get returns what the node knows of a key, hints that it holds included.
+	Get(ctx context.Context, to store.NodeID, key store.Key) (version.Set, error)
+	// Merge joins a state into the node's own record, or into the hint that it holds for
+	// an owner. It returns when the result is durable there.
+	Merge(ctx context.Context, to store.NodeID, key store.Key, hintFor store.NodeID, s version.Set) error
+	// Forward lets another node coordinate a write (see [Coordinator.Forwarded]). It puts
+	// a deadline on the call. store.Definite tells of its errors whether the write may live.
+	Forward(ctx context.Context, to store.NodeID, w Write) (store.WriteResult, error)
+}
+
+// A Detector says which peers answer, as far as this node can tell.
+type Detector interface {
+	Up(n store.NodeID) bool
+}
+
+// Options of a coordinator.
+type Options struct {
+	Self     store.NodeID // this node; required, a member of Layout
+	Layout   *ring.Layout // required
+	Local    Local        // required
+	Peers    Peers        // required
+	Detector Detector     // required
+
+	R int // replicas that must answer a get that does not say; default 2, or N if that is less
+	W int // replicas that must store a put that does not say; default 2, or N if that is less
+
+	ReplicaTimeout time.Duration // for one call of a replica; default 1s
+	FallbackAfter  time.Duration // an owner silent for so long is stood in for, its late answer still counts; default 250ms
+	StragglerWait  time.Duration // how long after its reply a get waits for more answers to repair from; default 100ms
+	InFlight       int           // requests at once, with their work after the reply; more are refused; default 1024
+
+	Now    func() time.Duration // monotonic time since some moment, for round-trip times; required
+	Logger *slog.Logger         // default discards
+}
+
+func (o Options) withDefaults() Options {
+	orElse := func(d *time.Duration, def time.Duration) {
+		if *d == 0 {
+			*d = def
+		}
+	}
+	orElse(&o.ReplicaTimeout, time.Second)
+	orElse(&o.FallbackAfter, 250*time.Millisecond)
+	orElse(&o.StragglerWait, 100*time.Millisecond)
+	if o.InFlight == 0 {
+		o.InFlight = 1024
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Layout != nil {
+		if o.R == 0 {
+			o.R = min(2, o.Layout.Replicas())
+		}
+		if o.W == 0 {
+			o.W = min(2, o.Layout.Replicas())
+		}
+	}
+	return o
+}
+
+func (o Options) validate() error {
+	var errs []error
+	bad := func(format string, args ...any) {
+		errs = append(errs, fmt.Errorf("coordinator: "+format+": %w", append(args, store.ErrInvalid)...))
+	}
+	if o.Layout == nil || o.Local == nil || o.Peers == nil || o.Detector == nil || o.Now == nil {
+		bad("Layout, Local, Peers, Detector and Now are required")
+	}
+	if o.Layout != nil {
+		if _, ok := o.Layout.Member(o.Self); !ok {
+			bad("self %q is no member of the layout", o.Self)
+		}
+		for _, q := range []struct {
+			name string
+			n    int
+		}{{"R", o.R}, {"W", o.W}} {
+			if q.n < 1 || q.n > o.Layout.Replicas() {
+				bad("%s is %d with %d replicas", q.name, q.n, o.Layout.Replicas())
+			}
+		}
+	}
+	if o.ReplicaTimeout < 0 || o.FallbackAfter < 0 || o.StragglerWait < 0 || o.InFlight < 0 {
+		bad("negative limits")
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,259 @@
+package coordinator
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"cartwheel/store"
+	"cartwheel/store/quorum"
+	"cartwheel/store/ring"
+	"cartwheel/store/version"
+)
+
+// A phase of a read.
+type phase uint8
+
+const (
+	collecting phase = iota // fewer than R answers
+	securing                // writing the result back before the reply
+	replied                 // waiting for stragglers
+)
+
+// readAnswer is the end of a read of a replica, or, with repair, of a write back to it.
+type readAnswer struct {
+	answer
+	set    version.Set
+	repair bool
+}
+
+// A reading is one get in flight. One goroutine runs it and owns all of it.
+type reading struct {
+	c         *Coordinator
+	key       store.Key
+	partition ring.Partition
+	options   store.ReadOptions
+	report    report
+	tracker   *quorum.Tracker
+	roster    *roster
+	watch     watch
+	answers   chan readAnswer // has room for all that can come
+	running   int             // replicas that were asked and have not answered
+	repairing int             // write-backs without an answer
+
+	phase    phase
+	shown    []shown               // answers, in the order of their coming
+	merged   version.Set           // what is replied, from securing on
+	secured  map[store.NodeID]bool // owners known to hold merged
+	repaired int                   // write-backs acknowledged before the reply
+
+	done   chan error // one message, when the outcome is known
+	result store.ReadResult
+}
+
+func newReading(c *Coordinator, key store.Key, o store.ReadOptions) *reading {
+	p, place := c.place(key)
+	return &reading{
+		c: c, key: key, partition: p, options: o, report: c.newReport("get", p, place, o.R),
+		tracker: quorum.New(o.R, o.Mode, place.owners()),
+		roster:  newRoster(place, o.Mode, "", c.up),
+		watch:   watch{patience: c.opts.FallbackAfter},
+		// Every node is asked once, and every owner written back to before and after the reply.
+		answers: make(chan readAnswer, 3*len(place.list)),
+		secured: map[store.NodeID]bool{},
+		done:    make(chan error, 1),
+	}
+}
+
+// run asks, replies, and repairs what it found behind.
+func (r *reading) run(caller context.Context) {
+	defer r.watch.stop()
+	r.noteSkipped()
+	for _, o := range r.report.place.owners() {
+		r.start(r.roster.begin(o))
+	}
+	gone := caller.Done()
+	for r.decide(); r.phase != replied; r.decide() {
+		select {
+		case a := <-r.answers:
+			r.take(a)
+		case <-r.watch.silent():
+			a := r.watch.pop()
+			if r.phase == collecting {
+				r.start(r.roster.stalled(a))
+			}
+		case <-gone:
+			gone = nil
+			r.reply(fmt.Errorf("%w: %w", r.report.failure(r.tracker.Acks()), caller.Err()))
+		}
+	}
+	r.afterwards()
+}
+
+// start asks a node, if there is one to ask.
+func (r *reading) start(a ask, ok bool) {
+	if !ok {
+		return
+	}
+	r.report.sent++
+	r.tracker.Asked(a.node)
+	r.watch.add(a)
+	r.running++
+	r.c.work.Go(func() {
+		ctx, cancel := context.WithTimeout(r.c.ctx, r.c.opts.ReplicaTimeout)
+		defer cancel()
+		began := r.c.opts.Now()
+		var set version.Set
+		var err error
+		if a.node == r.c.opts.Self {
+			set, err = r.c.opts.Local.Get(ctx, r.partition, r.key)
+		} else {
+			set, err = r.c.opts.Peers.Get(ctx, a.node, r.key)
+		}
+		r.answers <- readAnswer{answer: answer{ask: a, err: err, rtt: r.c.opts.Now() - began}, set: set}
+	})
+}
+
+// writeBack joins a state into an owner's record.
+func (r *reading) writeBack(owner store.NodeID, s version.Set) {
+	r.repairing++
+	r.c.work.Go(func() {
+		ctx, cancel := context.WithTimeout(r.c.ctx, r.c.opts.ReplicaTimeout)
+		defer cancel()
+		began := r.c.opts.Now()
+		var err error
+		if owner == r.c.opts.Self {
+			_, err = r.c.opts.Local.Merge(ctx, r.partition, r.key, "", s)
+		} else {
+			err = r.c.opts.Peers.Merge(ctx, owner, r.key, "", s)
+		}
+		r.answers <- readAnswer{answer: answer{ask: ask{owner, owner}, err: err, rtt: r.c.opts.Now() - began}, repair: true}
+	})
+}
+
+// take notes an answer. After it decide is called.
+func (r *reading) take(a readAnswer) {
+	switch {
+	case a.repair:
+		r.repairing--
+		if a.err != nil {
+			r.c.log.Debug("read repair failed", "key", string(r.key), "target", a.node, "err", a.err)
+			return
+		}
+		r.c.stats.readRepairs.Add(1)
+		if r.phase == securing {
+			r.secured[a.node] = true
+			r.repaired++
+			r.report.mark(a.ask, store.ReplicaRepaired, a.rtt)
+		}
+	case a.err != nil:
+		r.running--
+		r.watch.answered(a.ask)
+		r.tracker.Failed(a.node)
+		r.report.add(a.answer, store.ReplicaFailed)
+		if r.phase == collecting {
+			r.start(r.roster.stalled(a.ask))
+		}
+	default:
+		r.running--
+		r.watch.answered(a.ask)
+		r.tracker.Acked(a.node)
+		r.roster.settle(a.owner)
+		r.shown = append(r.shown, shown{a.ask, a.set})
+		r.report.add(a.answer, readState(a.set, r.merged)) // while collecting, conclude corrects it
+		if r.phase == securing && a.standsFor() == "" && holds(a.set, r.merged) {
+			r.secured[a.node] = true
+		}
+	}
+}
+
+// decide moves on to the next phase when its condition holds.
+func (r *reading) decide() {
+	if r.phase == collecting {
+		switch r.tracker.Verdict() {
+		case quorum.Pending:
+			return
+		case quorum.Lost:
+			r.reply(r.report.failure(r.tracker.Acks()))
+			return
+		case quorum.Reached:
+			r.conclude()
+			if r.options.Repair != store.RepairBlocking {
+				r.reply(nil)
+				return
+			}
+			r.secure()
+		}
+	}
+	if r.phase != securing {
+		return
+	}
+	switch {
+	case len(r.secured) >= r.holdersNeeded():
+		r.reply(nil)
+	case r.repairing == 0:
+		r.report.need = r.holdersNeeded()
+		r.reply(fmt.Errorf("result is on too few owners: %w", r.report.failure(len(r.secured))))
+	}
+}
+
+// secure counts the owners that hold the result, and writes it back to the others if
+// these are too few: no later read may then miss what this one has shown.
+func (r *reading) secure() {
+	r.phase = securing
+	for _, o := range holders(r.report.place, r.shown, r.merged) {
+		r.secured[o] = true
+	}
+	if len(r.secured) >= r.holdersNeeded() {
+		return
+	}
+	for _, o := range r.report.place.owners() {
+		if !r.secured[o] && r.c.up(o) {
+			r.writeBack(o, r.merged)
+		}
+	}
+}
+
+func (r *reading) reply(err error) {
+	if err == nil {
+		r.result = r.resultNow()
+	}
+	var missed *store.QuorumError
+	if errors.As(err, &missed) {
+		missed.Meta.Degraded = r.report.owners() < r.options.R
+	}
+	r.phase = replied
+	r.done <- err
+}
+
+// afterwards waits a little for the replicas that have not answered, writes all that was
+// shown back to the owners that are behind, and waits for the write-backs. Reads that are
+// still out after that end by their own deadline, which is how the detector learns of them.
+func (r *reading) afterwards() {
+	if r.options.Repair == store.RepairNone {
+		return
+	}
+	patience := time.NewTimer(r.c.opts.StragglerWait)
+	defer patience.Stop()
+	for waiting := true; waiting && r.running+r.repairing > 0; {
+		select {
+		case a := <-r.answers:
+			r.take(a)
+			if a.repair && a.err == nil {
+				r.secured[a.node] = true
+			}
+		case <-patience.C:
+			waiting = false
+		}
+	}
+	all := join(r.shown)
+	for _, o := range behind(r.report.place, r.shown, all) {
+		if !(r.secured[o] && holds(r.merged, all)) {
+			r.writeBack(o, all)
+		}
+	}
+	for r.repairing > 0 {
+		r.take(<-r.answers)
+	}
+}

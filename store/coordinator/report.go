@@ -1,0 +1,99 @@
+package coordinator
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"cartwheel/store"
+)
+
+// An answer is how an ask ended.
+type answer struct {
+	ask
+	err error
+	rtt time.Duration
+}
+
+// A report collects what replicas contributed to a request.
+type report struct {
+	op      string
+	place   placement
+	meta    store.Meta
+	replies []store.Reply
+	need    int
+	sent    int
+}
+
+// skipped notes an owner that was not asked because it is believed down.
+func (r *report) skipped(owner store.NodeID) {
+	r.replies = append(r.replies, store.Reply{Node: owner, State: store.ReplicaSkipped})
+}
+
+// add notes an answer; state matters only if there was no error.
+func (r *report) add(a answer, state store.ReplicaState) {
+	switch {
+	case a.err == nil:
+	case errors.Is(a.err, store.ErrDown):
+		state = store.ReplicaSkipped
+		r.sent-- // it was counted when it was asked, but nothing left this node
+	case errors.Is(a.err, context.DeadlineExceeded):
+		state = store.ReplicaTimeout
+	default:
+		state = store.ReplicaFailed
+	}
+	r.replies = append(r.replies, store.Reply{Node: a.node, For: a.standsFor(), State: state, RTT: a.rtt})
+}
+
+// mark changes the state of the reply to an ask, or adds one.
+func (r *report) mark(a ask, state store.ReplicaState, rtt time.Duration) {
+	for i, reply := range r.replies {
+		if reply.Node == a.node && reply.For == a.standsFor() {
+			r.replies[i].State = state
+			return
+		}
+	}
+	r.replies = append(r.replies, store.Reply{Node: a.node, For: a.standsFor(), State: state, RTT: rtt})
+}
+
+// owners returns how many owners took part themselves.
+func (r *report) owners() int {
+	seen := map[store.NodeID]bool{}
+	for _, reply := range r.replies {
+		if reply.For == "" && reply.State < store.ReplicaFailed {
+			seen[reply.Node] = true
+		}
+	}
+	return len(seen)
+}
+
+// snapshot returns the report as of now, replies in preference-list order.
+func (r *report) snapshot() store.Meta {
+	m := r.meta
+	m.Replies = slices.Clone(r.replies)
+	slices.SortStableFunc(m.Replies, func(a, b store.Reply) int {
+		return cmp.Or(
+			cmp.Compare(slices.Index(r.place.list, a.Node), slices.Index(r.place.list, b.Node)),
+			cmp.Compare(slices.Index(r.place.list, a.For), slices.Index(r.place.list, b.For)),
+		)
+	})
+	return m
+}
+
+// failure returns the error of a request that is given up now.
+func (r *report) failure(acks int) *store.QuorumError {
+	return &store.QuorumError{Op: r.op, Need: r.need, Sent: max(0, r.sent), Acks: acks, Meta: r.snapshot()}
+}
+
+// fastest returns the owner that answered first, by round-trip time; nothing if none did.
+func fastest(p placement, replies []store.Reply) (node store.NodeID) {
+	var best time.Duration
+	for _, r := range replies {
+		if r.For == "" && r.State < store.ReplicaFailed && p.isOwner(r.Node) && (node == "" || r.RTT < best) {
+			node, best = r.Node, r.RTT
+		}
+	}
+	return node
+}
