@@ -1,0 +1,202 @@
+package docker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/api/types/filters"
+	"github.com/docker/docker/api/types/image"
+	"github.com/docker/docker/api/types/network"
+	"github.com/docker/docker/api/types/volume"
+	"github.com/docker/docker/client"
+	"golang.org/x/sync/errgroup"
+)
+
+// A Scope says what [Clean] removes.
+type Scope int
+
+// Scopes, each of which includes those before it.
+const (
+	Stale  Scope = iota // what runs have left whose process is gone
+	All                 // what any run has made, live ones too
+	Images              // and the images, which the next run builds again
+)
+
+// Cleaned counts what was removed.
+type Cleaned struct {
+	Runs, Containers, Networks, Volumes, Images int
+}
+
+// Clean removes what runs have made, by label alone. It returns an error that is
+// [ErrNoEngine] when there is no engine to clean.
+func Clean(ctx context.Context, scope Scope) (Cleaned, error) {
+	cli, err := connect(ctx)
+	if err != nil {
+		return Cleaned{}, fmt.Errorf("clean: %w", err)
+	}
+	defer func() { _ = cli.Close() }()
+	return clean(ctx, cli, scope)
+}
+
+func clean(ctx context.Context, cli *client.Client, scope Scope) (Cleaned, error) {
+	var done Cleaned
+	left, err := list(ctx, cli, ours(""))
+	if err != nil {
+		return done, fmt.Errorf("clean: %w", err)
+	}
+	here, now := machine(), time.Now()
+	condemned := left.keep(func(o owner) bool { return scope != Stale || o.stale(here, now, holderGone) })
+	if err := condemned.remove(ctx, cli, &done); err != nil {
+		return done, fmt.Errorf("clean: %w", err)
+	}
+	if scope < Images {
+		return done, nil
+	}
+	images, err := cli.ImageList(ctx, image.ListOptions{Filters: filters.NewArgs(filters.Arg("label", labelImage))})
+	if err != nil {
+		return done, fmt.Errorf("clean: list images: %w", err)
+	}
+	for _, im := range images {
+		if err := removed(cli.ImageRemove(ctx, im.ID, image.RemoveOptions{Force: true, PruneChildren: true})); err != nil {
+			return done, fmt.Errorf("clean: image %s: %w", im.ID, err)
+		}
+		done.Images++
+	}
+	return done, nil
+}
+
+// removed forgives that a thing is gone already, or that somebody else is removing it.
+func removed[T any](_ T, err error) error {
+	if client.IsErrNotFound(err) {
+		return nil
+	}
+	return err
+}
+
+// An object is anything that a run made.
+type object struct {
+	id, run string
+	owner   owner
+}
+
+// An inventory is what runs have made.
+type inventory struct {
+	containers, networks, volumes []object
+}
+
+func (v inventory) empty() bool { return len(v.containers)+len(v.networks)+len(v.volumes) == 0 }
+
+func (v inventory) keep(f func(owner) bool) inventory {
+	pick := func(all []object) (kept []object) {
+		for _, o := range all {
+			if f(o.owner) {
+				kept = append(kept, o)
+			}
+		}
+		return kept
+	}
+	return inventory{pick(v.containers), pick(v.networks), pick(v.volumes)}
+}
+
+// list finds all objects that match.
+func list(ctx context.Context, cli *client.Client, f filters.Args) (inventory, error) {
+	var v inventory
+	object := func(id string, labels map[string]string) object {
+		return object{id: id, run: labels[labelRun], owner: ownerOf(labels)}
+	}
+	containers, err := cli.ContainerList(ctx, container.ListOptions{All: true, Filters: f})
+	if err != nil {
+		return v, fmt.Errorf("list containers: %w", err)
+	}
+	for _, c := range containers {
+		v.containers = append(v.containers, object(c.ID, c.Labels))
+	}
+	networks, err := cli.NetworkList(ctx, network.ListOptions{Filters: f})
+	if err != nil {
+		return v, fmt.Errorf("list networks: %w", err)
+	}
+	for _, n := range networks {
+		v.networks = append(v.networks, object(n.ID, n.Labels))
+	}
+	volumes, err := cli.VolumeList(ctx, volume.ListOptions{Filters: f})
+	if err != nil {
+		return v, fmt.Errorf("list volumes: %w", err)
+	}
+	for _, vol := range volumes.Volumes {
+		v.volumes = append(v.volumes, object(vol.Name, vol.Labels))
+	}
+	return v, nil
+}
+
+// remove removes everything in the inventory and adds to done. Containers go first: they
+// hold on to networks and volumes.
+func (v inventory) remove(ctx context.Context, cli *client.Client, done *Cleaned) error {
+	runs := map[string]bool{}
+	each := func(what string, all []object, n *int, f func(context.Context, string) error) error {
+		eg, ctx := errgroup.WithContext(ctx)
+		eg.SetLimit(16)
+		for _, o := range all {
+			runs[o.run] = true
+			eg.Go(func() error {
+				if err := insist(ctx, func() error { return f(ctx, o.id) }); err != nil {
+					return fmt.Errorf("remove %s %s: %w", what, o.id, err)
+				}
+				return nil
+			})
+		}
+		if err := eg.Wait(); err != nil {
+			return err
+		}
+		*n += len(all)
+		return nil
+	}
+	err := errors.Join(
+		each("container", v.containers, &done.Containers, func(ctx context.Context, id string) error {
+			return removed(0, cli.ContainerRemove(ctx, id, container.RemoveOptions{Force: true, RemoveVolumes: true}))
+		}),
+		each("network", v.networks, &done.Networks, func(ctx context.Context, id string) error {
+			return removed(0, cli.NetworkRemove(ctx, id))
+		}),
+		each("volume", v.volumes, &done.Volumes, func(ctx context.Context, id string) error {
+			return removed(0, cli.VolumeRemove(ctx, id, true))
+		}),
+	)
+	done.Runs += len(runs)
+	return err
+}
+
+// removeRun removes everything of one run. It looks again until nothing is left, because
+// the engine may still be finishing a creation that was given up.
+func removeRun(ctx context.Context, cli *client.Client, run string) error {
+	for range 10 {
+		left, err := list(ctx, cli, ours(run))
+		if err != nil {
+			return fmt.Errorf("remove run %s: %w", run, err)
+		}
+		if left.empty() {
+			return nil
+		}
+		if err := left.remove(ctx, cli, &Cleaned{}); err != nil {
+			return fmt.Errorf("remove run %s: %w", run, err)
+		}
+	}
+	return fmt.Errorf("remove run %s: there is always something left", run)
+}
+
+// insist repeats a removal a few times: engines refuse while another removal of the same
+// thing, or of something that uses it, is under way.
+func insist(ctx context.Context, f func() error) error {
+	var err error
+	for attempt := range 6 {
+		if err = f(); err == nil {
+			return nil
+		}
+		if waited := pause(ctx, time.Duration(50<<attempt)*time.Millisecond); waited != nil {
+			return errors.Join(err, waited)
+		}
+	}
+	return err
+}

@@ -1,0 +1,392 @@
+package docker
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"cartwheel/harness"
+	"cartwheel/harness/cluster/clustertest"
+)
+
+// needEngine skips tests that need a real engine, unless they were asked for.
+func needEngine(t *testing.T) {
+	t.Helper()
+	if os.Getenv("CARTWHEEL_DOCKER") != "1" {
+		t.Skip("SKIPPED: needs a Docker Engine; CARTWHEEL_DOCKER=1 runs it")
+	}
+}
+
+const chatterPort = 7000
+
+func chatterOptions(t *testing.T, run string) Options {
+	t.Helper()
+	image, err := StoreImage(t.Context(), Build{Package: "./harness/cluster/docker/testdata/chatter", Logger: logger(t)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return Options{
+		Run: run, Image: image, Port: chatterPort, Logger: logger(t),
+		Command: func(n harness.NodeID, members map[harness.NodeID]string) []string {
+			command := []string{fmt.Sprint(chatterPort)}
+			for m, address := range members {
+				if m != n {
+					command = append(command, address)
+				}
+			}
+			return command
+		},
+	}
+}
+
+// quietOptions are those of a cluster whose stores never say a word.
+func quietOptions(t *testing.T, run string) Options {
+	o := chatterOptions(t, run)
+	o.Command = func(harness.NodeID, map[harness.NodeID]string) []string { return []string{fmt.Sprint(chatterPort)} }
+	return o
+}
+
+func logger(t *testing.T) *slog.Logger {
+	return slog.New(slog.NewTextHandler(t.Output(), nil))
+}
+
+// runName is unique among tests and processes.
+func runName(t *testing.T) string {
+	name := strings.ToLower(strings.Map(func(r rune) rune {
+		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' {
+			return r
+		}
+		return -1
+	}, t.Name()))
+	return fmt.Sprintf("t%d-%.30s", os.Getpid(), name)
+}
+
+func start(t *testing.T, o Options) *Cluster {
+	t.Helper()
+	c, err := New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := c.Stop(context.Background()); err != nil {
+			t.Error(err)
+		}
+	})
+	return c
+}
+
+func leftBy(t *testing.T, run string) inventory {
+	t.Helper()
+	cli, err := connect(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = cli.Close() }()
+	left, err := list(t.Context(), cli, ours(run))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return left
+}
+
+func TestClusterConforms(t *testing.T) {
+	needEngine(t)
+	run := runName(t)
+	clustertest.Run(t, func(t *testing.T) harness.Cluster {
+		c, err := New(chatterOptions(t, run))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	})
+	if left := leftBy(t, run); !left.empty() {
+		t.Errorf("left behind: %+v", left)
+	}
+}
+
+// ask connects to a node and returns what it says about itself.
+func ask(address string, patience time.Duration) (string, error) {
+	conn, err := net.DialTimeout("tcp", address, patience)
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = conn.Close() }()
+	if err := conn.SetDeadline(time.Now().Add(patience)); err != nil {
+		return "", err
+	}
+	return bufio.NewReader(conn).ReadString('\n')
+}
+
+func TestStoreIsAnOrdinaryUserWithNothingButItsVolume(t *testing.T) {
+	needEngine(t)
+	o := quietOptions(t, runName(t))
+	o.Nodes = 1
+	c := start(t, o)
+	got, err := ask(c.Address("n1"), clustertest.Patience)
+	if want := "uid 65532, writes outside its volume: false\n"; err != nil || got != want {
+		t.Errorf("got %q, %v; want %q", got, err, want)
+	}
+	var logs strings.Builder
+	if err := c.Logs(t.Context(), "n1", &logs); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"chatter serves\n", "chatter complains\n"} {
+		if !strings.Contains(logs.String(), want) {
+			t.Errorf("logs: got %q, want %q in them", logs.String(), want)
+		}
+	}
+}
+
+func TestPublishedPortsSurviveACutButNotAPause(t *testing.T) {
+	needEngine(t)
+	c := start(t, quietOptions(t, runName(t)))
+	if err := c.Cut(t.Context(), "f1", clustertest.AllLinks(c.Nodes())); err != nil {
+		t.Fatal(err)
+	}
+	for _, n := range c.Nodes() {
+		if _, err := ask(c.Address(n), clustertest.Patience); err != nil {
+			t.Errorf("%s is cut off from its clients, too: %v", n, err)
+		}
+	}
+	if err := c.Pause(t.Context(), "n1"); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := ask(c.Address("n1"), 300*time.Millisecond); err == nil {
+		t.Errorf("a paused node said %q", got)
+	}
+	if err := c.Resume(t.Context(), "n1"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ask(c.Address("n1"), clustertest.Patience); err != nil {
+		t.Errorf("after the pause: %v", err)
+	}
+}
+
+func TestProbesDoNotCountAsDropped(t *testing.T) {
+	needEngine(t)
+	c := start(t, quietOptions(t, runName(t)))
+	links := clustertest.AllLinks(c.Nodes())
+	if err := c.Cut(t.Context(), "f1", links); err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		if _, err := c.Probe(t.Context(), links); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, err := c.Dropped(t.Context(), "f1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for l, n := range got {
+		if n != 0 {
+			t.Errorf("%s->%s: got %d packets, want none: nobody but the probes sent any", l.From, l.To, n)
+		}
+	}
+}
+
+func TestVanishedRulesAreNoticed(t *testing.T) {
+	needEngine(t)
+	o := quietOptions(t, runName(t))
+	o.Nodes = 2
+	c := start(t, o)
+	r, p, err := c.pod("n2")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := execute(t.Context(), r.cli, p.host, "", "iptables-"+r.backend, "-F", "INPUT"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Probe(t.Context(), []harness.Link{{From: "n1", To: "n2"}}); !errors.Is(err, errRulesGone) {
+		t.Errorf("got %v, want %v", err, errRulesGone)
+	}
+}
+
+func TestNodesCanBeFrozenBySignal(t *testing.T) {
+	needEngine(t)
+	o := quietOptions(t, runName(t))
+	o.Nodes = 1
+	c := start(t, o)
+	r, p, err := c.pod("n1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.stopped.Store(true) // as Pause does where the engine cannot
+	if err := settle(t.Context(), r.cli, p, true, func() error { return r.cli.ContainerKill(t.Context(), p.store, "SIGSTOP") }); err != nil {
+		t.Fatal(err)
+	}
+	if frozen, err := c.Paused(t.Context(), "n1"); err != nil || !frozen {
+		t.Errorf("after SIGSTOP: got %v, %v; want paused", frozen, err)
+	}
+	if err := c.Resume(t.Context(), "n1"); err != nil {
+		t.Fatal(err)
+	}
+	if frozen, err := c.Paused(t.Context(), "n1"); err != nil || frozen {
+		t.Errorf("after resume: got %v, %v; want running", frozen, err)
+	}
+}
+
+func TestClustersRunSideBySide(t *testing.T) {
+	needEngine(t)
+	o := quietOptions(t, runName(t))
+	o.Nodes = 2
+	a := start(t, o)
+	o.Run += "-2"
+	b := start(t, o)
+	cleaned, err := Clean(t.Context(), Stale)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("removed %+v, of other runs", cleaned)
+	link := harness.Link{From: "n1", To: "n2"}
+	if err := a.Cut(t.Context(), "f1", []harness.Link{link}); err != nil {
+		t.Fatal(err)
+	}
+	for c, want := range map[*Cluster]bool{a: false, b: true} {
+		if got, err := c.Probe(t.Context(), []harness.Link{link}); err != nil || got[link] != want {
+			t.Errorf("n1->n2 of %s is open: got %v, %v; want %v", c.opts.Run, got[link], err, want)
+		}
+	}
+	again, err := New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := again.Start(t.Context()); !errors.Is(err, errHeld) {
+		t.Errorf("a second run of the same name: got %v, want %v", err, errHeld)
+	}
+}
+
+func TestFailedStartLeavesNothing(t *testing.T) {
+	needEngine(t)
+	for _, test := range []struct {
+		name   string
+		change func(*Options)
+		cancel time.Duration
+		want   string
+	}{
+		{name: "no such image", change: func(o *Options) { o.Image = "cartwheel-store:none" }, want: "cartwheel-store:none"},
+		{name: "the store ends at once", change: func(o *Options) {
+			o.Command = func(harness.NodeID, map[harness.NodeID]string) []string { return nil }
+		}, want: "usage: chatter"},
+		{name: "given up half-way", change: func(*Options) {}, cancel: 400 * time.Millisecond, want: ""},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			o := chatterOptions(t, runName(t))
+			test.change(&o)
+			c, err := New(o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			ctx := t.Context()
+			if test.cancel > 0 {
+				var cancel context.CancelFunc
+				ctx, cancel = context.WithTimeout(ctx, test.cancel)
+				defer cancel()
+			}
+			err = c.Start(ctx)
+			if err == nil {
+				t.Error("got no error, want one")
+				_ = c.Stop(t.Context())
+			} else if !strings.Contains(err.Error(), test.want) {
+				t.Errorf("got %v, want %q in it", err, test.want)
+			}
+			if left := leftBy(t, o.Run); !left.empty() {
+				t.Errorf("left behind: %+v", left)
+			}
+		})
+	}
+}
+
+// TestHelperStartsAClusterAndWaits is not a test: it is the process that the next one kills.
+func TestHelperStartsAClusterAndWaits(t *testing.T) {
+	run := os.Getenv("CARTWHEEL_TEST_VICTIM")
+	if run == "" {
+		t.Skip("runs as a child of TestKilledRunsAreCleanedUp")
+	}
+	o := quietOptions(t, run)
+	o.Nodes = 2
+	start(t, o)
+	fmt.Println("victim is ready")
+	_, _ = io.Copy(io.Discard, os.Stdin) // until killed
+}
+
+func TestKilledRunsAreCleanedUp(t *testing.T) {
+	needEngine(t)
+	run := runName(t)
+	live := quietOptions(t, run+"-live")
+	live.Nodes = 1
+	survivor := start(t, live)
+
+	child := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestHelperStartsAClusterAndWaits$", "-test.v")
+	child.Env = append(os.Environ(), "CARTWHEEL_TEST_VICTIM="+run)
+	if _, err := child.StdinPipe(); err != nil {
+		t.Fatal(err)
+	}
+	out, err := child.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := child.Start(); err != nil {
+		t.Fatal(err)
+	}
+	var said []string
+	ready := false
+	for lines := bufio.NewScanner(out); !ready && lines.Scan(); {
+		said = append(said, lines.Text())
+		ready = strings.Contains(lines.Text(), "victim is ready")
+	}
+	if !ready {
+		_ = child.Wait()
+		t.Fatalf("the victim did not start a cluster:\n%s", strings.Join(said, "\n"))
+	}
+	if _, err := Clean(t.Context(), Stale); err != nil {
+		t.Fatal(err)
+	}
+	if left := leftBy(t, run); len(left.containers) != 4 || len(left.networks) != 1 || len(left.volumes) != 2 {
+		t.Errorf("before the kill: got %+v, want 4 containers, 1 network, 2 volumes: a live run was cleaned away", left)
+	}
+	if err := child.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = child.Wait() // says that it was killed
+	done, err := Clean(t.Context(), Stale)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if left := leftBy(t, run); !left.empty() {
+		t.Errorf("left behind: %+v", left)
+	}
+	if done.Runs < 1 || done.Containers < 4 {
+		t.Errorf("got %+v, want at least the killed run's 4 containers", done)
+	}
+	if _, err := ask(survivor.Address("n1"), clustertest.Patience); err != nil {
+		t.Errorf("the live run suffered: %v", err)
+	}
+}
+
+func TestExamineFindsTheEngineUsable(t *testing.T) {
+	needEngine(t)
+	if _, err := HostImage(t.Context(), "", logger(t)); err != nil {
+		t.Fatal(err)
+	}
+	r := Examine(t.Context(), "")
+	for _, c := range r.Checks {
+		t.Logf("%s: %s: %s (%s)", c.Name, c.Level, c.Detail, c.Remedy)
+	}
+	if !r.Usable() || !slices.ContainsFunc(r.Checks, func(c Check) bool { return c.Name == "packet filter" && c.Level == Fine }) {
+		t.Errorf("got %+v, want an engine that can run clusters", r)
+	}
+}

@@ -1,0 +1,85 @@
+package docker
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"strings"
+	"time"
+
+	"cartwheel/harness"
+)
+
+// Options say what a [Cluster] runs.
+type Options struct {
+	Run   string // name of the run, in labels and names; unique among live runs; required
+	Nodes int    // default 5, at most 64
+	Image string // of the store; see [StoreImage]; required
+	// Command is what a node's store container runs, after the image's entry point. Members
+	// are the addresses of all nodes as they reach each other, host:port. Default: the
+	// image's own command.
+	Command func(n harness.NodeID, members map[harness.NodeID]string) []string
+	Port    int      // TCP port on which the store serves, in the pod; required
+	Env     []string // of the store, NAME=value
+	User    string   // of the store, uid:gid; default 65532:65532
+	Data    string   // where the store keeps its data, a volume; default /data
+
+	HostImage string // of the host containers; default: built by [HostImage]
+	Root      string // the checkout, to build the host image from; default: around the working directory
+
+	// Bind is the address of the engine's machine on which stores are published; default
+	// 127.0.0.1. A harness that itself runs in a container needs one that it can reach.
+	Bind   string
+	Logger *slog.Logger // default discards
+}
+
+// Limits of what a cluster does on its own behalf.
+const (
+	nodesMax    = 64
+	callTimeout = 30 * time.Second // an engine call that must not be interrupted
+	stopTimeout = 15 * time.Second // removing everything
+)
+
+func (o Options) withDefaults() Options {
+	if o.Nodes == 0 {
+		o.Nodes = 5
+	}
+	if o.User == "" {
+		o.User = storeUser
+	}
+	if o.Data == "" {
+		o.Data = "/data"
+	}
+	if o.Bind == "" {
+		o.Bind = "127.0.0.1"
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	return o
+}
+
+func (o Options) validate() error {
+	var problems []error
+	complain := func(format string, args ...any) { problems = append(problems, fmt.Errorf(format, args...)) }
+	if err := checkName("run", o.Run); err != nil {
+		problems = append(problems, err)
+	}
+	if o.Nodes < 1 || o.Nodes > nodesMax {
+		complain("%d nodes: want 1 to %d", o.Nodes, nodesMax)
+	}
+	if o.Image == "" {
+		complain("no store image")
+	}
+	if o.Port < 1 || o.Port > 65535 {
+		complain("port %d: want 1 to 65535", o.Port)
+	}
+	if !strings.HasPrefix(o.Data, "/") {
+		complain("data directory %q: not an absolute path", o.Data)
+	}
+	if _, err := netip.ParseAddr(o.Bind); err != nil {
+		complain("bind: %w", err)
+	}
+	return errors.Join(problems...)
+}

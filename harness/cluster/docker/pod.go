@@ -1,0 +1,258 @@
+package docker
+
+import (
+	"bytes"
+	"context"
+	_ "embed"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net"
+	"net/netip"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/api/types/mount"
+	"github.com/docker/docker/api/types/network"
+	"github.com/docker/docker/client"
+	"github.com/docker/docker/pkg/stdcopy"
+	"github.com/docker/go-connections/nat"
+	"golang.org/x/sync/errgroup"
+
+	"cartwheel/harness"
+)
+
+//go:embed rules.sh
+var rulesScript string
+
+// A pod is one node: two container ids and where it is reached.
+type pod struct {
+	host, store string
+	address     netip.Addr
+	published   string
+	stopped     atomic.Bool // frozen by SIGSTOP, where the engine cannot pause
+}
+
+// A plan is what all pods of a run have in common.
+type plan struct {
+	cli       *client.Client
+	opts      Options
+	labels    map[string]string
+	hostImage string
+	network   string
+	peers     []peer
+}
+
+// startAll starts all pods at once and returns them with the packet filter that works.
+func (p *plan) startAll(ctx context.Context) (map[harness.NodeID]*pod, string, error) {
+	members := map[harness.NodeID]string{}
+	for _, m := range p.peers {
+		members[m.node] = net.JoinHostPort(m.address.String(), strconv.Itoa(p.opts.Port))
+	}
+	var mu sync.Mutex
+	pods, backends := map[harness.NodeID]*pod{}, map[string]bool{}
+	eg, ctx := errgroup.WithContext(ctx)
+	eg.SetLimit(16)
+	for _, self := range p.peers {
+		eg.Go(func() error {
+			pod, backend, err := p.start(ctx, self, maps.Clone(members))
+			if err != nil {
+				return fmt.Errorf("node %s: %w", self.node, err)
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			pods[self.node], backends[backend] = pod, true
+			return nil
+		})
+	}
+	if err := eg.Wait(); err != nil {
+		return nil, "", err
+	}
+	// One kernel gives all pods the same answer. If not, one of them met a passing failure,
+	// and rules of two kinds in one cluster are not worth having.
+	if len(backends) != 1 {
+		return nil, "", errors.New("pods found different packet filters to work")
+	}
+	for backend := range backends {
+		return pods, backend, nil
+	}
+	return nil, "", errors.New("no nodes")
+}
+
+// start makes one pod. The store's container is made while the host's starts, and started
+// only when the rules are in place.
+func (p *plan) start(ctx context.Context, self peer, members map[harness.NodeID]string) (*pod, string, error) {
+	made := &pod{address: self.address}
+	var err error
+	if made.host, err = p.create(ctx, self, "host", p.hostConfig(self)); err != nil {
+		return nil, "", err
+	}
+	var backend string
+	eg, both := errgroup.WithContext(ctx)
+	eg.Go(func() (err error) {
+		made.store, err = p.create(both, self, "store", p.storeConfig(self, made.host, members))
+		return err
+	})
+	eg.Go(func() (err error) {
+		if err = p.run(both, made.host); err != nil {
+			return fmt.Errorf("host container: %w", err)
+		}
+		if made.published, err = p.published(both, made.host); err != nil {
+			return err
+		}
+		var others []peer
+		for _, o := range p.peers {
+			if o.node != self.node {
+				others = append(others, o)
+			}
+		}
+		out, err := execute(both, p.cli, made.host, render(others, nil), "bash", "-c", rulesScript, "rules.sh", "install")
+		backend = strings.TrimSpace(out)
+		return err
+	})
+	if err := eg.Wait(); err != nil {
+		return nil, "", err
+	}
+	if err := p.run(ctx, made.store); err != nil {
+		return nil, "", fmt.Errorf("store container: %w", err)
+	}
+	return made, backend, p.alive(ctx, made.store)
+}
+
+// A recipe is what the engine wants to know about a container.
+type recipe struct {
+	config *container.Config
+	host   *container.HostConfig
+	net    *network.NetworkingConfig
+}
+
+func (p *plan) port() nat.Port { return nat.Port(strconv.Itoa(p.opts.Port) + "/tcp") }
+
+// hostConfig describes the container that owns the pod's network. Its only right beyond
+// an ordinary process's is to change that network.
+func (p *plan) hostConfig(self peer) recipe {
+	yes := true
+	return recipe{
+		config: &container.Config{
+			Image: p.hostImage, Hostname: string(self.node),
+			Entrypoint: []string{}, Cmd: []string{"sleep", "infinity"},
+			ExposedPorts: nat.PortSet{p.port(): struct{}{}},
+		},
+		host: &container.HostConfig{
+			NetworkMode:  container.NetworkMode(p.network),
+			PortBindings: nat.PortMap{p.port(): {{HostIP: p.opts.Bind}}},
+			Init:         &yes,
+			CapDrop:      []string{"ALL"}, CapAdd: []string{"NET_ADMIN", "NET_RAW"},
+			SecurityOpt:    []string{"no-new-privileges"},
+			ReadonlyRootfs: true,
+			Tmpfs:          map[string]string{"/run": "", "/tmp": ""},
+		},
+		net: &network.NetworkingConfig{EndpointsConfig: map[string]*network.EndpointSettings{
+			p.network: {
+				IPAMConfig: &network.EndpointIPAMConfig{IPv4Address: self.address.String()},
+				Aliases:    []string{string(self.node)},
+			},
+		}},
+	}
+}
+
+// storeConfig describes the container of the store: no rights, no writable file outside
+// its data volume. A new volume takes over the owner of the image's directory at its
+// path, which is how an ordinary user comes to own it.
+func (p *plan) storeConfig(self peer, host string, members map[harness.NodeID]string) recipe {
+	config := &container.Config{Image: p.opts.Image, Env: p.opts.Env, User: p.opts.User}
+	if p.opts.Command != nil {
+		config.Cmd = p.opts.Command(self.node, members)
+	}
+	labels := maps.Clone(p.labels)
+	labels[labelNode] = string(self.node)
+	return recipe{
+		config: config,
+		host: &container.HostConfig{
+			NetworkMode:    container.NetworkMode("container:" + host),
+			ReadonlyRootfs: true,
+			CapDrop:        []string{"ALL"},
+			SecurityOpt:    []string{"no-new-privileges"},
+			Mounts: []mount.Mount{{
+				Type: mount.TypeVolume, Source: p.name(self, "data"), Target: p.opts.Data,
+				VolumeOptions: &mount.VolumeOptions{Labels: labels},
+			}},
+			// The logs must be readable through the engine, whatever its default.
+			LogConfig: container.LogConfig{Type: "json-file", Config: map[string]string{"max-size": "64m", "max-file": "2"}},
+		},
+	}
+}
+
+func (p *plan) name(self peer, role string) string {
+	return fmt.Sprintf("cartwheel-%s-%s-%s", p.opts.Run, self.node, role)
+}
+
+func (p *plan) create(ctx context.Context, self peer, role string, r recipe) (id string, err error) {
+	r.config.Labels = maps.Clone(p.labels)
+	r.config.Labels[labelNode], r.config.Labels[labelRole] = string(self.node), role
+	err = uninterrupted(ctx, func(ctx context.Context) error {
+		created, err := p.cli.ContainerCreate(ctx, r.config, r.host, r.net, nil, p.name(self, role))
+		id = created.ID
+		return err
+	})
+	if err != nil {
+		return "", fmt.Errorf("create %s container: %w", role, err)
+	}
+	return id, nil
+}
+
+func (p *plan) run(ctx context.Context, id string) error {
+	err := uninterrupted(ctx, func(ctx context.Context) error {
+		return p.cli.ContainerStart(ctx, id, container.StartOptions{})
+	})
+	if err != nil {
+		return fmt.Errorf("start: %w", err)
+	}
+	return nil
+}
+
+// published returns where the engine has published the store's port.
+func (p *plan) published(ctx context.Context, id string) (string, error) {
+	state, err := p.cli.ContainerInspect(ctx, id)
+	if err != nil {
+		return "", fmt.Errorf("inspect host container: %w", err)
+	}
+	if state.NetworkSettings != nil {
+		for _, b := range state.NetworkSettings.Ports[p.port()] {
+			if b.HostPort != "" {
+				return net.JoinHostPort(p.opts.Bind, b.HostPort), nil
+			}
+		}
+	}
+	return "", fmt.Errorf("the engine has not published port %s", p.port())
+}
+
+// alive says why a store that ended at once did so.
+func (p *plan) alive(ctx context.Context, id string) error {
+	state, err := p.cli.ContainerInspect(ctx, id)
+	if err != nil {
+		return fmt.Errorf("inspect store container: %w", err)
+	}
+	if state.State.Running {
+		return nil
+	}
+	var last bytes.Buffer
+	if err := copyLogs(ctx, p.cli, id, "20", &last); err != nil {
+		fmt.Fprintf(&last, "(no logs: %v)", err)
+	}
+	return fmt.Errorf("the store ended at once with status %d; it said:\n%s", state.State.ExitCode, last.String())
+}
+
+// copyLogs writes the last lines that a container has printed, or "all".
+func copyLogs(ctx context.Context, cli *client.Client, id, tail string, w io.Writer) error {
+	logs, err := cli.ContainerLogs(ctx, id, container.LogsOptions{ShowStdout: true, ShowStderr: true, Tail: tail})
+	if err != nil {
+		return err
+	}
+	_, err = stdcopy.StdCopy(w, w, logs)
+	return errors.Join(err, logs.Close())
+}

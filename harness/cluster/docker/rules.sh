@@ -1,0 +1,61 @@
+# Installs or rewrites a pod's packet filter rules. Runs in a host container.
+#   rules.sh install        finds the backend that works, hooks the chain in, prints the backend
+#   rules.sh apply BACKEND  rewrites the chain
+#   rules.sh save BACKEND   prints rules and counters
+# The chain's rules come in on standard input. Rules that were there before keep their
+# counters: they are recognised by their comments, which are unique.
+set -euo pipefail
+
+hook() { # backend: a chain of our own, first in INPUT. IPv6 between pods is refused.
+	"iptables-$1-restore" -w 5 -n <<-'END' || return
+		*filter
+		:CARTWHEEL-IN - [0:0]
+		-I INPUT 1 -m comment --comment cartwheel/jump -j CARTWHEEL-IN
+		COMMIT
+	END
+	if [ -s /proc/net/if_inet6 ]; then
+		"ip6tables-$1-restore" -w 5 -n <<-'END' || return
+			*filter
+			:CARTWHEEL-IN - [0:0]
+			-A CARTWHEEL-IN -i lo -j RETURN
+			-A CARTWHEEL-IN -j DROP
+			-I INPUT 1 -m comment --comment cartwheel/jump -j CARTWHEEL-IN
+			COMMIT
+		END
+	fi
+}
+
+apply() { # backend
+	local saved line
+	local -A counter=()
+	saved=$("iptables-$1-save" -c -t filter)
+	while IFS= read -r line; do
+		if [[ $line =~ ^(\[[0-9]+:[0-9]+\])\ -A\ CARTWHEEL-IN\ .*--comment\ \"?([^\"\ ]+) ]]; then
+			counter[${BASH_REMATCH[2]}]=${BASH_REMATCH[1]}
+		fi
+	done < <(printf '%s\n' "$saved")
+	{
+		printf '%s\n' '*filter' ':CARTWHEEL-IN - [0:0]'
+		while IFS= read -r line; do
+			[[ $line =~ --comment\ ([^\ ]+) ]]
+			printf '%s %s\n' "${counter[${BASH_REMATCH[1]}]:-[0:0]}" "$line"
+		done
+		echo COMMIT
+	} | "iptables-$1-restore" -w 5 -c -n
+}
+
+case $1 in
+install)
+	for backend in nft legacy; do
+		if hook "$backend"; then
+			apply "$backend"
+			echo "$backend"
+			exit 0
+		fi
+	done
+	echo "neither iptables backend works in this kernel" >&2
+	exit 1
+	;;
+apply) apply "$2" ;;
+save) "iptables-$2-save" -c -t filter ;;
+esac
