@@ -10,7 +10,7 @@
 // The comparison is a full scan: its cost grows with the keys held, not with those that
 // differ. A Merkle exchange, as in the paper, replaces it later.
 //
-// A round that found no difference is remembered with the moment at which it began: all
-// that both nodes had stored before that moment was equal. An AntiEntropy is safe for
+// A round that found no difference is remembered with the moment at which it began: what
+// either node had stored by then, both now hold. An AntiEntropy is safe for
 // concurrent use.
 package repair

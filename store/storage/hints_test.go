@@ -1,0 +1,197 @@
+package storage
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"cartwheel/store"
+	"cartwheel/store/ring"
+)
+
+func TestDropHintKeepsWhatWasMergedMeanwhile(t *testing.T) {
+	r := open(t, newDisk("a"))
+	mustPut(t, r, "k", "b", 1, nil)
+	sent := allHints(t, r, "b")[0]
+	mustPut(t, r, "k", "b", 2, nil)
+	drop := func(h Hint) bool {
+		dropped, err := r.DropHint(context.Background(), h)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return dropped
+	}
+	if drop(sent) {
+		t.Error("dropped a hint that had changed")
+	}
+	now := allHints(t, r, "b")[0]
+	if !now.Set.HasWrite(writeID(2)) {
+		t.Fatalf("hint: got %v, want write 2", now.Set)
+	}
+	if !drop(now) || drop(now) {
+		t.Error("want the hint dropped once")
+	}
+	if got := mustGet(t, r, "k"); !got.IsZero() {
+		t.Errorf("get after the drop: got %v, want nothing", got)
+	}
+}
+
+func TestHintsAreCountedByTargetAcrossRestarts(t *testing.T) {
+	d := newDisk("a")
+	r := d.open(t)
+	mustPut(t, r, "x", "c", 1, nil)
+	mustPut(t, r, "x", "b", 2, nil)
+	mustPut(t, r, "yy", "b", 3, nil)
+	mustPut(t, r, "yy", "b", 4, nil) // the same hint, longer
+	before := targets(t, r)
+	if len(before) != 2 || before[0].Target != "b" || before[0].Hints != 2 || before[1].Target != "c" || before[1].Hints != 1 {
+		t.Fatalf("targets: got %v, want b with 2 and c with 1", before)
+	}
+	d.crash(t, r)
+	r = open(t, d)
+	if after := targets(t, r); !slices.Equal(after, before) {
+		t.Errorf("after a crash: got %v, want %v", after, before)
+	}
+	for _, target := range []store.NodeID{"b", "c"} {
+		for _, h := range allHints(t, r, target) {
+			if _, err := r.DropHint(context.Background(), h); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if left := targets(t, r); len(left) != 0 || r.Stats() != (Stats{}) {
+		t.Errorf("after all were dropped: got %v and %+v, want nothing", left, r.Stats())
+	}
+}
+
+func targets(t tb, r *Replica) []HintStat {
+	t.Helper()
+	stats, err := r.HintTargets(context.Background())
+	if err != nil {
+		t.Fatalf("hint targets: %v", err)
+	}
+	return stats
+}
+
+// Whatever bytes names and keys hold, pages of any size list each target's hints once, in
+// order, and a key's hints are found for that key alone.
+func TestHintsOfAnyNamesAreListedExactly(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		r := newDisk("a").open(t)
+		defer closeReplica(t, r)
+		name := rapid.SampledFrom([]string{"a", "a/", "/a", "aa", "\x00", "\x00\x01", "\xff", "\xff\xff", "a\x00a"})
+		type place struct {
+			p      ring.Partition
+			key    store.Key
+			target store.NodeID
+		}
+		want := map[place]bool{}
+		for n := range rapid.IntRange(0, 20).Draw(t, "hints") {
+			at := place{ring.Partition(rapid.SampledFrom([]int{0, 1, 255, 256, 1023}).Draw(t, "partition")), store.Key(name.Draw(t, "key")), store.NodeID(name.Draw(t, "target"))}
+			if _, err := r.Put(context.Background(), at.p, at.key, at.target, Write{WriteID: writeID(n + 1)}); err != nil {
+				t.Fatalf("put: %v", err)
+			}
+			want[at] = true
+		}
+		got := map[place]bool{}
+		for _, stat := range targets(t, r) {
+			limit := rapid.IntRange(1, 4).Draw(t, "limit")
+			var after, last []byte
+			for pages := 0; pages == 0 || after != nil; pages++ {
+				hints, next, err := r.NextHints(context.Background(), stat.Target, after, limit)
+				if err != nil || len(hints) > limit {
+					t.Fatalf("next hints: %d with limit %d, %v", len(hints), limit, err)
+				}
+				for _, h := range hints {
+					at := place{h.Partition, h.Key, h.Target}
+					if cursor := cursorOf(h.Partition, h.Key); got[at] || h.Target != stat.Target || slices.Compare(last, cursor) >= 0 {
+						t.Fatalf("%v listed twice, for another target, or out of order", at)
+					}
+					got[at], last = true, cursorOf(h.Partition, h.Key)
+				}
+				after = next
+			}
+		}
+		if fmt.Sprint(got) != fmt.Sprint(want) {
+			t.Fatalf("listed %v, want %v", got, want)
+		}
+		for at := range want {
+			hints, err := r.Hints(context.Background(), at.p, at.key)
+			if err != nil {
+				t.Fatalf("hints: %v", err)
+			}
+			for _, h := range hints {
+				if !want[place{at.p, at.key, h.Target}] {
+					t.Fatalf("%q has a hint for %q that was never made", at.key, h.Target)
+				}
+			}
+			if !slices.ContainsFunc(hints, func(h Hint) bool { return h.Target == at.target }) {
+				t.Fatalf("%q misses its hint for %q", at.key, at.target)
+			}
+		}
+	})
+}
+
+// Damage is an error and never "not found", and it does not hold up what is whole.
+func TestDamageIsReportedAndContained(t *testing.T) {
+	ctx := context.Background()
+	d := newDisk("a")
+	r := open(t, d)
+	mustPut(t, r, "bad", "", 1, nil)
+	whole := mustPut(t, r, "good", "", 2, nil)
+	mustPut(t, r, "bad", "b", 3, nil)
+	mustPut(t, r, "good", "b", 4, nil)
+	digest := digestOf(t, r, "bad")
+	damage(t, r.data, dataKey(part("bad"), "bad"))
+	damage(t, r.hints, hintKey(part("bad"), "bad", "b"))
+
+	p := part("bad")
+	_, getErr := r.Get(ctx, p, "bad")
+	_, recordErr := r.Record(ctx, p, "bad")
+	_, hintsErr := r.Hints(ctx, p, "bad")
+	_, putErr := r.Put(ctx, p, "bad", "", Write{})
+	_, putHintErr := r.Put(ctx, p, "bad", "c", Write{})
+	_, mergeErr := r.Merge(ctx, p, "bad", "", whole)
+	_, mergeHintErr := r.Merge(ctx, p, "bad", "b", whole)
+	_, dropErr := r.DropHint(ctx, Hint{Partition: p, Key: "bad", Target: "b", Set: whole})
+	page, _, nextErr := r.NextHints(ctx, "b", nil, 10)
+	for name, err := range map[string]error{
+		"get": getErr, "record": recordErr, "hints": hintsErr, "put": putErr, "put of a hint": putHintErr,
+		"merge": mergeErr, "merge of a hint": mergeHintErr, "drop": dropErr, "next hints": nextErr,
+	} {
+		if !errors.Is(err, store.ErrCorrupt) {
+			t.Errorf("%s: got %v, want %v", name, err, store.ErrCorrupt)
+		}
+	}
+	if len(page) != 1 || page[0].Key != "good" {
+		t.Errorf("next hints: got %v, want the whole one", page)
+	}
+	if got := targets(t, r); len(got) != 1 || got[0].Hints != 2 {
+		t.Errorf("targets: got %v, want the damaged hint still counted", got)
+	}
+	if got := digestOf(t, r, "bad"); got == digest {
+		t.Error("a damaged record has the digest of the whole one")
+	}
+	if r.Healthy() != nil || r.Stats().Damaged == 0 {
+		t.Errorf("healthy: %v, damaged: %d, want nil and some", r.Healthy(), r.Stats().Damaged)
+	}
+	mustGet(t, r, "good")
+}
+
+func damage(t *testing.T, kv KV, key []byte) {
+	t.Helper()
+	b, ok, err := kv.Get(key)
+	if err != nil || !ok {
+		t.Fatalf("nothing to damage: %v, %v", ok, err)
+	}
+	b[len(b)/2] ^= 1
+	var batch Batch
+	batch.Set(key, b)
+	if err := kv.Apply(&batch, true); err != nil {
+		t.Fatal(err)
+	}
+}
