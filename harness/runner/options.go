@@ -121,6 +121,11 @@ func (o Options) validate() error {
 	need(o.OpTimeout > 0, "operation timeout %v is not positive", o.OpTimeout)
 	need(o.Rate >= 0, "rate %v is negative", o.Rate)
 	need(len(o.Schedule) == 0 || o.Nemesis != nil, "a schedule of %d faults, but no nemesis to play it", len(o.Schedule))
+	ids := make(map[string]bool)
+	for _, f := range o.Schedule {
+		need(f.ID != "" && !ids[f.ID], "the schedule has no id for a fault, or has %q twice", f.ID)
+		ids[f.ID] = true
+	}
 	if o.Cluster != nil {
 		need(len(o.Cluster.Nodes()) > 0, "the cluster has no nodes")
 	}

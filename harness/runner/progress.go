@@ -18,7 +18,7 @@ type board struct {
 	limit   time.Duration
 	counts  harness.Stats
 	active  []harness.Fault
-	notes   []string // to be shown, oldest first
+	notes   []Progress // to be shown, oldest first
 	changed chan struct{}
 	quit    chan struct{}
 	wg      sync.WaitGroup
@@ -67,9 +67,8 @@ func (b *board) showNotes(show func(Progress), rates *meter) {
 	notes := b.notes
 	b.notes = nil
 	b.mu.Unlock()
-	for _, note := range notes {
-		p := b.snapshot()
-		p.OpsPerSecond, p.Note = rates.last, note
+	for _, p := range notes {
+		p.OpsPerSecond = rates.last
 		show(p)
 	}
 }
@@ -77,6 +76,11 @@ func (b *board) showNotes(show func(Progress), rates *meter) {
 func (b *board) snapshot() Progress {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	return b.now()
+}
+
+// now is how things stand; the caller holds the lock.
+func (b *board) now() Progress {
 	elapsed := time.Since(b.since)
 	return Progress{
 		Phase: b.phase, Elapsed: elapsed, Remaining: max(0, b.limit-elapsed),
@@ -98,7 +102,9 @@ func (b *board) change(f func()) {
 // say adds a note; the caller holds the lock.
 func (b *board) say(note string) {
 	if len(b.notes) < notesMax {
-		b.notes = append(b.notes, note)
+		p := b.now()
+		p.Note = note
+		b.notes = append(b.notes, p)
 	}
 }
 
