@@ -56,7 +56,7 @@ func analyse(res harness.Result, ops []harness.Op) *analysis {
 			c.end = c.done.Time
 		}
 		switch {
-		case c.inv.Process == harness.FinalProcess:
+		case c.inv.Process == harness.FinalProcess && c.inv.F == harness.ReplicaRead:
 			a.finals = append(a.finals, c)
 		case c.inv.Process >= 0:
 			a.calls = append(a.calls, c)

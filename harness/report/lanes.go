@@ -19,6 +19,7 @@ const (
 	laneHeight   = 40.0
 	laneGapMin   = 50.0
 	laneGapMax   = 150.0
+	laneWidth    = 980.0 // that fits the page
 	laneFinal    = 190.0 // width of the column for the final reads
 
 	laneFinalRunes = 24 // characters that fit there
@@ -54,7 +55,7 @@ func (a *analysis) lanes(an harness.Anomaly) template.HTML {
 		return ""
 	}
 	l.axis()
-	l.top = 24 + 14*float64(max(l.depth, 1))
+	l.top = 20 + 19*float64(max(l.depth, 1))
 	l.drawBands()
 	l.drawLanes()
 	l.drawTokens()
@@ -153,19 +154,24 @@ func (l *lanes) axis() {
 	}
 	slices.Sort(l.stops)
 	l.stops = slices.Compact(l.stops)
+	gaps, sum := make([]float64, len(l.stops)), 0.0
+	for i := 1; i < len(l.stops); i++ {
+		gap := l.stops[i] - l.stops[i-1]
+		gaps[i] = min(laneGapMin*(1+0.3*math.Log10(1+float64(gap)/float64(time.Millisecond))), laneGapMax)
+		sum += gaps[i]
+	}
+	rest := laneGutter + 26 + 70
+	if len(l.finals) > 0 {
+		rest += laneFinal
+	}
+	// Rather squeeze the gaps than let the reader scroll, as long as labels can be read.
+	scale := max(min(1, (laneWidth-rest)/max(sum, 1)), 0.6)
 	x := laneGutter + 26
 	for i, t := range l.stops {
-		if i > 0 {
-			gap := t - l.stops[i-1]
-			x += min(laneGapMin*(1+0.3*math.Log10(1+float64(gap)/float64(time.Millisecond))), laneGapMax)
-		}
+		x += gaps[i] * scale
 		l.x[t] = x
 	}
-	l.width = x + 70
-	if len(l.finals) > 0 {
-		l.width += laneFinal
-	}
-	l.width = max(l.width, 640)
+	l.width = max(rest+sum*scale, 640)
 }
 
 // place clamps an instant of a band to the picture.
@@ -191,7 +197,7 @@ func (l *lanes) drawBands() {
 	bottom := l.nodeY(len(l.nodes)-1) + 16
 	for i, w := range l.bands {
 		left, right := l.place(w.Start), l.place(w.Stop)
-		y := 14 + 14*float64(l.rows[i])
+		y := 14 + 19*float64(l.rows[i])
 		tip := fmt.Sprintf("%s %s, %s, %s", w.Fault.ID, faultTitle(w.Fault), faultTarget(w.Fault), span(w.Start, w.Stop))
 		l.d.open("band "+bandRole(w.Fault.Kind).name, tip, "#fault-"+w.Fault.ID)
 		l.d.rect(left, y+4, right-left, 3, 1.5, `class="cap"`)

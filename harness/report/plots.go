@@ -22,10 +22,21 @@ const (
 	plotHeight = vg.Length(330)
 )
 
-// A figure is a plot with its caption.
+// A figure is a plot with its legend and caption.
 type figure struct {
 	Title, Caption string
+	Legend         []legendEntry
 	SVG            template.HTML
+}
+
+// A legendEntry is a mark in the colour of its role, and what it means.
+type legendEntry struct{ Mark, Role, Label string }
+
+// A sketch is a plot that still lacks its place: all plots of a page share their margins.
+type sketch struct {
+	title, caption string
+	plot           *plot.Plot
+	legend         []legendEntry
 }
 
 // figures draws the plots. Of a history without client calls there are none.
@@ -33,48 +44,40 @@ func (a *analysis) figures() ([]figure, error) {
 	if len(a.calls) == 0 {
 		return nil, nil
 	}
-	drawings := []struct {
-		title   string
-		caption string
-		make    func() *plot.Plot
-	}{
-		{
-			"Latency of every operation",
-			"One mark an operation, at its invocation. Indeterminate and failed operations usually end at their deadline.",
-			a.latencyPlot,
-		},
-		{"Rate by outcome", "Completions in each second.", a.ratePlot},
-		{"Siblings per read", "Live siblings that reads of one second returned: the most, and the mean.", a.siblingPlot},
+	sketches := []sketch{a.latencyPlot(), a.ratePlot(), a.siblingPlot()}
+	var margin vg.Length
+	for _, s := range sketches {
+		margin = max(margin, s.plot.DataCanvas(frame(vgsvg.New(plotWidth, plotHeight), 0)).Min.X)
 	}
-	out := make([]figure, len(drawings))
-	for i, d := range drawings {
-		svg, err := render(d.make(), d.title)
-		if err != nil {
-			return nil, fmt.Errorf("draw %q: %w", d.title, err)
+	out := make([]figure, len(sketches))
+	for i, s := range sketches {
+		canvas := vgsvg.New(plotWidth, plotHeight)
+		own := s.plot.DataCanvas(frame(canvas, 0)).Min.X
+		s.plot.Draw(frame(canvas, margin-own)) // so that the same second is at the same place everywhere
+		var buf bytes.Buffer
+		if _, err := canvas.WriteTo(&buf); err != nil {
+			return nil, fmt.Errorf("draw %q: %w", s.title, err)
 		}
-		out[i] = figure{d.title, d.caption, svg}
+		// The backend has escaped the texts.
+		out[i] = figure{s.title, s.caption, s.legend, template.HTML(themed(buf.String(), s.title))}
 	}
 	return out, nil
 }
 
-func render(p *plot.Plot, label string) (template.HTML, error) {
-	canvas := vgsvg.New(plotWidth, plotHeight)
-	p.Draw(draw.Crop(draw.New(canvas), 4, -14, 2, -2))
-	var buf bytes.Buffer
-	if _, err := canvas.WriteTo(&buf); err != nil {
-		return "", err
-	}
-	return template.HTML(themed(buf.String(), label)), nil // its texts were escaped by the backend
+func frame(canvas *vgsvg.Canvas, left vg.Length) draw.Canvas {
+	return draw.Crop(draw.New(canvas), 4+left, -14, 2, -2)
 }
 
-func (a *analysis) latencyPlot() *plot.Plot {
+func outcomes() []harness.Kind { return []harness.Kind{harness.OK, harness.Info, harness.Fail} }
+
+func (a *analysis) latencyPlot() sketch {
 	p := a.newPlot("latency")
 	p.Y.Scale = plot.LogScale{}
 	p.Y.Tick.Marker = latencyTicks{}
 	clouds := map[harness.Kind]*cloud{}
 	low, high := math.Inf(1), math.Inf(-1)
-	for _, kind := range []harness.Kind{harness.OK, harness.Info, harness.Fail} {
-		clouds[kind] = &cloud{kind: kind, ink: outcomeRole(string(kind))}
+	for _, kind := range outcomes() {
+		clouds[kind] = &cloud{kind: kind, ink: outcomeRole(kind)}
 	}
 	for _, c := range a.calls {
 		s := max(c.latency(), time.Microsecond).Seconds()
@@ -87,73 +90,70 @@ func (a *analysis) latencyPlot() *plot.Plot {
 	p.Y.Max = math.Pow(10, math.Ceil(math.Log10(high*1.01)))
 	p.Y.Max *= math.Pow(p.Y.Max/p.Y.Min, a.headroom())
 	p.Add(grid{}, a.bands())
-	for _, kind := range []harness.Kind{harness.OK, harness.Info, harness.Fail} {
-		if cl := clouds[kind]; len(cl.points) > 0 {
-			p.Add(cl)
-			p.Legend.Add(fmt.Sprintf("%s (%s)", kind, thousands(len(cl.points))), cl)
-		}
+	s := sketch{
+		title: "Latency of every operation", plot: p,
+		caption: "One mark an operation, at its invocation.",
 	}
-	legend(p)
-	return p
+	marks := map[harness.Kind]string{harness.OK: "◆", harness.Info: "▲", harness.Fail: "✕"}
+	for _, kind := range outcomes() {
+		p.Add(clouds[kind])
+		label := fmt.Sprintf("%s %s", kind, thousands(len(clouds[kind].points)))
+		s.legend = append(s.legend, legendEntry{marks[kind], outcomeRole(kind).name, label})
+	}
+	return s
 }
 
-func (a *analysis) ratePlot() *plot.Plot {
+func (a *analysis) ratePlot() sketch {
 	p := a.newPlot("operations per second")
-	seconds := int(math.Ceil(a.end.Seconds())) + 1
-	rates := map[harness.Kind][]float64{harness.OK: make([]float64, seconds), harness.Fail: make([]float64, seconds), harness.Info: make([]float64, seconds)}
+	seconds := a.seconds()
+	rates := map[harness.Kind][]float64{}
+	for _, kind := range outcomes() {
+		rates[kind] = make([]float64, seconds)
+	}
 	most := 1.0
 	for _, c := range a.calls {
-		r := rates[c.outcome()]
-		i := int(c.end.Seconds())
+		r, i := rates[c.outcome()], min(int(c.end.Seconds()), seconds-1)
 		r[i]++
 		most = max(most, r[i])
 	}
 	p.Y.Min, p.Y.Max = 0, niceAbove(most)*(1+a.headroom())
 	p.Y.Tick.Marker = countTicks{top: niceAbove(most)}
 	p.Add(grid{}, a.bands())
-	until := int(math.Ceil(a.load[1].Seconds())) + 1
-	for _, kind := range []harness.Kind{harness.OK, harness.Info, harness.Fail} {
-		s := steps{values: rates[kind][:min(until, seconds)], ink: outcomeRole(string(kind)), width: 1.8}
-		p.Add(s)
-		p.Legend.Add(string(kind), s)
+	s := sketch{title: "Rate by outcome", caption: "Completions in each second of the load.", plot: p}
+	for _, kind := range outcomes() {
+		p.Add(steps{values: rates[kind], ink: outcomeRole(kind), width: 1.8})
+		s.legend = append(s.legend, legendEntry{"━", outcomeRole(kind).name, string(kind)})
 	}
-	legend(p)
-	return p
+	return s
 }
 
-func (a *analysis) siblingPlot() *plot.Plot {
+// seconds is how many buckets of a second the load has.
+func (a *analysis) seconds() int { return max(1, int(math.Ceil(a.load[1].Seconds()))) }
+
+func (a *analysis) siblingPlot() sketch {
 	p := a.newPlot("siblings")
-	seconds := int(math.Ceil(a.load[1].Seconds())) + 1
-	most, sum, reads := make([]float64, seconds), make([]float64, seconds), make([]float64, seconds)
+	seconds := a.seconds()
+	most, mean, reads := make([]float64, seconds), make([]float64, seconds), make([]float64, seconds)
 	top := 1.0
 	for _, c := range a.calls {
 		if c.inv.F != harness.Get || c.outcome() != harness.OK {
 			continue
 		}
 		i, n := min(int(c.end.Seconds()), seconds-1), float64(live(c.done.Siblings))
-		most[i], sum[i], reads[i] = max(most[i], n), sum[i]+n, reads[i]+1
+		most[i], mean[i], reads[i] = max(most[i], n), mean[i]+n, reads[i]+1
 		top = max(top, n)
 	}
-	for i := range sum {
-		if sum[i] /= reads[i]; reads[i] == 0 {
-			sum[i], most[i] = math.NaN(), math.NaN()
+	for i := range mean {
+		if mean[i] /= reads[i]; reads[i] == 0 {
+			mean[i], most[i] = math.NaN(), math.NaN()
 		}
 	}
 	p.Y.Min, p.Y.Max = 0, niceAbove(top)*(1+a.headroom())
 	p.Y.Tick.Marker = countTicks{top: niceAbove(top)}
-	p.Add(grid{}, a.bands())
-	peak, mean := steps{values: most, ink: roleInfo, width: 1.8}, steps{values: sum, ink: roleMean, width: 1.8}
-	p.Add(peak, mean)
-	p.Legend.Add("most", peak)
-	p.Legend.Add("mean", mean)
-	legend(p)
-	return p
-}
-
-// legend puts the entries into one row above the plot's right end.
-func legend(p *plot.Plot) {
-	p.Legend.Top = true
-	p.Legend.Padding = 3
-	p.Legend.XOffs, p.Legend.YOffs = -6, -4
-	p.Legend.ThumbnailWidth = 16
+	p.Add(grid{}, a.bands(), steps{values: most, ink: roleInfo, width: 1.8}, steps{values: mean, ink: roleMean, width: 1.8})
+	return sketch{
+		title: "Siblings per read", plot: p,
+		caption: "Live siblings that the reads of each second returned.",
+		legend:  []legendEntry{{"━", roleInfo.name, "most"}, {"━", roleMean.name, "mean"}},
+	}
 }

@@ -36,9 +36,9 @@ func (a *analysis) bands() bands {
 	return bands{struck, rows, depth}
 }
 
-// headroom is the share of a plot's height to leave free for the names of faults and the legend.
+// headroom is the share of a plot's height to leave free for the names of faults.
 func (a *analysis) headroom() float64 {
-	return max(0.14, float64(bandLabel)*float64(a.bands().depth+1)/260)
+	return max(0.06, float64(bandLabel)*(float64(a.bands().depth)+0.5)/260)
 }
 
 // stack gives overlapping windows different rows, the first free one each.
@@ -90,10 +90,14 @@ func (grid) Plot(c draw.Canvas, p *plot.Plot) {
 	}
 }
 
+// marksMax bounds the marks of one outcome, and so the size of the page. Twelve thousand
+// fill the plot; more could not be told apart.
+const marksMax = 12_000
+
 // cloud draws the points of one outcome as a single path, which keeps the page small:
 // a dot for ok, a triangle for info, a cross for fail, so that they differ without
-// colour too. Points that would fall on the same half unit are drawn once, which
-// bounds the drawing whatever the length of the history.
+// colour too. Points of the same cell of a grid are drawn once; the grid is as coarse
+// as it must be.
 type cloud struct {
 	kind   harness.Kind
 	ink    role
@@ -102,16 +106,36 @@ type cloud struct {
 
 func (cl *cloud) Plot(c draw.Canvas, p *plot.Plot) {
 	x, y := p.Transforms(&c)
-	seen := make(map[[2]int]bool, len(cl.points))
-	var path vg.Path
-	for _, pt := range cl.points {
-		at := [2]int{int(x(pt.X) * 2), int(y(pt.Y) * 2)}
-		if !seen[at] {
-			seen[at] = true
-			path = mark(path, cl.kind, vg.Point{X: vg.Length(at[0]) / 2, Y: vg.Length(at[1]) / 2})
+	cells := make([][2]float64, len(cl.points))
+	for i, pt := range cl.points {
+		cells[i] = [2]float64{float64(x(pt.X)), float64(y(pt.Y))}
+	}
+	cell := 0.5
+	for ; ; cell *= 1.5 {
+		cells = snap(cells, cell)
+		if len(cells) <= marksMax {
+			break
 		}
 	}
+	var path vg.Path
+	for _, at := range cells {
+		path = mark(path, cl.kind, vg.Point{X: vg.Length(at[0]), Y: vg.Length(at[1])})
+	}
 	cl.paint(c, path)
+}
+
+// snap moves points to the grid of the given width and keeps one of each place.
+func snap(points [][2]float64, cell float64) [][2]float64 {
+	seen := make(map[[2]float64]bool, len(points))
+	var out [][2]float64
+	for _, p := range points {
+		at := [2]float64{math.Round(p[0]/cell) * cell, math.Round(p[1]/cell) * cell}
+		if !seen[at] {
+			seen[at] = true
+			out = append(out, at)
+		}
+	}
+	return out
 }
 
 func (cl *cloud) paint(c draw.Canvas, path vg.Path) {
@@ -122,11 +146,6 @@ func (cl *cloud) paint(c draw.Canvas, path vg.Path) {
 		return
 	}
 	c.Fill(path)
-}
-
-// Thumbnail draws the mark in the legend.
-func (cl *cloud) Thumbnail(c *draw.Canvas) {
-	cl.paint(*c, mark(nil, cl.kind, c.Center()))
 }
 
 func mark(path vg.Path, kind harness.Kind, at vg.Point) vg.Path {
@@ -178,11 +197,6 @@ func (s steps) Plot(c draw.Canvas, p *plot.Plot) {
 	if len(line) > 0 {
 		c.StrokeLines(s.style(), line)
 	}
-}
-
-// Thumbnail draws a stroke in the legend.
-func (s steps) Thumbnail(c *draw.Canvas) {
-	c.StrokeLine2(s.style(), c.Min.X, c.Center().Y, c.Max.X, c.Center().Y)
 }
 
 // secondTicks marks round numbers of seconds, about eight of them.

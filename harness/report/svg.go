@@ -8,7 +8,7 @@ import (
 )
 
 // glyph is the mean width of a character of the small text in a drawing.
-const glyph = 6.3
+const glyph = 6.6
 
 // A drawing is an SVG picture in the making. Its looks come from the page's style
 // sheet through class names. Every text is escaped here.
@@ -55,5 +55,5 @@ func (d *drawing) finish(w, h float64, class, label string) template.HTML {
 	const defs = `<defs><marker id="arrow" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto-start-reverse">` +
 		`<path d="M0,0.5 L8,4 L0,7.5 Z" class="tip"/></marker></defs>`
 	return template.HTML(fmt.Sprintf(`<svg class="%s" viewBox="0 0 %.0f %.0f" style="min-width:%.0fpx;max-width:%.0fpx" role="img" aria-label="%s">%s`,
-		class, w, h, min(w, 900)*0.8, max(w, 960), html.EscapeString(label), defs) + d.b.String() + "</svg>")
+		class, w, h, w*0.85, w*1.05, html.EscapeString(label), defs) + d.b.String() + "</svg>")
 }

@@ -10,6 +10,8 @@ import (
 	"gonum.org/v1/plot/font"
 	"gonum.org/v1/plot/text"
 	"gonum.org/v1/plot/vg"
+
+	"cartwheel/harness"
 )
 
 // A role is what a colour stands for. Plots are drawn with one opaque colour a role, and
@@ -38,11 +40,11 @@ func roles() []role {
 	return []role{roleInk, roleSoft, roleGrid, roleOK, roleFail, roleInfo, roleMean, roleCut, rolePause, roleOther, roleBorder}
 }
 
-func outcomeRole(kind string) role {
+func outcomeRole(kind harness.Kind) role {
 	switch kind {
-	case "ok":
+	case harness.OK:
 		return roleOK
-	case "fail":
+	case harness.Fail:
 		return roleFail
 	}
 	return roleInfo
@@ -97,7 +99,6 @@ func (a *analysis) newPlot(yLabel string) *plot.Plot {
 		axis.Tick.Length = 4
 		axis.Padding = 0
 	}
-	style(&p.Legend.TextStyle, 11, roleInk)
 	p.X.Label.Text, p.Y.Label.Text = "seconds since the run began", yLabel
 	p.X.Label.Padding, p.Y.Label.Padding = 4, 6
 	p.X.Min, p.X.Max = 0, max(a.end.Seconds(), 1)
