@@ -117,6 +117,24 @@ func TestClusterConforms(t *testing.T) {
 	}
 }
 
+// reach waits until a node answers and returns what it says.
+func reach(t *testing.T, address string) string {
+	t.Helper()
+	var last error
+	for range 100 {
+		said, err := ask(address, 5*time.Second)
+		if err == nil {
+			return said
+		}
+		last = err
+		if err := pause(t.Context(), 100*time.Millisecond); err != nil {
+			break
+		}
+	}
+	t.Fatalf("%s does not answer: %v", address, last)
+	return ""
+}
+
 // ask connects to a node and returns what it says about itself.
 func ask(address string, patience time.Duration) (string, error) {
 	conn, err := net.DialTimeout("tcp", address, patience)
@@ -135,9 +153,8 @@ func TestStoreIsAnOrdinaryUserWithNothingButItsVolume(t *testing.T) {
 	o := quietOptions(t, runName(t))
 	o.Nodes = 1
 	c := start(t, o)
-	got, err := ask(c.Address("n1"), clustertest.Patience)
-	if want := "uid 65532, writes outside its volume: false\n"; err != nil || got != want {
-		t.Errorf("got %q, %v; want %q", got, err, want)
+	if got, want := reach(t, c.Address("n1")), "uid 65532, writes outside its volume: false\n"; got != want {
+		t.Errorf("got %q, want %q", got, want)
 	}
 	var logs strings.Builder
 	if err := c.Logs(t.Context(), "n1", &logs); err != nil {
@@ -157,9 +174,7 @@ func TestPublishedPortsSurviveACutButNotAPause(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, n := range c.Nodes() {
-		if _, err := ask(c.Address(n), clustertest.Patience); err != nil {
-			t.Errorf("%s is cut off from its clients, too: %v", n, err)
-		}
+		reach(t, c.Address(n)) // a cut between nodes is none from clients
 	}
 	if err := c.Pause(t.Context(), "n1"); err != nil {
 		t.Fatal(err)
@@ -170,9 +185,7 @@ func TestPublishedPortsSurviveACutButNotAPause(t *testing.T) {
 	if err := c.Resume(t.Context(), "n1"); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := ask(c.Address("n1"), clustertest.Patience); err != nil {
-		t.Errorf("after the pause: %v", err)
-	}
+	reach(t, c.Address("n1"))
 }
 
 func TestProbesDoNotCountAsDropped(t *testing.T) {
@@ -271,17 +284,25 @@ func TestClustersRunSideBySide(t *testing.T) {
 
 func TestFailedStartLeavesNothing(t *testing.T) {
 	needEngine(t)
+	ctx, giveUp := context.WithCancel(t.Context())
+	defer giveUp()
 	for _, test := range []struct {
 		name   string
 		change func(*Options)
-		cancel time.Duration
 		want   string
 	}{
 		{name: "no such image", change: func(o *Options) { o.Image = "cartwheel-store:none" }, want: "cartwheel-store:none"},
 		{name: "the store ends at once", change: func(o *Options) {
 			o.Command = func(harness.NodeID, map[harness.NodeID]string) []string { return nil }
 		}, want: "usage: chatter"},
-		{name: "given up half-way", change: func(*Options) {}, cancel: 400 * time.Millisecond, want: ""},
+		// Commands are asked for when the first containers exist and others do not.
+		{name: "given up half-way", change: func(o *Options) {
+			whole := o.Command
+			o.Command = func(n harness.NodeID, members map[harness.NodeID]string) []string {
+				giveUp()
+				return whole(n, members)
+			}
+		}, want: context.Canceled.Error()},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			o := chatterOptions(t, runName(t))
@@ -289,12 +310,6 @@ func TestFailedStartLeavesNothing(t *testing.T) {
 			c, err := New(o)
 			if err != nil {
 				t.Fatal(err)
-			}
-			ctx := t.Context()
-			if test.cancel > 0 {
-				var cancel context.CancelFunc
-				ctx, cancel = context.WithTimeout(ctx, test.cancel)
-				defer cancel()
 			}
 			err = c.Start(ctx)
 			if err == nil {
@@ -372,9 +387,7 @@ func TestKilledRunsAreCleanedUp(t *testing.T) {
 	if done.Runs < 1 || done.Containers < 4 {
 		t.Errorf("got %+v, want at least the killed run's 4 containers", done)
 	}
-	if _, err := ask(survivor.Address("n1"), clustertest.Patience); err != nil {
-		t.Errorf("the live run suffered: %v", err)
-	}
+	reach(t, survivor.Address("n1")) // the live run did not suffer
 }
 
 func TestExamineFindsTheEngineUsable(t *testing.T) {

@@ -58,8 +58,8 @@ func await(ctx context.Context, name string) (*lease, error) {
 		if !errors.Is(err, errHeld) {
 			return l, err
 		}
-		if err := pause(ctx, 100*time.Millisecond); err != nil {
-			return nil, fmt.Errorf("lease %s: %w", name, err)
+		if waited := pause(ctx, 100*time.Millisecond); waited != nil {
+			return nil, errors.Join(err, waited)
 		}
 	}
 }

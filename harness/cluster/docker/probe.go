@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -85,7 +86,9 @@ func (r *running) send(ctx context.Context, links []harness.Link) error {
 
 // probeCapabilities tries what a host container's kernel can do.
 func probeCapabilities(ctx context.Context, execute func(stdin string, command ...string) (string, error)) (backend string, netem bool, err error) {
-	out, err := execute("\n", "bash", "-c", rulesScript, "rules.sh", "install")
+	// Rules with every match and target that a cut needs.
+	sample := render([]peer{{node: "n2", address: netip.MustParseAddr("192.0.2.2")}}, map[harness.NodeID][]string{"n2": {"f1"}})
+	out, err := execute(sample, "bash", "-c", rulesScript, "rules.sh", "install")
 	if err != nil {
 		return "", false, err
 	}

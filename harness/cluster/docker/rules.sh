@@ -37,7 +37,7 @@ apply() { # backend
 	{
 		printf '%s\n' '*filter' ':CARTWHEEL-IN - [0:0]'
 		while IFS= read -r line; do
-			[[ $line =~ --comment\ ([^\ ]+) ]]
+			[[ $line =~ --comment\ ([^\ ]+) ]] || continue
 			printf '%s %s\n' "${counter[${BASH_REMATCH[1]}]:-[0:0]}" "$line"
 		done
 		echo COMMIT
