@@ -1,0 +1,206 @@
+package disk
+
+import (
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"cartwheel/harness/cluster/sim/fate"
+	"cartwheel/store/storage"
+)
+
+// Errors of a wrapped KV.
+var (
+	ErrDead = errors.New("the machine has lost power") // of every call of a life that is over
+	ErrIO   = errors.New("input/output error")         // injected
+)
+
+// Options say how fast a disk is when no fault is in force.
+type Options struct {
+	Seed     uint64        // of every delay and injected error
+	Name     string        // the node's; tells the disks of a cluster apart
+	ReadMin  time.Duration // fastest read; default 10us
+	ReadMax  time.Duration // slowest read; default 200us, mostly from a cache
+	WriteMin time.Duration // fastest write; default 50us
+	WriteMax time.Duration // slowest write; default 3ms, a flash disk's sync
+}
+
+func (o Options) withDefaults() Options {
+	for _, d := range []struct {
+		field *time.Duration
+		value time.Duration
+	}{
+		{&o.ReadMin, 10 * time.Microsecond},
+		{&o.ReadMax, 200 * time.Microsecond},
+		{&o.WriteMin, 50 * time.Microsecond},
+		{&o.WriteMax, 3 * time.Millisecond},
+	} {
+		if *d.field == 0 {
+			*d.field = d.value
+		}
+	}
+	return o
+}
+
+// A Fault disturbs a disk.
+type Fault struct {
+	Delay       time.Duration // added to every operation
+	ReadErrors  float64       // fraction of reads that fail, from 0 to 1
+	WriteErrors float64       // fraction of writes that fail, from 0 to 1; half of those take effect nevertheless
+}
+
+// A Disk outlives the processes that use it. It is safe for concurrent use.
+type Disk struct {
+	opts Options
+
+	mu    sync.Mutex // held for moments only
+	fs    *vfs.MemFS
+	mount *Mount // of the present life
+	fault Fault
+}
+
+// New makes an empty disk.
+func New(o Options) *Disk { return &Disk{opts: o.withDefaults(), fs: vfs.NewCrashableMem()} }
+
+// Disturb puts a fault into force; the zero Fault ends it.
+func (d *Disk) Disturb(f Fault) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.fault = f
+}
+
+// Mount begins a life. The life before must have ended: by Crash, or by closing its engine.
+func (d *Disk) Mount() *Mount {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.mount = &Mount{disk: d, fs: d.fs, dead: make(chan struct{})}
+	return d.mount
+}
+
+// Crash cuts the power: everything that was not synced is lost, and the present life's
+// calls fail from now on, those under way included.
+func (d *Disk) Crash() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.fs = d.fs.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: 0})
+	if d.mount != nil {
+		close(d.mount.dead)
+		d.mount = nil
+	}
+}
+
+// A Mount is one life's use of a disk.
+type Mount struct {
+	disk *Disk
+	fs   *vfs.MemFS
+	dead chan struct{} // closed by the crash that ends this life
+}
+
+// FS is where the engine keeps its files.
+func (m *Mount) FS() vfs.FS { return m.fs }
+
+// Wrap puts the disk's delay and faults around an engine.
+func (m *Mount) Wrap(kv storage.KV) storage.KV { return &wrapped{kv: kv, mount: m} }
+
+// Kinds of operation, as parts of a name.
+const (
+	get uint64 = iota + 1
+	scan
+	apply
+)
+
+// A wrapped KV is slow and may fail. Its Close always reaches the engine, whose
+// goroutines must end also when their machine is dead.
+type wrapped struct {
+	kv    storage.KV
+	mount *Mount
+}
+
+func (w *wrapped) Get(key []byte) ([]byte, bool, error) {
+	if err := w.mount.read(fate.Hash(get, fate.Bytes(key))); err != nil {
+		return nil, false, err
+	}
+	return w.kv.Get(key)
+}
+
+func (w *wrapped) Scan(lo, hi []byte, fn func(key, value []byte) bool) error {
+	if err := w.mount.read(fate.Hash(scan, fate.Bytes(lo), fate.Bytes(hi))); err != nil {
+		return err
+	}
+	return w.kv.Scan(lo, hi, fn)
+}
+
+// Apply takes its time before or after the engine's work, so that a crash may find a
+// write under way that is on disk, or one that is not.
+func (w *wrapped) Apply(b *storage.Batch, sync bool) error {
+	what := fate.Hash(apply)
+	b.Changes(func(key, value []byte, deleted bool) {
+		what = fate.Hash(what, fate.Bytes(key), fate.Bytes(value))
+	})
+	d, fault, name := w.mount.delay(what, w.mount.disk.opts.WriteMin, w.mount.disk.opts.WriteMax)
+	fails := fate.Chance(fault.WriteErrors, fate.Hash(name, 'f'))
+	early := fate.Chance(0.5, fate.Hash(name, 'e'))
+	if !early {
+		if err := w.mount.wait(d); err != nil {
+			return err
+		}
+	}
+	if fails && !early {
+		return ErrIO
+	}
+	if err := w.kv.Apply(b, sync); err != nil {
+		return err
+	}
+	if early {
+		if err := w.mount.wait(d); err != nil {
+			return err
+		}
+	}
+	if fails {
+		return ErrIO
+	}
+	return nil
+}
+
+func (w *wrapped) Close() error { return w.kv.Close() }
+
+// read waits as long as a read takes and decides whether it fails.
+func (m *Mount) read(what uint64) error {
+	d, fault, name := m.delay(what, m.disk.opts.ReadMin, m.disk.opts.ReadMax)
+	if err := m.wait(d); err != nil {
+		return err
+	}
+	if fate.Chance(fault.ReadErrors, fate.Hash(name, 'f')) {
+		return ErrIO
+	}
+	return nil
+}
+
+// delay names an operation that begins now.
+func (m *Mount) delay(what uint64, lo, hi time.Duration) (time.Duration, Fault, uint64) {
+	d := m.disk
+	d.mu.Lock()
+	fault := d.fault
+	d.mu.Unlock()
+	name := fate.Hash(d.opts.Seed, fate.String(d.opts.Name), what, uint64(time.Now().UnixNano()))
+	return fate.Between(lo, hi, name) + fault.Delay, fault, name
+}
+
+// wait lets time pass unless the life ends.
+func (m *Mount) wait(d time.Duration) error {
+	select {
+	case <-m.dead:
+		return ErrDead
+	default:
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-m.dead:
+		return ErrDead
+	case <-timer.C:
+		return nil
+	}
+}

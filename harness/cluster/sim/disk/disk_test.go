@@ -1,0 +1,201 @@
+package disk
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"cartwheel/store/storage"
+)
+
+func open(t *testing.T, m *Mount) storage.KV {
+	t.Helper()
+	kv, err := storage.OpenPebble(storage.PebbleOptions{FS: m.FS(), Dir: "data"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m.Wrap(kv)
+}
+
+func set(kv storage.KV, key, value string, sync bool) error {
+	var b storage.Batch
+	b.Set([]byte(key), []byte(value))
+	return kv.Apply(&b, sync)
+}
+
+func contents(t *testing.T, kv storage.KV) (keys []string) {
+	t.Helper()
+	if err := kv.Scan([]byte("a"), []byte("z"), func(k, v []byte) bool {
+		keys = append(keys, fmt.Sprintf("%s=%s", k, v))
+		return true
+	}); err != nil {
+		t.Fatal(err)
+	}
+	return keys
+}
+
+func closeKV(t *testing.T, kv storage.KV) {
+	t.Helper()
+	if err := kv.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestACrashLosesWhatWasNotSyncedAndNothingElse(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := New(Options{Name: "n1"})
+		kv := open(t, d.Mount())
+		for _, w := range []struct {
+			key  string
+			sync bool
+		}{{"a", true}, {"b", true}, {"c", false}, {"d", false}} {
+			if err := set(kv, w.key, "1", w.sync); err != nil {
+				t.Fatal(err)
+			}
+		}
+		d.Crash()
+		if err := set(kv, "e", "1", true); !errors.Is(err, ErrDead) {
+			t.Errorf("a dead life wrote: %v", err)
+		}
+		if _, _, err := kv.Get([]byte("a")); !errors.Is(err, ErrDead) {
+			t.Errorf("a dead life read: %v", err)
+		}
+		closeKV(t, kv)
+		again := open(t, d.Mount())
+		defer closeKV(t, again)
+		if got, want := contents(t, again), []string{"a=1", "b=1"}; !slices.Equal(got, want) {
+			t.Errorf("got %v, want %v", got, want)
+		}
+	})
+}
+
+func TestACleanStopKeepsEverything(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := New(Options{})
+		kv := open(t, d.Mount())
+		if err := set(kv, "a", "1", false); err != nil {
+			t.Fatal(err)
+		}
+		closeKV(t, kv)
+		again := open(t, d.Mount())
+		defer closeKV(t, again)
+		if got := contents(t, again); !slices.Equal(got, []string{"a=1"}) {
+			t.Errorf("got %v", got)
+		}
+	})
+}
+
+func TestACrashMeetsWritesOnBothSidesOfTheDisk(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := New(Options{Seed: 1})
+		kv := open(t, d.Mount())
+		var wg sync.WaitGroup
+		for i := range 40 {
+			wg.Go(func() {
+				if err := set(kv, fmt.Sprintf("k%02d", i), "1", true); err != nil && !errors.Is(err, ErrDead) {
+					t.Error(err)
+				}
+			})
+		}
+		time.Sleep(20 * time.Microsecond) // none is acknowledged yet
+		d.Crash()
+		begin := time.Now()
+		wg.Wait()
+		if !time.Now().Equal(begin) {
+			t.Error("the dead took their time")
+		}
+		closeKV(t, kv)
+		again := open(t, d.Mount())
+		defer closeKV(t, again)
+		if n := len(contents(t, again)); n < 10 || n > 30 {
+			t.Errorf("%d of 40 unacknowledged writes survived, want about half", n)
+		}
+	})
+}
+
+func TestOperationsTakeVirtualTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := New(Options{})
+		kv := open(t, d.Mount())
+		defer closeKV(t, kv)
+		took := func(f func()) time.Duration {
+			begin := time.Now()
+			f()
+			return time.Since(begin)
+		}
+		write := took(func() { _ = set(kv, "a", "1", true) })
+		read := took(func() { _, _, _ = kv.Get([]byte("a")) })
+		look := took(func() { contents(t, kv) })
+		if write < 50*time.Microsecond || write >= 3*time.Millisecond {
+			t.Errorf("a write took %v", write)
+		}
+		for _, d := range []time.Duration{read, look} {
+			if d < 10*time.Microsecond || d >= 200*time.Microsecond {
+				t.Errorf("a read took %v", d)
+			}
+		}
+		d.Disturb(Fault{Delay: time.Second})
+		if slow := took(func() { _, _, _ = kv.Get([]byte("a")) }); slow < time.Second {
+			t.Errorf("a slow disk's read took %v", slow)
+		}
+	})
+}
+
+func TestInjectedErrorsLeaveWritesUnknown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := New(Options{Seed: 5})
+		kv := open(t, d.Mount())
+		defer closeKV(t, kv)
+		d.Disturb(Fault{WriteErrors: 1, ReadErrors: 1})
+		if _, _, err := kv.Get([]byte("a")); !errors.Is(err, ErrIO) {
+			t.Errorf("a read gave %v", err)
+		}
+		for i := range 40 {
+			if err := set(kv, fmt.Sprintf("k%02d", i), "1", true); !errors.Is(err, ErrIO) {
+				t.Errorf("a write gave %v", err)
+			}
+		}
+		d.Disturb(Fault{})
+		if n := len(contents(t, kv)); n < 10 || n > 30 {
+			t.Errorf("%d of 40 failed writes took effect, want about half", n)
+		}
+	})
+}
+
+// Whoever asks first, equal operations take equal time.
+func TestDelaysDependOnNamesAlone(t *testing.T) {
+	life := func(name string, order []int) []byte {
+		var mu sync.Mutex
+		ends := make([]string, len(order))
+		synctest.Test(t, func(t *testing.T) {
+			d := New(Options{Seed: 9, Name: name})
+			kv := open(t, d.Mount())
+			begin := time.Now()
+			var wg sync.WaitGroup
+			for _, i := range order {
+				wg.Go(func() {
+					_ = set(kv, fmt.Sprintf("k%02d", i), "1", true)
+					_, _, _ = kv.Get([]byte(fmt.Sprintf("k%02d", i)))
+					mu.Lock()
+					defer mu.Unlock()
+					ends[i] = time.Since(begin).String()
+				})
+			}
+			wg.Wait()
+			closeKV(t, kv)
+		})
+		return fmt.Append(nil, ends)
+	}
+	a, b, c := life("n1", []int{0, 1, 2, 3, 4, 5}), life("n1", []int{5, 3, 1, 4, 2, 0}), life("n2", []int{0, 1, 2, 3, 4, 5})
+	if !bytes.Equal(a, b) {
+		t.Errorf("the order of asking shows:\n%s\n%s", a, b)
+	}
+	if bytes.Equal(a, c) {
+		t.Error("two disks are equally fast")
+	}
+}
