@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -88,7 +89,8 @@ func TestAGoodRunIsValidAndWasHard(t *testing.T) {
 }
 
 func TestOneSeedGivesOneHistory(t *testing.T) {
-	play := func(seed uint64) (out string) {
+	play := func(seed uint64, procs int) (out string) {
+		defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(procs))
 		synctest.Test(t, func(t *testing.T) {
 			d := newBed(bugs{}, seed)
 			d.options.Rate, d.options.Concurrency, d.options.Time = 200, 20, 12*time.Second
@@ -100,21 +102,51 @@ func TestOneSeedGivesOneHistory(t *testing.T) {
 		return out
 	}
 	for seed := range uint64(3) {
-		first := play(seed)
-		for range 2 {
-			if again := play(seed); again != first {
+		first := play(seed, 2)
+		for _, procs := range []int{1, 8} {
+			if again := play(seed, procs); again != first {
 				a, b := strings.Split(first, "\n"), strings.Split(again, "\n")
 				for i := range min(len(a), len(b)) {
 					if a[i] != b[i] {
-						t.Fatalf("seed %d differs in line %d:\n%s\n%s", seed, i+1, a[i], b[i])
+						t.Fatalf("seed %d differs at GOMAXPROCS %d in line %d:\n%s\n%s", seed, procs, i+1, a[i], b[i])
 					}
 				}
 				t.Fatalf("seed %d: %d and %d lines", seed, len(a), len(b))
 			}
 		}
 	}
-	if play(1) == play(2) {
+	if play(1, 2) == play(2, 2) {
 		t.Error("two seeds give the same history")
+	}
+}
+
+func TestARunInRealTimeIsAllTheSame(t *testing.T) {
+	d := newBed(bugs{}, 7)
+	d.options.Nemesis, d.options.Time, d.options.Rate = nil, 300*time.Millisecond, 1000
+	res, h, err := d.run(t)
+	if err != nil || res.Verdict != harness.Valid {
+		t.Fatalf("%v, %s: %s", err, res.Verdict, reasons(res))
+	}
+	if err := history.Validate(h); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// BenchmarkJournaledOperations measures the runner alone: operations take no time.
+func BenchmarkJournaledOperations(b *testing.B) {
+	d := newBed(bugs{}, 7)
+	d.options.Nemesis, d.options.Time, d.options.Concurrency = nil, time.Hour, 20
+	d.options.Dir, d.options.Journal = b.TempDir(), nil
+	d.options.Workload.Generator = func(harness.Setup) harness.Generator {
+		return generator.Limit(b.N, generator.Func(func(harness.GenContext, int) harness.Op {
+			return harness.Op{F: harness.Get, Key: "k"}
+		}))
+	}
+	d.options.Workload.Invoke = func(_ context.Context, _ harness.Client, op harness.Op) harness.Op {
+		return harness.Complete(op, nil)
+	}
+	if rec, err := runner.Play(b.Context(), d.options); err != nil || len(rec.History) < 2*b.N {
+		b.Fatalf("%v", err)
 	}
 }
 

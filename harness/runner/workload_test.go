@@ -12,7 +12,7 @@ import (
 
 // key changes every second: what is never superseded must not grow too long.
 func key(c harness.GenContext) string {
-	return fmt.Sprintf("k%d-%d", c.Time/time.Second, c.Rand.IntN(3))
+	return fmt.Sprintf("k%d-%d", c.Time/time.Second, c.Rand.IntN(8))
 }
 
 // tags is a workload: writers add values to keys, blindly, so that every
@@ -31,7 +31,7 @@ func tags(checkers ...harness.Checker) harness.Workload {
 			read := generator.Func(func(c harness.GenContext, _ int) harness.Op {
 				return harness.Op{F: harness.Get, Key: key(c)}
 			})
-			return generator.Stagger(rate, 1, generator.Mix(write, read))
+			return generator.Stagger(rate, s.Seed, generator.Mix(write, read))
 		},
 		Invoke: func(ctx context.Context, c harness.Client, op harness.Op) harness.Op {
 			var r harness.Reading
