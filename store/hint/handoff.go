@@ -177,10 +177,10 @@ func (h *Handoff) deliver(ctx context.Context, page []storage.Hint) (goOn bool) 
 	eg.SetLimit(h.opts.Concurrency)
 	var stop atomic.Bool
 	for _, one := range page {
-		if stop.Load() || ctx.Err() != nil {
-			break
-		}
-		eg.Go(func() error {
+		eg.Go(func() error { // waits for a turn, in which the answer to another may change the mind
+			if stop.Load() || ctx.Err() != nil {
+				return nil
+			}
 			if err := h.deliverOne(ctx, one); err != nil && ctx.Err() == nil {
 				h.log.Debug("hint was not delivered", "target", one.Target, "key", string(one.Key), "err", err)
 				if !ofOneKey(err) {

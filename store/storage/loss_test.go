@@ -70,8 +70,7 @@ func (c *cluster) run(t *rapid.T) {
 		"put":     c.put,
 		"merge":   c.merge,
 		"deliver": c.deliver,
-		"crash":   func(t *rapid.T) { c.restart(t, true) },
-		"restart": func(t *rapid.T) { c.restart(t, false) },
+		"restart": func(t *rapid.T) { c.restart(t, rapid.Bool().Draw(t, "crash")) },
 	})
 	c.settle(t)
 	c.check(t)

@@ -113,6 +113,7 @@ func TestReadsDoNotOvertakeTheDisk(t *testing.T) {
 		select {
 		case s := <-read:
 			t.Errorf("a get returned %v before the put was on disk", s)
+			read <- s
 		default:
 		}
 		close(late.hold)

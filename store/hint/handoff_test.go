@@ -1,0 +1,298 @@
+package hint
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"cartwheel/store"
+	"cartwheel/store/ring"
+	"cartwheel/store/storage"
+	"cartwheel/store/version"
+)
+
+// Owners stands for all other nodes: what they hold, and how they are reached.
+type owners struct {
+	mu       sync.Mutex
+	down     map[store.NodeID]bool  // as believed
+	cut      map[store.NodeID]bool  // requests are lost
+	refuse   map[store.Key]error    // requests are answered with this
+	held     map[string]version.Set // by node and key
+	under    map[store.NodeID]int
+	underMax int
+	calls    int
+	onMerge  func(to store.NodeID, key store.Key)
+}
+
+func newOwners() *owners {
+	return &owners{
+		down: map[store.NodeID]bool{}, cut: map[store.NodeID]bool{}, refuse: map[store.Key]error{},
+		held: map[string]version.Set{}, under: map[store.NodeID]int{},
+	}
+}
+
+func (o *owners) Up(n store.NodeID) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return !o.down[n]
+}
+
+func (o *owners) setUp(n store.NodeID, up bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.down[n] = !up
+}
+
+func (o *owners) setCut(n store.NodeID, cut bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.cut[n] = cut
+}
+
+// Merge takes 10ms and waits for the deadline where the link is cut.
+func (o *owners) Merge(ctx context.Context, to store.NodeID, key store.Key, hintFor store.NodeID, s version.Set) error {
+	o.mu.Lock()
+	o.calls++
+	o.under[to]++
+	o.underMax = max(o.underMax, o.under[to])
+	cut, refusal, onMerge := o.cut[to], o.refuse[key], o.onMerge
+	o.mu.Unlock()
+	defer func() {
+		o.mu.Lock()
+		o.under[to]--
+		o.mu.Unlock()
+	}()
+	if cut {
+		<-ctx.Done()
+		return ctx.Err()
+	}
+	time.Sleep(10 * time.Millisecond)
+	if refusal != nil {
+		return refusal
+	}
+	if onMerge != nil {
+		onMerge(to, key)
+	}
+	if hintFor != "" {
+		return fmt.Errorf("%w: a hint was delivered as a hint", store.ErrInvalid)
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	at := string(to) + "/" + string(key)
+	o.held[at] = version.Merge(o.held[at], s)
+	return nil
+}
+
+func (o *owners) has(to store.NodeID, key store.Key, s version.Set) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.held[string(to)+"/"+string(key)].Equal(s)
+}
+
+func (o *owners) requests() (calls, underMax int) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.calls, o.underMax
+}
+
+func named(names ...uint64) uint64 {
+	h := fnv.New64a()
+	fmt.Fprint(h, names)
+	return h.Sum64()
+}
+
+func openReplica(t *testing.T, fs vfs.FS) *storage.Replica {
+	t.Helper()
+	r, err := storage.Open(storage.Options{FS: fs, Dir: "node", Rand: named})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// park puts a hint and returns it.
+func park(t *testing.T, r *storage.Replica, target store.NodeID, key store.Key) version.Set {
+	t.Helper()
+	if _, err := r.Put(context.Background(), part(key), key, target, storage.Write{Value: []byte(key)}); err != nil {
+		t.Fatal(err)
+	}
+	hints, err := r.Hints(context.Background(), part(key), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, h := range hints {
+		if h.Target == target {
+			return h.Set
+		}
+	}
+	t.Fatalf("the hint of %q for %s is not there", key, target)
+	return version.Set{}
+}
+
+func part(key store.Key) ring.Partition { return ring.Partition(len(key)) }
+
+func start(t *testing.T, r *storage.Replica, o *owners) *Handoff {
+	t.Helper()
+	h, err := Start(Options{Self: "n1", Targets: []store.NodeID{"n1", "n2", "n3"}, Hints: r, Peers: o, Detector: o, Rand: named})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return h
+}
+
+func held(r *storage.Replica) uint64 { return r.Stats().Hints }
+
+func closeAll(t *testing.T, closers ...interface{ Close() error }) {
+	t.Helper()
+	for _, c := range closers {
+		if err := c.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestHintsOfAnEarlierLifeAreDelivered(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fs := vfs.NewMem()
+		r := openReplica(t, fs)
+		want := map[store.Key]version.Set{}
+		for n := range 150 { // more than two pages
+			key := store.Key(fmt.Sprint("key", n))
+			want[key] = park(t, r, "n2", key)
+		}
+		closeAll(t, r)
+		r = openReplica(t, fs)
+		o := newOwners()
+		h := start(t, r, o)
+		defer closeAll(t, h, r)
+		time.Sleep(5 * time.Second)
+		if got := held(r); got != 0 {
+			t.Errorf("%d hints are left", got)
+		}
+		for key, s := range want {
+			if !o.has("n2", key, s) {
+				t.Errorf("n2 does not hold %q", key)
+			}
+		}
+		if s := h.Stats(); s != (Stats{Delivered: 150}) {
+			t.Errorf("stats: got %+v, want 150 delivered", s)
+		}
+		if calls, under := o.requests(); calls != 150 || under > 4 {
+			t.Errorf("%d requests, %d at once, want 150 and at most 4", calls, under)
+		}
+	})
+}
+
+func TestAnOwnerThatIsDownIsLeftAloneAndServedWhenItComesUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, o := openReplica(t, vfs.NewMem()), newOwners()
+		o.setUp("n2", false)
+		h := start(t, r, o)
+		defer closeAll(t, h, r)
+		s, other := park(t, r, "n2", "k"), park(t, r, "n3", "k")
+		time.Sleep(10 * time.Second)
+		if calls, _ := o.requests(); calls != 1 || !o.has("n3", "k", other) || held(r) != 1 {
+			t.Errorf("%d requests, %d hints held, want n3 alone to be served", calls, held(r))
+		}
+		o.setUp("n2", true)
+		h.Kick("n2")
+		h.Kick("n2")
+		h.Kick("n9")                      // unknown: ignored
+		time.Sleep(20 * time.Millisecond) // far less than an interval
+		if !o.has("n2", "k", s) || held(r) != 0 {
+			t.Errorf("after the kick: n2 has it %v, %d hints held", o.has("n2", "k", s), held(r))
+		}
+	})
+}
+
+func TestANodeThatDoesNotAnswerIsNotFlooded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, o := openReplica(t, vfs.NewMem()), newOwners()
+		for n := range 100 {
+			park(t, r, "n2", store.Key(fmt.Sprint("key", n)))
+		}
+		o.setCut("n2", true)
+		h := start(t, r, o)
+		defer closeAll(t, h, r)
+		time.Sleep(time.Second + time.Millisecond)
+		if calls, _ := o.requests(); calls > 4 || held(r) != 100 || h.Stats().Failed != 4 {
+			t.Errorf("first round: %d requests, %d hints held, %+v, want 4 requests that fail and all hints kept", calls, held(r), h.Stats())
+		}
+		o.setCut("n2", false)
+		time.Sleep(5 * time.Second)
+		if held(r) != 0 {
+			t.Errorf("after the heal %d hints are left", held(r))
+		}
+	})
+}
+
+// What is merged into a hint while it is under way reaches the owner too.
+func TestAHintThatChangesUnderWayIsKept(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, o := openReplica(t, vfs.NewMem()), newOwners()
+		park(t, r, "n2", "k")
+		var latest version.Set
+		var once sync.Once
+		o.onMerge = func(to store.NodeID, key store.Key) { once.Do(func() { latest = park(t, r, to, key) }) }
+		h := start(t, r, o)
+		defer closeAll(t, h, r)
+		time.Sleep(100 * time.Millisecond)
+		if held(r) != 1 || h.Stats() != (Stats{Delivered: 1, Kept: 1}) {
+			t.Errorf("after the first delivery: %d hints held, %+v, want it kept", held(r), h.Stats())
+		}
+		time.Sleep(time.Second)
+		if held(r) != 0 || !o.has("n2", "k", latest) {
+			t.Errorf("after the second: %d hints held, n2 has the latest %v", held(r), o.has("n2", "k", latest))
+		}
+	})
+}
+
+func TestAHintThatItsOwnerCannotTakeDoesNotHoldUpTheRest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, o := openReplica(t, vfs.NewMem()), newOwners()
+		park(t, r, "n2", "a") // first in order
+		s := park(t, r, "n2", "longer")
+		o.refuse["a"] = fmt.Errorf("damaged over there: %w", store.ErrCorrupt)
+		h := start(t, r, o)
+		defer closeAll(t, h, r)
+		time.Sleep(100 * time.Millisecond)
+		if !o.has("n2", "longer", s) || held(r) != 1 {
+			t.Errorf("n2 has the other %v, %d hints held, want true and the refused one", o.has("n2", "longer", s), held(r))
+		}
+	})
+}
+
+func TestCloseEndsADeliveryUnderWay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, o := openReplica(t, vfs.NewMem()), newOwners()
+		park(t, r, "n2", "k")
+		o.setCut("n2", true)
+		h := start(t, r, o)
+		synctest.Wait()
+		began := time.Now()
+		closeAll(t, h, h)
+		if took := time.Since(began); took > 0 || o.under["n2"] != 0 {
+			t.Errorf("close took %v of virtual time, %d deliveries under way", took, o.under["n2"])
+		}
+		if held(r) != 1 {
+			t.Errorf("%d hints held, want the undelivered one", held(r))
+		}
+		h.Kick("n2") // harmless
+		closeAll(t, r)
+	})
+}
+
+func TestOptionsAreCheckedTogether(t *testing.T) {
+	_, err := Start(Options{Batch: -1})
+	var joined interface{ Unwrap() []error }
+	if !errors.Is(err, store.ErrInvalid) || !errors.As(err, &joined) || len(joined.Unwrap()) != 5 {
+		t.Errorf("got %v, want five problems", err)
+	}
+}
