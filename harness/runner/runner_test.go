@@ -89,11 +89,12 @@ func TestAGoodRunIsValidAndWasHard(t *testing.T) {
 }
 
 func TestOneSeedGivesOneHistory(t *testing.T) {
-	play := func(seed uint64, procs int) (out string) {
+	play := func(seed uint64, procs int, change func(*runner.Options)) (out string) {
 		defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(procs))
 		synctest.Test(t, func(t *testing.T) {
 			d := newBed(bugs{}, seed)
-			d.options.Rate, d.options.Concurrency, d.options.Time = 200, 20, 12*time.Second
+			d.options.Concurrency = 20
+			change(&d.options)
 			if _, _, err := d.run(t); err != nil {
 				t.Fatal(err)
 			}
@@ -101,23 +102,38 @@ func TestOneSeedGivesOneHistory(t *testing.T) {
 		})
 		return out
 	}
-	for seed := range uint64(3) {
-		first := play(seed, 2)
-		for _, procs := range []int{1, 8} {
-			if again := play(seed, procs); again != first {
-				a, b := strings.Split(first, "\n"), strings.Split(again, "\n")
-				for i := range min(len(a), len(b)) {
-					if a[i] != b[i] {
-						t.Fatalf("seed %d differs at GOMAXPROCS %d in line %d:\n%s\n%s", seed, procs, i+1, a[i], b[i])
+	for _, tt := range []struct {
+		name   string
+		change func(*runner.Options)
+	}{
+		{"spaced", func(o *runner.Options) { o.Rate, o.Time = 200, 12*time.Second }},
+		// All threads begin at once, and those of paused nodes reach their deadlines.
+		{"crowded", func(o *runner.Options) { o.Rate, o.Time, o.OpTimeout = 1e9, 500*time.Millisecond, 50*time.Millisecond }},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			for seed := range uint64(3) {
+				first := play(seed, 2, tt.change)
+				for _, procs := range []int{1, 8} {
+					if again := play(seed, procs, tt.change); again != first {
+						t.Fatalf("seed %d differs at GOMAXPROCS %d: %s", seed, procs, difference(first, again))
 					}
 				}
-				t.Fatalf("seed %d: %d and %d lines", seed, len(a), len(b))
 			}
+			if play(1, 2, tt.change) == play(2, 2, tt.change) {
+				t.Error("two seeds give the same history")
+			}
+		})
+	}
+}
+
+func difference(first, again string) string {
+	a, b := strings.Split(first, "\n"), strings.Split(again, "\n")
+	for i := range min(len(a), len(b)) {
+		if a[i] != b[i] {
+			return fmt.Sprintf("line %d:\n%s\n%s", i+1, a[i], b[i])
 		}
 	}
-	if play(1, 2) == play(2, 2) {
-		t.Error("two seeds give the same history")
-	}
+	return fmt.Sprintf("%d and %d lines", len(a), len(b))
 }
 
 func TestARunInRealTimeIsAllTheSame(t *testing.T) {

@@ -31,6 +31,9 @@ func tags(checkers ...harness.Checker) harness.Workload {
 			read := generator.Func(func(c harness.GenContext, _ int) harness.Op {
 				return harness.Op{F: harness.Get, Key: key(c)}
 			})
+			if rate > 1e6 {
+				return generator.Mix(write, read) // as fast as the threads can
+			}
 			return generator.Stagger(rate, s.Seed, generator.Mix(write, read))
 		},
 		Invoke: func(ctx context.Context, c harness.Client, op harness.Op) harness.Op {
