@@ -106,12 +106,12 @@ func TestOneSeedGivesOneHistory(t *testing.T) {
 		name   string
 		change func(*runner.Options)
 	}{
-		{"spaced", func(o *runner.Options) { o.Rate, o.Time = 100, 12*time.Second }},
+		{"spaced", func(o *runner.Options) { o.Rate, o.Time = 100, 6*time.Second }},
 		// All threads begin at once, and those of paused nodes reach their deadlines.
 		{"crowded", func(o *runner.Options) { o.Rate, o.Time, o.OpTimeout = 1e9, 150*time.Millisecond, 30*time.Millisecond }},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			for seed := range uint64(2) {
+			for seed := range uint64(4) {
 				first := play(seed, 2, tt.change)
 				for _, procs := range []int{1, 8} {
 					if again := play(seed, procs, tt.change); again != first {
