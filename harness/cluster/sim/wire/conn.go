@@ -55,6 +55,8 @@ type call struct {
 
 	mu        sync.Mutex
 	cancelled bool                 // the caller's cancellation arrived, or its process died
+	admitted  bool                 // a process has seen the request
+	refused   bool                 // the caller was sworn that none will
 	stops     []context.CancelFunc // of the handlers at work
 }
 
@@ -62,6 +64,7 @@ type call struct {
 type answer struct {
 	body            []byte
 	status          *status.Status
+	unsent          bool // no process has seen the request or will
 	header, trailer metadata.MD
 }
 
@@ -113,6 +116,9 @@ func (k *call) accept(a answer, reply any, opts []grpc.CallOption) error {
 		case grpc.PeerCallOption:
 			o.PeerAddr.Addr = address(k.conn.link.To)
 		}
+	}
+	if unsent := k.conn.net.opts.Unsent; a.unsent && unsent != nil {
+		return unsent(a.status.Err())
 	}
 	if a.status.Code() != codes.OK {
 		return a.status.Err()
@@ -192,7 +198,7 @@ func (n *Net) sendRequest(k *call) {
 	f.deliver = func() (Fate, func()) {
 		p := n.listener(k.conn.link.To)
 		if p == nil || k.target != nil && p != k.target {
-			n.sendReset(k, "connection refused: nobody listens")
+			n.sendReset(k, "connection refused: nobody listens", k.refuse())
 			return Refused, nil
 		}
 		return p.admit(k)
@@ -219,9 +225,18 @@ func (n *Net) sendCancel(k *call, owner *Proc) {
 	n.send(f)
 }
 
+// refuse reports whether it is certain that no process has seen or will see the request:
+// it never found a listener, nor does a duplicate from now on.
+func (k *call) refuse() bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.refused = k.refused || k.target == nil && !k.admitted
+	return k.refused
+}
+
 // sendReset tells the caller that nobody serves the call. Kernels send it, not processes.
-func (n *Net) sendReset(k *call, why string) {
-	n.sendAnswer(k, Reset, nil, answer{status: status.New(codes.Unavailable, why)}, 0)
+func (n *Net) sendReset(k *call, why string, unsent bool) {
+	n.sendAnswer(k, Reset, nil, answer{status: status.New(codes.Unavailable, why), unsent: unsent}, 0)
 }
 
 // sendAnswer takes an answer to the caller. Only the first to arrive counts.

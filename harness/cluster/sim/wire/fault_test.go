@@ -129,8 +129,8 @@ func TestACutThatLastsLosesForGood(t *testing.T) {
 		if len(s.called()) != 0 {
 			t.Error("it arrived")
 		}
-		if len(lost) != 1 || lost[0].Tries != 7 || lost[0].Ended < 12*time.Second || lost[0].Ended > 16*time.Second {
-			t.Errorf("got %+v, want one packet given up after 7 tries within 16s", lost)
+		if len(lost) != 1 || lost[0].Tries != 4 || lost[0].Ended < 1400*time.Millisecond || lost[0].Ended > 1800*time.Millisecond {
+			t.Errorf("got %+v, want one packet given up after 4 tries within 1.8s", lost)
 		}
 	})
 }

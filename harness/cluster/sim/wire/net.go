@@ -15,9 +15,12 @@ type Options struct {
 	LatencyMax      time.Duration // one way, slowest packet; default 5ms
 	MessageBytesMax int           // longest request or reply that is accepted; default 4 MiB as in gRPC
 	Round           time.Duration // arrivals happen at multiples of this, so that they meet; default 0: never on purpose
-	RetransmitsMax  int           // times a lost packet is sent again; default 6, the last 12.6 to 15.8s after the first
+	RetransmitsMax  int           // times a lost packet is sent again; default 3, the last 1.4 to 1.8s after the first
 	RetransmitAfter time.Duration // pause before the first, doubled each time; default 200ms, as in Linux
-	Trace           func(Packet)  // told of every packet when its fate is sealed; concurrently, and must not wait; optional
+	// Unsent marks the error of a call that no process can have seen, since nobody listened
+	// when it tried to connect; optional. A client library that knows does the same.
+	Unsent func(error) error
+	Trace  func(Packet) // told of every packet when its fate is sealed; concurrently, and must not wait; optional
 }
 
 func (o Options) withDefaults() Options {
@@ -31,7 +34,8 @@ func (o Options) withDefaults() Options {
 		o.MessageBytesMax = 4 << 20
 	}
 	if o.RetransmitsMax == 0 {
-		o.RetransmitsMax = 6
+		// Connections of the store are given up when nothing is acknowledged for a second.
+		o.RetransmitsMax = 3
 	}
 	if o.RetransmitAfter == 0 {
 		o.RetransmitAfter = 200 * time.Millisecond

@@ -98,7 +98,7 @@ func (p *Proc) Kill() {
 	p.net.Thaw(p.id)
 	p.stop()
 	for _, k := range serving { // in any order: each packet's fate has a name
-		p.net.sendReset(k, "connection reset: the process died")
+		p.net.sendReset(k, "connection reset: the process died", false)
 	}
 	for _, k := range calling {
 		p.net.sendCancel(k, nil)
@@ -130,18 +130,19 @@ func (p *Proc) admit(k *call) (Fate, func()) {
 	}
 	ctx, stop := k.context(p)
 	k.mu.Lock()
-	if k.cancelled {
+	if k.cancelled || k.refused {
 		k.mu.Unlock()
 		stop()
-		return Ignored, nil // its cancellation overtook it
+		return Ignored, nil // its cancellation overtook it, or its twin's refusal
 	}
+	k.admitted = true
 	k.stops = append(k.stops, stop)
 	k.mu.Unlock()
 	p.mu.Lock()
 	if p.over {
 		p.mu.Unlock()
 		stop()
-		p.net.sendReset(k, "connection reset: the process died")
+		p.net.sendReset(k, "connection reset: the process died", false)
 		return Refused, nil
 	}
 	p.serving[k]++

@@ -2,6 +2,7 @@ package wire
 
 import (
 	"context"
+	"errors"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -80,6 +81,33 @@ func TestANewIncarnationDoesNotServeItsPredecessorsRequests(t *testing.T) {
 			t.Errorf("the new incarnation does not serve: %v", err)
 		}
 		fresh.proc.Close()
+	})
+}
+
+// A client library may swear that a request was never sent only if that is certain.
+func TestOnlyAConnectionThatNeverWasIsUnsent(t *testing.T) {
+	errUnsent := errors.New("unsent")
+	o := Options{Unsent: func(err error) error { return errors.Join(errUnsent, err) }}
+	inBubble(t, o, func(t *testing.T, n *Net) {
+		if _, _, err := fetch(n.Dial("c0", "n1"), "k", time.Second); !errors.Is(err, errUnsent) {
+			t.Errorf("nobody listened: got %v", err)
+		}
+		s := serve(t, n, "n1", func(ctx context.Context, _ *storepb.ReplicaGetRequest) (*storepb.ReplicaGetReply, error) {
+			<-ctx.Done()
+			return nil, ctx.Err()
+		})
+		time.AfterFunc(100*time.Millisecond, s.proc.Close)
+		if _, _, err := fetch(n.Dial("c0", "n1"), "k", time.Second); err == nil || errors.Is(err, errUnsent) {
+			t.Errorf("the process died while it served: got %v", err)
+		}
+	})
+	o.LatencyMin = 10 * time.Millisecond
+	inBubble(t, o, func(t *testing.T, n *Net) {
+		s := serve(t, n, "n1", nil)
+		time.AfterFunc(5*time.Millisecond, s.proc.Close)
+		if _, _, err := fetch(n.Dial("c0", "n1"), "k", time.Second); err == nil || errors.Is(err, errUnsent) {
+			t.Errorf("the connection was there and broke: got %v", err)
+		}
 	})
 }
 

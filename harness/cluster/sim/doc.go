@@ -1,0 +1,18 @@
+// Package sim runs a cluster in one process, in virtual time, so that one seed gives
+// one run, always.
+//
+// The nodes are the store's own, opened with other seams: messages go through package
+// wire, files and storage operations through package disk, choices through a hash of
+// names, timestamps through a clock that can be skewed. Nothing of the store is
+// replaced and nothing in it knows. Waiting is package time's: inside a bubble
+// (package bubble) minutes pass in milliseconds and a seed replays to the byte, outside of one
+// a [Cluster] works in real time and does not replay.
+//
+// It offers what a cluster of containers offers (partitions, pauses, logs) and more:
+// [Cluster.Kill] with the loss of what was not synced, [Cluster.Restart], disturbed
+// links, slow and failing disks, skewed clocks.
+//
+// What it does not show: races inside one instant (one thing happens at a time), the work
+// itself taking time, timers that drift, connections that stall as a whole. A paused node is one whose
+// messages wait; its own timers go on.
+package sim

@@ -1,0 +1,150 @@
+package sim
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"google.golang.org/grpc"
+
+	"cartwheel/harness"
+	"cartwheel/harness/cluster/sim/disk"
+	"cartwheel/harness/cluster/sim/fate"
+	"cartwheel/harness/cluster/sim/wire"
+	"cartwheel/store"
+	"cartwheel/store/clock"
+)
+
+// dataDir is where a node's files are, on its own disk.
+const dataDir = "cartwheel"
+
+// A machine is what a node runs on: its disk, its clock and its log outlive its processes. Starting
+// and stopping is done under the cluster's lock.
+type machine struct {
+	cluster *Cluster
+	net     *wire.Net
+	id      harness.NodeID
+	disk    *disk.Disk
+	clock   *clock.Skewed
+	log     *logBook
+	starts  uint64
+
+	mu   sync.Mutex // held for moments only
+	life *life      // nil: dead
+}
+
+// A life is one process of a node.
+type life struct {
+	proc    *wire.Proc
+	process Process // nil while it opens
+}
+
+func newMachine(c *Cluster, id harness.NodeID) *machine {
+	o := c.opts.Disk
+	o.Seed, o.Name = fate.Hash(c.opts.Seed, 'd'), string(id)
+	return &machine{
+		cluster: c, net: c.net, id: id,
+		disk:  disk.New(o),
+		clock: &clock.Skewed{Base: clock.System},
+		log:   &logBook{bytesMax: c.opts.LogBytesMax},
+	}
+}
+
+// start begins a life.
+func (v *machine) start(ctx context.Context) error {
+	if v.alive() != nil {
+		return nil
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	v.starts++
+	l := &life{proc: v.net.Start(v.id)}
+	process, err := v.cluster.opts.Open(v.seams(l.proc))
+	if err != nil {
+		l.proc.Close()
+		return fmt.Errorf("open: %w", err)
+	}
+	l.process = process
+	process.Register(l.proc)
+	if err := l.proc.Listen(); err != nil {
+		return errors.Join(err, l.close())
+	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.life = l
+	return nil
+}
+
+// seams are this life's.
+func (v *machine) seams(proc *wire.Proc) Seams {
+	mount := v.disk.Mount()
+	life := fate.Hash(v.cluster.opts.Seed, 'r', fate.String(string(v.id)), v.starts)
+	s := Seams{
+		ID:     store.NodeID(v.id),
+		Dir:    dataDir,
+		FS:     mount.FS(),
+		Disk:   mount.Wrap,
+		Clock:  v.clock,
+		Now:    func() time.Duration { return time.Since(v.cluster.begin) },
+		Rand:   func(names ...uint64) uint64 { return fate.Hash(life, fate.Hash(names...)) },
+		Logger: slog.New(slog.NewTextHandler(v.log, &slog.HandlerOptions{Level: v.cluster.opts.LogLevel})),
+	}
+	peers := map[store.NodeID]grpc.ClientConnInterface{}
+	for _, id := range v.cluster.ids {
+		s.Members = append(s.Members, store.Member{ID: store.NodeID(id), Address: v.cluster.Address(id)})
+		peers[store.NodeID(id)] = proc.Dial(id)
+	}
+	s.Peers = func(to store.NodeID) grpc.ClientConnInterface { return peers[to] }
+	return s
+}
+
+// alive returns the present life, or nil.
+func (v *machine) alive() *life {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.life
+}
+
+// end takes the present life away.
+func (v *machine) end() *life {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	l := v.life
+	v.life = nil
+	return l
+}
+
+// stop ends the life in an orderly way: nothing that was written is lost.
+func (v *machine) stop() error {
+	l := v.end()
+	if l == nil {
+		return nil
+	}
+	return l.close()
+}
+
+// kill ends the life at this instant, power and all. What is left of the process is
+// closed in the background: it can no longer be seen.
+func (v *machine) kill() {
+	l := v.end()
+	if l == nil {
+		return
+	}
+	l.proc.Kill()
+	v.disk.Crash()
+	v.cluster.dying.Go(func() {
+		if err := l.close(); err != nil {
+			v.log.note(fmt.Sprintf("the killed process ended with: %v", err))
+		}
+	})
+}
+
+// close joins the handlers first, so that nobody uses the process while it closes.
+func (l *life) close() error {
+	l.proc.Close()
+	return l.process.Close()
+}
