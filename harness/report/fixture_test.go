@@ -53,6 +53,11 @@ func (f *fixture) addFaults() {
 				ev.Probes = append(ev.Probes, harness.Probe{When: when, What: fmt.Sprintf("%s->%s open", l.From, l.To), Want: want, Got: got, Time: seconds(start)})
 			}
 		}
+		if kind == "pause" {
+			for when, want := range map[string]bool{"before": false, "during": true, "after": false} {
+				ev.Probes = append(ev.Probes, harness.Probe{When: when, What: fmt.Sprintf("%s paused", nodes[0]), Want: want, Got: want})
+			}
+		}
 		f.faults = append(f.faults, harness.FaultRecord{
 			Fault:    harness.Fault{ID: id, Kind: kind, Name: name, Start: seconds(start), Stop: seconds(stop), Nodes: nodes, Links: links},
 			Evidence: ev, Ops: 700,

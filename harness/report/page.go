@@ -20,6 +20,7 @@ const (
 	keyMatrixMax  = 24      // keys in the matrix of final states
 	embeddedMax   = 4 << 20 // bytes of a checker's picture to embed; a bigger one is linked
 	problemsShown = 6       // failing probes shown for each fault
+	probesNamed   = 4       // probes of one moment that are named; more are counted
 )
 
 // A page is everything that the template shows, ready made.

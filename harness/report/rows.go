@@ -22,15 +22,21 @@ type faultRow struct {
 	Proven          bool
 }
 
-// A probeSum counts probes of one moment.
-type probeSum struct{ Good, All int }
+// A probeSum sums up the probes of one moment.
+type probeSum struct {
+	Good, All int
+	What      []string
+}
 
-// Text is "20/20", or a dash where nothing was probed.
-func (s probeSum) Text() string {
-	if s.All == 0 {
-		return "–"
+// Lines are the probes themselves if they are few, else how many were as they should.
+func (s probeSum) Lines() []string {
+	switch {
+	case s.All == 0:
+		return []string{"–"}
+	case len(s.What) <= probesNamed:
+		return s.What
 	}
-	return fmt.Sprintf("%d/%d", s.Good, s.All)
+	return []string{fmt.Sprintf("%d of %d", s.Good, s.All)}
 }
 
 // Bad reports whether a probe failed.
@@ -57,9 +63,11 @@ func (a *analysis) faultRows() []faultRow {
 			}
 			s.All++
 			if p.Want == p.Got {
+				s.What = append(s.What, p.What+" ✓")
 				s.Good++
 				continue
 			}
+			s.What = append(s.What, p.What+" ✗")
 			if len(row.Failing) == problemsShown {
 				row.MoreFailing++
 				continue

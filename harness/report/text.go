@@ -41,6 +41,27 @@ func terminal(w io.Writer) bool {
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 
+// Plan tells what a run is about to do, the seed first.
+func Plan(w io.Writer, p harness.Plan) error {
+	t := &teller{w: bufio.NewWriter(w)}
+	t.say("SEED %d", p.Seed)
+	t.say("%s: workload %s, nemesis %s, target %s on %s, %s, %s, load %v, %s", p.Suite, p.Workload, p.Nemesis, p.Target, p.World,
+		count(len(p.Nodes), "node", "nodes"), count(p.Concurrency, "client", "clients"), p.Time, storeOptions(p))
+	for _, f := range p.Schedule {
+		t.say("  %-4s %-26s %-16s %s", f.ID, faultTitle(f), fmt.Sprintf("%.2fs-%.2fs", f.Start.Seconds(), f.Stop.Seconds()), faultTarget(f))
+	}
+	if len(p.Schedule) == 0 {
+		t.say("  no faults planned")
+	}
+	if p.Repeat != "" {
+		t.say("repeat: %s", p.Repeat)
+	}
+	if err := t.w.Flush(); err != nil {
+		return fmt.Errorf("write plan: %w", err)
+	}
+	return nil
+}
+
 // A teller writes lines; bufio keeps the first error until the flush.
 type teller struct {
 	w      *bufio.Writer
