@@ -4,8 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
+	"github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/filters"
 	"github.com/docker/docker/api/types/image"
@@ -52,6 +55,9 @@ func clean(ctx context.Context, cli *client.Client, scope Scope) (Cleaned, error
 	if err := condemned.remove(ctx, cli, &done); err != nil {
 		return done, fmt.Errorf("clean: %w", err)
 	}
+	for _, path := range condemned.leases(here) {
+		dropLease(path)
+	}
 	if scope < Images {
 		return done, nil
 	}
@@ -70,7 +76,7 @@ func clean(ctx context.Context, cli *client.Client, scope Scope) (Cleaned, error
 
 // removed forgives that a thing is gone already, or that somebody else is removing it.
 func removed[T any](_ T, err error) error {
-	if client.IsErrNotFound(err) {
+	if errdefs.IsNotFound(err) {
 		return nil
 	}
 	return err
@@ -99,6 +105,17 @@ func (v inventory) keep(f func(owner) bool) inventory {
 		return kept
 	}
 	return inventory{pick(v.containers), pick(v.networks), pick(v.volumes)}
+}
+
+// leases lists the locked files of the inventory's owners on this machine, each once.
+func (v inventory) leases(machine string) []string {
+	paths := map[string]bool{}
+	for _, o := range slices.Concat(v.containers, v.networks, v.volumes) {
+		if o.owner.machine == machine && o.owner.lease != "" {
+			paths[o.owner.lease] = true
+		}
+	}
+	return slices.Sorted(maps.Keys(paths))
 }
 
 // list finds all objects that match.

@@ -37,16 +37,19 @@ func chatterOptions(t *testing.T, run string) Options {
 	}
 	return Options{
 		Run: run, Image: image, Port: chatterPort, Logger: logger(t),
-		Command: func(n harness.NodeID, members map[harness.NodeID]string) []string {
-			command := []string{fmt.Sprint(chatterPort)}
-			for m, address := range members {
-				if m != n {
-					command = append(command, address)
-				}
-			}
-			return command
-		},
+		Command: talkative,
 	}
+}
+
+// talkative makes a node talk to all others.
+func talkative(n harness.NodeID, members map[harness.NodeID]string) []string {
+	command := []string{fmt.Sprint(chatterPort)}
+	for m, address := range members {
+		if m != n {
+			command = append(command, address)
+		}
+	}
+	return command
 }
 
 // quietOptions are those of a cluster whose stores never say a word.
@@ -244,9 +247,14 @@ func TestNodesCanBeFrozenBySignal(t *testing.T) {
 	if frozen, err := c.Paused(t.Context(), "n1"); err != nil || !frozen {
 		t.Errorf("after SIGSTOP: got %v, %v; want paused", frozen, err)
 	}
+	// The engine's pause may come late, on top of it: one resume undoes both.
+	if err := r.cli.ContainerPause(t.Context(), p.store); err != nil {
+		t.Fatal(err)
+	}
 	if err := c.Resume(t.Context(), "n1"); err != nil {
 		t.Fatal(err)
 	}
+	reach(t, c.Address("n1"))
 	if frozen, err := c.Paused(t.Context(), "n1"); err != nil || frozen {
 		t.Errorf("after resume: got %v, %v; want running", frozen, err)
 	}

@@ -43,9 +43,20 @@ func (c *Cluster) Resume(ctx context.Context, n harness.NodeID) error {
 	if err != nil {
 		return fmt.Errorf("resume %s: %w", n, err)
 	}
-	thaw := func() error { return r.cli.ContainerUnpause(ctx, p.store) }
-	if p.stopped.Load() {
-		thaw = func() error { return r.cli.ContainerKill(ctx, p.store, "SIGCONT") }
+	thaw := func() error {
+		state, err := r.cli.ContainerInspect(ctx, p.store)
+		if err != nil {
+			return err
+		}
+		if state.State.Paused {
+			if err := r.cli.ContainerUnpause(ctx, p.store); err != nil {
+				return err
+			}
+		}
+		if p.stopped.Load() {
+			return r.cli.ContainerKill(ctx, p.store, "SIGCONT")
+		}
+		return nil
 	}
 	if err := settle(ctx, r.cli, p, false, thaw); err != nil {
 		return fmt.Errorf("resume %s: %w", n, err)

@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types/build"
 	"github.com/docker/docker/api/types/image"
 	"github.com/docker/docker/client"
@@ -163,7 +164,7 @@ func once(ctx context.Context, cli *client.Client, ref string, make func() error
 
 func hasImage(ctx context.Context, cli *client.Client, ref string) (bool, error) {
 	_, err := cli.ImageInspect(ctx, ref)
-	if client.IsErrNotFound(err) {
+	if errdefs.IsNotFound(err) {
 		return false, nil
 	}
 	return err == nil, wrap(err, "image %s", ref)

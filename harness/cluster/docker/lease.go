@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -73,6 +74,18 @@ func (l *lease) release() {
 	_ = os.Remove(l.path)
 	_ = l.file.Close()
 	l.file = nil
+}
+
+// dropLease removes the file that a killed process has left, if it is one of this user's
+// and nobody holds it.
+func dropLease(path string) {
+	name, ok := strings.CutSuffix(filepath.Base(path), ".lock")
+	if !ok || filepath.Dir(path) != leaseDir() {
+		return
+	}
+	if l, err := acquire(name); err == nil {
+		l.release()
+	}
 }
 
 func sameFile(f *os.File, path string) bool {

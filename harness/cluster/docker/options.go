@@ -17,8 +17,8 @@ type Options struct {
 	Nodes int    // default 5, at most 64
 	Image string // of the store; see [StoreImage]; required
 	// Command is what a node's store container runs, after the image's entry point. Members
-	// are the addresses of all nodes as they reach each other, host:port. Default: the
-	// image's own command.
+	// are the addresses of all nodes as they reach each other, host:port. It may be called
+	// for several nodes at once. Default: the image's own command.
 	Command func(n harness.NodeID, members map[harness.NodeID]string) []string
 	Port    int      // TCP port on which the store serves, in the pod; required
 	Env     []string // of the store, NAME=value

@@ -174,9 +174,11 @@ func TestParseCounters(t *testing.T) {
 		want        map[string]uint64
 		err         error
 	}{
-		{name: "quoted, as iptables prints it", saved: head + jump +
-			"[3:90] -A CARTWHEEL-IN -s 10.213.0.11/32 -p udp -m udp --dport 9 -m comment --comment \"cartwheel/seen/n1\"\nCOMMIT\n",
-			want: map[string]uint64{jumpMark: 7, "cartwheel/seen/n1": 3}},
+		{
+			name: "quoted, as iptables prints it", saved: head + jump +
+				"[3:90] -A CARTWHEEL-IN -s 10.213.0.11/32 -p udp -m udp --dport 9 -m comment --comment \"cartwheel/seen/n1\"\nCOMMIT\n",
+			want: map[string]uint64{jumpMark: 7, "cartwheel/seen/n1": 3},
+		},
 		{name: "bare", saved: "[1:2] -A INPUT -m comment --comment cartwheel/jump -j CARTWHEEL-IN\n", want: map[string]uint64{jumpMark: 1}},
 		{name: "other people's rules", saved: head + jump + "[9:9] -A INPUT -m comment --comment \"theirs\" -j DROP\n[8:8] -A INPUT -j DROP\n", want: map[string]uint64{jumpMark: 7}},
 		{name: "chain not hooked in", saved: head + "COMMIT\n", err: errRulesGone},

@@ -214,11 +214,19 @@ func TestKillReleasesALease(t *testing.T) {
 	if gone, err := holderGone(path); !gone || err != nil {
 		t.Errorf("after the kill: holder is gone: got %v, %v; want gone", gone, err)
 	}
+	dropLease(path)
+	if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the killed process's file: got %v, want it removed", err)
+	}
 	l, err := acquire("x")
 	if err != nil {
 		t.Fatal(err)
 	}
-	l.release()
+	defer l.release()
+	dropLease(path)
+	if _, err := os.Stat(path); err != nil {
+		t.Errorf("a held lease's file was removed: %v", err)
+	}
 }
 
 func TestFollowFindsTheErrorInAProgressReport(t *testing.T) {

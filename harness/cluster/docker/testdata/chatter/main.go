@@ -13,12 +13,11 @@ import (
 )
 
 func main() {
-	if err := run(os.Args[1:]); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
+	fmt.Fprintln(os.Stderr, run(os.Args[1:]))
+	os.Exit(1)
 }
 
+// run returns only when it cannot go on.
 func run(args []string) error {
 	if len(args) == 0 {
 		return fmt.Errorf("usage: chatter PORT [PEER...]")
