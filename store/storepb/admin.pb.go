@@ -292,6 +292,11 @@ type StatusReply struct {
 	Peers         []*PeerStatus          `protobuf:"bytes,5,rep,name=peers,proto3" json:"peers,omitempty"`
 	Hints         uint64                 `protobuf:"varint,6,opt,name=hints,proto3" json:"hints,omitempty"`                                                                                 // waiting on this node, all targets
 	Counters      map[string]uint64      `protobuf:"bytes,7,rep,name=counters,proto3" json:"counters,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"` // since start, by metric name
+	WriteAgeNanos int64                  `protobuf:"varint,8,opt,name=write_age_nanos,json=writeAgeNanos,proto3" json:"write_age_nanos,omitempty"`                                          // since a record or hint here last changed; since start if none has
+	InFlight      uint64                 `protobuf:"varint,9,opt,name=in_flight,json=inFlight,proto3" json:"in_flight,omitempty"`                                                           // requests being coordinated, work after their reply included
+	Fault         string                 `protobuf:"bytes,10,opt,name=fault,proto3" json:"fault,omitempty"`                                                                                 // why the node takes no more writes; empty: it does
+	Settled       bool                   `protobuf:"varint,11,opt,name=settled,proto3" json:"settled,omitempty"`                                                                            // nothing waits here, and every peer compared equal since the last change here
+	NodeNumber    uint64                 `protobuf:"fixed64,12,opt,name=node_number,json=nodeNumber,proto3" json:"node_number,omitempty"`                                                   // the node's name in version vectors
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -375,10 +380,47 @@ func (x *StatusReply) GetCounters() map[string]uint64 {
 	return nil
 }
 
+func (x *StatusReply) GetWriteAgeNanos() int64 {
+	if x != nil {
+		return x.WriteAgeNanos
+	}
+	return 0
+}
+
+func (x *StatusReply) GetInFlight() uint64 {
+	if x != nil {
+		return x.InFlight
+	}
+	return 0
+}
+
+func (x *StatusReply) GetFault() string {
+	if x != nil {
+		return x.Fault
+	}
+	return ""
+}
+
+func (x *StatusReply) GetSettled() bool {
+	if x != nil {
+		return x.Settled
+	}
+	return false
+}
+
+func (x *StatusReply) GetNodeNumber() uint64 {
+	if x != nil {
+		return x.NodeNumber
+	}
+	return 0
+}
+
 type PeerStatus struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Node          string                 `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`
 	Up            bool                   `protobuf:"varint,2,opt,name=up,proto3" json:"up,omitempty"`
+	Compared      bool                   `protobuf:"varint,3,opt,name=compared,proto3" json:"compared,omitempty"`                                  // a comparison of all shared keys has found no difference since start
+	CleanAgeNanos int64                  `protobuf:"varint,4,opt,name=clean_age_nanos,json=cleanAgeNanos,proto3" json:"clean_age_nanos,omitempty"` // since the last such comparison began, if compared
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -425,6 +467,20 @@ func (x *PeerStatus) GetUp() bool {
 		return x.Up
 	}
 	return false
+}
+
+func (x *PeerStatus) GetCompared() bool {
+	if x != nil {
+		return x.Compared
+	}
+	return false
+}
+
+func (x *PeerStatus) GetCleanAgeNanos() int64 {
+	if x != nil {
+		return x.CleanAgeNanos
+	}
+	return 0
 }
 
 type HintStatsReply_Target struct {
@@ -511,7 +567,7 @@ const file_store_storepb_admin_proto_rawDesc = "" +
 	"\x04node\x18\x01 \x01(\tR\x04node\x12\x14\n" +
 	"\x05hints\x18\x02 \x01(\x04R\x05hints\x12\x14\n" +
 	"\x05bytes\x18\x03 \x01(\x04R\x05bytes\"\x0f\n" +
-	"\rStatusRequest\"\xdb\x02\n" +
+	"\rStatusRequest\"\xf1\x03\n" +
 	"\vStatusReply\x12\x12\n" +
 	"\x04node\x18\x01 \x01(\tR\x04node\x12 \n" +
 	"\vincarnation\x18\x02 \x01(\x04R\vincarnation\x12\x1f\n" +
@@ -520,14 +576,23 @@ const file_store_storepb_admin_proto_rawDesc = "" +
 	"\fuptime_nanos\x18\x04 \x01(\x03R\vuptimeNanos\x124\n" +
 	"\x05peers\x18\x05 \x03(\v2\x1e.cartwheel.store.v1.PeerStatusR\x05peers\x12\x14\n" +
 	"\x05hints\x18\x06 \x01(\x04R\x05hints\x12I\n" +
-	"\bcounters\x18\a \x03(\v2-.cartwheel.store.v1.StatusReply.CountersEntryR\bcounters\x1a;\n" +
+	"\bcounters\x18\a \x03(\v2-.cartwheel.store.v1.StatusReply.CountersEntryR\bcounters\x12&\n" +
+	"\x0fwrite_age_nanos\x18\b \x01(\x03R\rwriteAgeNanos\x12\x1b\n" +
+	"\tin_flight\x18\t \x01(\x04R\binFlight\x12\x14\n" +
+	"\x05fault\x18\n" +
+	" \x01(\tR\x05fault\x12\x18\n" +
+	"\asettled\x18\v \x01(\bR\asettled\x12\x1f\n" +
+	"\vnode_number\x18\f \x01(\x06R\n" +
+	"nodeNumber\x1a;\n" +
 	"\rCountersEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\x04R\x05value:\x028\x01\"0\n" +
+	"\x05value\x18\x02 \x01(\x04R\x05value:\x028\x01\"t\n" +
 	"\n" +
 	"PeerStatus\x12\x12\n" +
 	"\x04node\x18\x01 \x01(\tR\x04node\x12\x0e\n" +
-	"\x02up\x18\x02 \x01(\bR\x02up2\x89\x02\n" +
+	"\x02up\x18\x02 \x01(\bR\x02up\x12\x1a\n" +
+	"\bcompared\x18\x03 \x01(\bR\bcompared\x12&\n" +
+	"\x0fclean_age_nanos\x18\x04 \x01(\x03R\rcleanAgeNanos2\x89\x02\n" +
 	"\x05Admin\x12[\n" +
 	"\vReadReplica\x12&.cartwheel.store.v1.ReadReplicaRequest\x1a$.cartwheel.store.v1.ReadReplicaReply\x12U\n" +
 	"\tHintStats\x12$.cartwheel.store.v1.HintStatsRequest\x1a\".cartwheel.store.v1.HintStatsReply\x12L\n" +

@@ -1,0 +1,88 @@
+package node
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"google.golang.org/grpc"
+
+	"cartwheel/store"
+	"cartwheel/store/clock"
+	"cartwheel/store/ring"
+	"cartwheel/store/storage"
+)
+
+// Config of a node. Members, Partitions and N must be the same on every node.
+type Config struct {
+	ID         store.NodeID   // required, one of Members
+	Members    []store.Member // all nodes, this one included; required
+	Partitions int            // default ring.DefaultPartitions
+	N          int            // owners of a key; default ring.DefaultReplicas
+	R          int            // replicas that must answer a get that does not say; default 2, or N if that is less
+	W          int            // replicas that must store a put that does not say; default 2, or N if that is less
+
+	Dir   string                        // of the data; required
+	FS    vfs.FS                        // default the operating system's
+	Disk  func(storage.KV) storage.KV   // put around each database; default none
+	Clock clock.Clock                   // stamps versions; default clock.System
+	Now   func() time.Duration          // monotonic time since some moment; required
+	Rand  store.Rand                    // its seed must be this process's alone; required
+	Peers func(store.NodeID) Connection // the connection to a peer, always the same one; must not block; required
+
+	ReplicaTimeout time.Duration // of one call of a replica; default 1s
+	ForwardTimeout time.Duration // of a write that is handed to another coordinator; default three times ReplicaTimeout
+	FallbackAfter  time.Duration // an owner silent for so long is stood in for; default a quarter of ReplicaTimeout
+	StragglerWait  time.Duration // how long a get waits after its reply to repair; default a tenth of ReplicaTimeout
+	ProbeInterval  time.Duration // between probes of a peer that is down; default 500ms
+	HintInterval   time.Duration // between rounds of hint delivery; default 500ms
+	RepairInterval time.Duration // between comparisons with a peer; default 2s
+	InFlight       int           // requests coordinated at once; default 1024
+
+	Logger *slog.Logger // default discards
+}
+
+// A Connection carries calls to one node.
+type Connection = grpc.ClientConnInterface
+
+func (c Config) withDefaults() Config {
+	orElse := func(d *time.Duration, def time.Duration) {
+		if *d == 0 {
+			*d = def
+		}
+	}
+	orElse(&c.ReplicaTimeout, time.Second)
+	orElse(&c.ForwardTimeout, 3*c.ReplicaTimeout)
+	orElse(&c.FallbackAfter, c.ReplicaTimeout/4)
+	orElse(&c.StragglerWait, c.ReplicaTimeout/10)
+	if c.Clock == nil {
+		c.Clock = clock.System
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	c.Logger = c.Logger.With("node", string(c.ID))
+	return c
+}
+
+// validate checks what the parts do not check themselves.
+func (c Config) validate() error {
+	var errs []error
+	if c.Now == nil || c.Rand == nil || c.Peers == nil {
+		errs = append(errs, fmt.Errorf("now, rand and peers are required: %w", store.ErrInvalid))
+	}
+	member := false
+	for _, m := range c.Members {
+		member = member || m.ID == c.ID
+	}
+	if !member {
+		errs = append(errs, fmt.Errorf("node %q is not among the members: %w", c.ID, store.ErrInvalid))
+	}
+	return errors.Join(errs...)
+}
+
+func (c Config) layout() (*ring.Layout, error) {
+	return ring.New(ring.Options{Members: c.Members, Partitions: c.Partitions, Replicas: c.N})
+}

@@ -1,0 +1,53 @@
+package node
+
+import (
+	"context"
+	"sync/atomic"
+	"time"
+
+	"cartwheel/store"
+	"cartwheel/store/ring"
+	"cartwheel/store/storage"
+	"cartwheel/store/version"
+)
+
+// A disk is the node's storage, which remembers when it last changed. Comparisons that
+// began later speak for what is on it now.
+type disk struct {
+	*storage.Replica
+	now     func() time.Duration
+	changed atomic.Int64  // when
+	changes atomic.Uint64 // how often
+}
+
+func newDisk(r *storage.Replica, now func() time.Duration) *disk {
+	d := &disk{Replica: r, now: now}
+	d.changed.Store(int64(now()))
+	return d
+}
+
+// Put makes an event (see [storage.Replica.Put]).
+func (d *disk) Put(ctx context.Context, p ring.Partition, key store.Key, hintFor store.NodeID, w storage.Write) (version.Set, error) {
+	defer d.note()
+	return d.Replica.Put(ctx, p, key, hintFor, w)
+}
+
+// Merge joins a state (see [storage.Replica.Merge]).
+func (d *disk) Merge(ctx context.Context, p ring.Partition, key store.Key, hintFor store.NodeID, s version.Set) (bool, error) {
+	changed, err := d.Replica.Merge(ctx, p, key, hintFor, s)
+	if changed || err != nil { // after an error it may have changed
+		d.note()
+	}
+	return changed, err
+}
+
+// note is called when a change is complete; of two at once the later moment stays.
+func (d *disk) note() {
+	d.changes.Add(1)
+	now := int64(d.now())
+	for last := d.changed.Load(); last < now && !d.changed.CompareAndSwap(last, now); last = d.changed.Load() {
+	}
+}
+
+// lastChange returns when the disk last changed.
+func (d *disk) lastChange() time.Duration { return time.Duration(d.changed.Load()) }

@@ -1,0 +1,101 @@
+package node
+
+import (
+	"context"
+
+	"cartwheel/store"
+	"cartwheel/store/storage"
+	"cartwheel/store/transport"
+	"cartwheel/store/version"
+)
+
+// An inspector answers the Admin service.
+type inspector struct{ n *Node }
+
+// Copy returns the node's own record of a key and says for whom it holds hints of it.
+func (i inspector) Copy(ctx context.Context, key store.Key) (transport.Copy, error) {
+	p := i.n.layout.Partition(key)
+	set, err := i.n.disk.Record(ctx, p, key)
+	if err != nil {
+		return transport.Copy{}, err
+	}
+	hints, err := i.n.disk.Replica.Hints(ctx, p, key)
+	if err != nil {
+		return transport.Copy{}, err
+	}
+	c := transport.Copy{
+		Node: i.n.config.ID, Owner: i.n.layout.Owns(i.n.config.ID, p), Siblings: set.Siblings(),
+		Context: version.Token{Vector: set.Vector}.Encode(key), Vector: set.Vector.String(), Owners: i.n.layout.Owners(p),
+	}
+	if !set.IsZero() {
+		c.State = set.Encode()
+	}
+	for _, h := range hints {
+		c.HintedFor = append(c.HintedFor, h.Target)
+	}
+	return c, nil
+}
+
+// Hints counts the hints that wait here.
+func (i inspector) Hints(ctx context.Context) ([]storage.HintStat, error) {
+	return i.n.disk.HintTargets(ctx)
+}
+
+// Status says how the node is.
+func (i inspector) Status(context.Context) (transport.Status, error) {
+	n := i.n
+	now := n.config.Now()
+	id, stored, coordinated := n.disk.Identity(), n.disk.Stats(), n.coordinator.Stats()
+	st := transport.Status{
+		Node: n.config.ID, NodeNumber: id.Node, Incarnation: id.Incarnation, RingDigest: n.layout.Digest(),
+		Uptime: now - n.began, Hints: stored.Hints, InFlight: coordinated.InFlight, WriteAge: now - n.disk.lastChange(),
+		Counters: n.counters(),
+	}
+	if err := n.disk.Healthy(); err != nil {
+		st.Fault = err.Error()
+	}
+	st.Settled = st.Hints == 0 && st.InFlight == 0 && st.Fault == ""
+	for _, m := range n.layout.Members() {
+		if m.ID == n.config.ID {
+			continue
+		}
+		p := transport.PeerStatus{Node: m.ID, Up: n.detector.Up(m.ID)}
+		if began, ok := n.repair.LastClean(m.ID); ok {
+			p.Compared, p.CleanAge = true, now-began
+		}
+		st.Settled = st.Settled && p.Compared && p.CleanAge < st.WriteAge
+		st.Peers = append(st.Peers, p)
+	}
+	return st, nil
+}
+
+// counters are all parts' counts since start, under the names of metrics.
+func (n *Node) counters() map[string]uint64 {
+	s, c, d, h, r := n.disk.Stats(), n.coordinator.Stats(), n.detector.Stats(), n.handoff.Stats(), n.repair.Stats()
+	return map[string]uint64{
+		"storage_changes":          n.disk.changes.Load(),
+		"storage_amnesia":          s.Amnesia,
+		"storage_damaged":          s.Damaged,
+		"hints_held":               s.Hints,
+		"hint_bytes_held":          s.HintBytes,
+		"hints_delivered":          h.Delivered,
+		"hints_failed":             h.Failed,
+		"hints_kept":               h.Kept,
+		"coordinator_gets":         c.Gets,
+		"coordinator_writes":       c.Writes,
+		"coordinator_forwarded":    c.Forwarded,
+		"coordinator_refused":      c.Refused,
+		"coordinator_failed":       c.Failed,
+		"coordinator_hinted":       c.Hinted,
+		"coordinator_read_repairs": c.ReadRepairs,
+		"coordinator_degraded":     c.Degraded,
+		"detector_probes":          d.Probes,
+		"detector_downs":           d.Downs,
+		"detector_ups":             d.Ups,
+		"detector_stalls":          d.Stalls,
+		"repair_rounds":            r.Rounds,
+		"repair_broken":            r.Broken,
+		"repair_compared":          r.Compared,
+		"repair_repaired":          r.Repaired,
+	}
+}

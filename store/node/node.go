@@ -1,0 +1,170 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"google.golang.org/grpc"
+
+	"cartwheel/store"
+	"cartwheel/store/coordinator"
+	"cartwheel/store/detector"
+	"cartwheel/store/hint"
+	"cartwheel/store/repair"
+	"cartwheel/store/ring"
+	"cartwheel/store/storage"
+	"cartwheel/store/transport"
+)
+
+// A Node is one member of a cluster.
+type Node struct {
+	config      Config
+	log         *slog.Logger
+	layout      *ring.Layout
+	began       time.Duration
+	disk        *disk
+	detector    *detector.Detector
+	peers       *transport.Peers
+	coordinator *coordinator.Coordinator
+	handoff     *hint.Handoff
+	repair      *repair.AntiEntropy
+	server      *transport.Server
+
+	mu       sync.Mutex // guards closing, never a wait
+	closing  bool
+	closed   chan struct{}
+	closeErr error // valid after closed
+}
+
+// Open starts a node on its directory. It serves once its services are registered.
+func Open(c Config) (*Node, error) {
+	c = c.withDefaults()
+	if err := c.validate(); err != nil {
+		return nil, fmt.Errorf("open node: %w", err)
+	}
+	layout, err := c.layout()
+	if err != nil {
+		return nil, fmt.Errorf("open node %s: %w", c.ID, err)
+	}
+	n := &Node{config: c, log: c.Logger, layout: layout, began: c.Now(), closed: make(chan struct{})}
+	if err := n.start(); err != nil {
+		return nil, fmt.Errorf("open node %s: %w", c.ID, errors.Join(err, n.Close()))
+	}
+	n.log.Info("opened node", "members", len(c.Members), "partitions", layout.Partitions(), "replicas", layout.Replicas(),
+		"ring_digest", fmt.Sprintf("%016x", layout.Digest()))
+	return n, nil
+}
+
+// start brings up the parts from the disk upwards.
+func (n *Node) start() error {
+	c := n.config
+	replica, err := storage.Open(storage.Options{
+		FS: c.FS, Dir: c.Dir, Self: c.ID, Rand: c.Rand, Clock: c.Clock, Logger: c.Logger, Wrap: c.Disk,
+	})
+	if err != nil {
+		return err
+	}
+	n.disk = newDisk(replica, c.Now)
+	ids := memberIDs(n.layout)
+	var handoff atomic.Pointer[hint.Handoff] // the detector starts first and kicks it later
+	if n.detector, err = detector.Start(detector.Options{
+		Self: c.ID, Peers: ids, Now: c.Now, Rand: c.Rand, ProbeInterval: c.ProbeInterval, Logger: c.Logger,
+		Ping: func(ctx context.Context, to store.NodeID) error {
+			return transport.Ping(ctx, transport.Dialer(c.Peers), n.layout, c.ID, to)
+		},
+		OnUp: func(peer store.NodeID) {
+			if h := handoff.Load(); h != nil {
+				h.Kick(peer)
+			}
+		},
+	}); err != nil {
+		return err
+	}
+	n.peers = transport.NewPeers(transport.PeersOptions{
+		Self: c.ID, Layout: n.layout, Dial: transport.Dialer(c.Peers), Detector: n.detector,
+		Timeout: c.ReplicaTimeout, ForwardTimeout: c.ForwardTimeout,
+	})
+	if n.coordinator, err = coordinator.New(coordinator.Options{
+		Self: c.ID, Layout: n.layout, Local: n.disk, Peers: n.peers, Detector: n.detector, R: c.R, W: c.W,
+		ReplicaTimeout: c.ReplicaTimeout, FallbackAfter: c.FallbackAfter, StragglerWait: c.StragglerWait,
+		InFlight: c.InFlight, Now: c.Now, Logger: c.Logger,
+	}); err != nil {
+		return err
+	}
+	if n.handoff, err = hint.Start(hint.Options{
+		Self: c.ID, Targets: ids, Hints: n.disk, Peers: n.peers, Detector: n.detector, Rand: c.Rand,
+		Interval: c.HintInterval, Timeout: c.ReplicaTimeout, Logger: c.Logger,
+	}); err != nil {
+		return err
+	}
+	handoff.Store(n.handoff)
+	if n.repair, err = repair.Start(repair.Options{
+		Self: c.ID, Layout: n.layout, Local: n.disk, Peers: n.peers, Detector: n.detector, Rand: c.Rand, Now: c.Now,
+		Interval: c.RepairInterval, Timeout: c.ReplicaTimeout, Logger: c.Logger,
+	}); err != nil {
+		return err
+	}
+	n.server = transport.NewServer(transport.Services{
+		Self: c.ID, Layout: n.layout, Coordinator: n.coordinator, Local: n.disk, Inspector: inspector{n},
+	})
+	return nil
+}
+
+func memberIDs(l *ring.Layout) []store.NodeID {
+	ids := make([]store.NodeID, 0, len(l.Members()))
+	for _, m := range l.Members() {
+		ids = append(ids, m.ID)
+	}
+	return ids
+}
+
+// Register adds the node's services to a server.
+func (n *Node) Register(r grpc.ServiceRegistrar) { n.server.Register(r) }
+
+// Close ends the node: calls are refused from now on, those in flight are given up, and
+// when it returns nothing of the node runs and its files are closed.
+func (n *Node) Close() error {
+	n.mu.Lock()
+	first := !n.closing
+	n.closing = true
+	n.mu.Unlock()
+	if !first {
+		<-n.closed
+		return n.closeErr
+	}
+	// From the top down, so that each part still has below it what it needs to end well:
+	// the coordinator's last act is to park hints on the disk.
+	if n.server != nil {
+		n.server.Refuse()
+	}
+	var errs []error
+	if n.coordinator != nil {
+		errs = append(errs, n.coordinator.Close())
+	}
+	if n.server != nil {
+		errs = append(errs, n.server.Close())
+	}
+	if n.repair != nil {
+		errs = append(errs, n.repair.Close())
+	}
+	if n.handoff != nil {
+		errs = append(errs, n.handoff.Close())
+	}
+	if n.detector != nil {
+		errs = append(errs, n.detector.Close())
+	}
+	if n.disk != nil {
+		errs = append(errs, n.disk.Close())
+	}
+	if err := errors.Join(errs...); err != nil {
+		n.closeErr = fmt.Errorf("close node %s: %w", n.config.ID, err)
+	}
+	n.log.Info("closed node")
+	close(n.closed)
+	return n.closeErr
+}

@@ -1,0 +1,161 @@
+package transport
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"google.golang.org/grpc"
+
+	"cartwheel/store"
+	"cartwheel/store/coordinator"
+	"cartwheel/store/ring"
+	"cartwheel/store/storage"
+	"cartwheel/store/storepb"
+	"cartwheel/store/version"
+)
+
+// A Detector believes peers to be up or down, and learns from calls.
+type Detector interface {
+	Up(n store.NodeID) bool
+	Succeeded(n store.NodeID) // the peer answered, with whatever answer
+	Failed(n store.NodeID)    // it did not
+}
+
+// A Dialer returns the connection to a node, always the same for one node. It does not
+// block: a connection connects when it is used. nil: no such node.
+type Dialer func(store.NodeID) grpc.ClientConnInterface
+
+// PeersOptions are the options of [Peers].
+type PeersOptions struct {
+	Self           store.NodeID
+	Layout         *ring.Layout
+	Dial           Dialer
+	Detector       Detector
+	Timeout        time.Duration // bounds each call but Forward; default 1s
+	ForwardTimeout time.Duration // bounds Forward, behind which the other node asks replicas; default 3s
+}
+
+// Peers calls other nodes. A peer that the detector believes to be down is not called:
+// the error wraps store.ErrDown then.
+type Peers struct {
+	opts PeersOptions
+}
+
+// NewPeers returns the client side of one node.
+func NewPeers(o PeersOptions) *Peers {
+	if o.Timeout == 0 {
+		o.Timeout = time.Second
+	}
+	if o.ForwardTimeout == 0 {
+		o.ForwardTimeout = 3 * time.Second
+	}
+	return &Peers{opts: o}
+}
+
+// Get returns what a node knows of a key, hints that it holds included.
+func (p *Peers) Get(ctx context.Context, to store.NodeID, key store.Key) (set version.Set, err error) {
+	err = p.call(ctx, to, p.opts.Timeout, func(ctx context.Context, c storepb.PeerClient) error {
+		reply, err := c.ReplicaGet(ctx, &storepb.ReplicaGetRequest{Key: []byte(key)})
+		if err != nil {
+			return err
+		}
+		set, err = version.DecodeSet(reply.GetState())
+		return err
+	})
+	return set, err
+}
+
+// Merge joins a state into a node's own record, or into the hint that it holds for an
+// owner. It is durable there when Merge returns.
+func (p *Peers) Merge(ctx context.Context, to store.NodeID, key store.Key, hintFor store.NodeID, s version.Set) error {
+	return p.call(ctx, to, p.opts.Timeout, func(ctx context.Context, c storepb.PeerClient) error {
+		_, err := c.ReplicaMerge(ctx, &storepb.ReplicaMergeRequest{Key: []byte(key), State: stateToProto(s), HintFor: string(hintFor)})
+		return err
+	})
+}
+
+// Forward lets another node coordinate a write.
+func (p *Peers) Forward(ctx context.Context, to store.NodeID, w coordinator.Write) (res store.WriteResult, err error) {
+	// A client's own short deadline says nothing of the peer: to this call it is a
+	// cancellation, which the detector is not told of.
+	fctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	defer context.AfterFunc(ctx, cancel)()
+	err = p.call(fctx, to, p.opts.ForwardTimeout, func(ctx context.Context, c storepb.PeerClient) error {
+		r := &storepb.ForwardRequest{From: string(p.opts.Self)}
+		if w.Tombstone {
+			r.Write = &storepb.ForwardRequest_Delete{Delete: DeleteRequest(w)}
+		} else {
+			r.Write = &storepb.ForwardRequest_Put{Put: PutRequest(w)}
+		}
+		reply, err := c.Forward(ctx, r)
+		if err != nil {
+			return err
+		}
+		res, err = WriteResult(reply, w.Value)
+		return err
+	})
+	return res, err
+}
+
+// Digests lists a node's records in the partitions that it shares with this one, by
+// partition and then key.
+func (p *Peers) Digests(ctx context.Context, from store.NodeID, after []byte, limit int) (page []storage.Digest, next []byte, err error) {
+	err = p.call(ctx, from, p.opts.Timeout, func(ctx context.Context, c storepb.PeerClient) error {
+		reply, err := c.Digests(ctx, &storepb.DigestsRequest{From: string(p.opts.Self), After: after, Limit: uint32(limit)})
+		if err != nil {
+			return err
+		}
+		for _, e := range reply.GetEntries() {
+			key := store.Key(e.GetKey())
+			page = append(page, storage.Digest{Partition: p.opts.Layout.Partition(key), Key: key, Sum: e.GetDigest()})
+		}
+		next = reply.GetNext()
+		return nil
+	})
+	return page, next, err
+}
+
+// call makes one call and tells the detector how it went.
+func (p *Peers) call(ctx context.Context, to store.NodeID, timeout time.Duration, f func(context.Context, storepb.PeerClient) error) error {
+	conn := p.opts.Dial(to)
+	if conn == nil || !p.opts.Detector.Up(to) {
+		return fmt.Errorf("%s: %w", to, store.ErrDown)
+	}
+	cctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	err := f(cctx, storepb.NewPeerClient(conn))
+	switch {
+	case isCanceled(err): // by our own side, before the peer had its time
+	case unanswered(err):
+		p.opts.Detector.Failed(to)
+	default:
+		p.opts.Detector.Succeeded(to)
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", to, Decode(err))
+	}
+	return nil
+}
+
+// Ping makes a round trip to a node, which the caller tells the detector of. A node that is
+// not the one that was asked for, or that places keys in another way, is as good as down.
+//
+// It is a function because a detector needs it before there is a Peers.
+func Ping(ctx context.Context, dial Dialer, layout *ring.Layout, self, to store.NodeID) error {
+	conn := dial(to)
+	if conn == nil {
+		return fmt.Errorf("ping %s: %w", to, store.ErrDown)
+	}
+	reply, err := storepb.NewPeerClient(conn).Ping(ctx, &storepb.PingRequest{From: string(self)})
+	switch {
+	case err != nil:
+		return fmt.Errorf("ping %s: %w", to, Decode(err))
+	case reply.GetId() != string(to):
+		return fmt.Errorf("ping %s: %q answered, check the addresses: %w", to, reply.GetId(), store.ErrInvalid)
+	case reply.GetRingDigest() != layout.Digest():
+		return fmt.Errorf("ping %s: it places keys otherwise, check members, partitions and replicas: %w", to, store.ErrInvalid)
+	}
+	return nil
+}

@@ -1,0 +1,181 @@
+package transport
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	"google.golang.org/grpc"
+
+	"cartwheel/store"
+	"cartwheel/store/coordinator"
+	"cartwheel/store/ring"
+	"cartwheel/store/storage"
+	"cartwheel/store/storepb"
+	"cartwheel/store/version"
+)
+
+// A Coordinator serves clients' requests, and those that peers hand on.
+type Coordinator interface {
+	Get(ctx context.Context, key store.Key, o store.ReadOptions) (store.ReadResult, error)
+	Write(ctx context.Context, w coordinator.Write) (store.WriteResult, error)
+	Forwarded(ctx context.Context, w coordinator.Write) (store.WriteResult, error)
+}
+
+// Local is what peers may ask of this node's disk.
+type Local interface {
+	Get(ctx context.Context, p ring.Partition, key store.Key) (version.Set, error)
+	Merge(ctx context.Context, p ring.Partition, key store.Key, hintFor store.NodeID, s version.Set) (changed bool, err error)
+	Digests(ctx context.Context, owned func(ring.Partition) bool, after []byte, limit int) (page []storage.Digest, next []byte, err error)
+}
+
+// An Inspector tells operators what this node holds and believes.
+type Inspector interface {
+	Copy(ctx context.Context, key store.Key) (Copy, error)
+	Hints(ctx context.Context) ([]storage.HintStat, error)
+	Status(ctx context.Context) (Status, error)
+}
+
+// Services are what a server serves. All fields are required.
+type Services struct {
+	Self        store.NodeID
+	Layout      *ring.Layout
+	Coordinator Coordinator
+	Local       Local
+	Inspector   Inspector
+}
+
+// A Server is the gRPC side of one node.
+type Server struct {
+	Services
+
+	mu       sync.Mutex // guards closed and the wait group's zero, never a wait
+	closed   bool
+	handlers sync.WaitGroup
+}
+
+// NewServer returns a server that refuses nothing yet; see Register.
+func NewServer(s Services) *Server { return &Server{Services: s} }
+
+// Register adds the services KV, Peer and Admin to r.
+func (s *Server) Register(r grpc.ServiceRegistrar) {
+	storepb.RegisterKVServer(r, kvServer{s: s})
+	storepb.RegisterPeerServer(r, peerServer{s: s})
+	storepb.RegisterAdminServer(r, adminServer{s: s})
+}
+
+// Close refuses further calls and returns when no handler is in flight. What the
+// handlers wait for must end: close the coordinator first, or at the same time.
+func (s *Server) Close() error {
+	s.Refuse()
+	s.handlers.Wait()
+	return nil
+}
+
+// Refuse refuses further calls and does not wait for those in flight.
+func (s *Server) Refuse() {
+	s.mu.Lock()
+	s.closed = true
+	s.mu.Unlock()
+}
+
+func (s *Server) enter() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return fmt.Errorf("node %s: %w", s.Self, store.ErrClosed)
+	}
+	s.handlers.Add(1)
+	return nil
+}
+
+// handle runs a handler between enter and leave, and encodes its error.
+func handle[Reply any](s *Server, f func() (Reply, error)) (Reply, error) {
+	if err := s.enter(); err != nil {
+		var none Reply
+		return none, encode(err)
+	}
+	defer s.handlers.Done()
+	reply, err := f()
+	return reply, encode(err)
+}
+
+// kvServer serves clients.
+type kvServer struct {
+	storepb.UnimplementedKVServer
+	s *Server
+}
+
+func (k kvServer) Get(ctx context.Context, r *storepb.GetRequest) (*storepb.GetReply, error) {
+	return handle(k.s, func() (*storepb.GetReply, error) {
+		res, err := k.s.Coordinator.Get(ctx, store.Key(r.GetKey()), store.ReadOptions{
+			R: int(r.GetR()), Mode: enum[store.Mode](r.GetMode()), Repair: enum[store.RepairMode](r.GetRepair()),
+		})
+		if err != nil {
+			return nil, err
+		}
+		return &storepb.GetReply{
+			Versions: siblingsToProto(res.Siblings, coordinator.Write{}), Context: res.Context, Meta: metaToProto(res.Meta),
+		}, nil
+	})
+}
+
+func (k kvServer) Put(ctx context.Context, r *storepb.PutRequest) (*storepb.PutReply, error) {
+	return handle(k.s, func() (*storepb.PutReply, error) {
+		w, err := putFromProto(r)
+		return answerWrite(ctx, w, err, k.s.Coordinator.Write)
+	})
+}
+
+func (k kvServer) Delete(ctx context.Context, r *storepb.DeleteRequest) (*storepb.PutReply, error) {
+	return handle(k.s, func() (*storepb.PutReply, error) {
+		w, err := deleteFromProto(r)
+		return answerWrite(ctx, w, err, k.s.Coordinator.Write)
+	})
+}
+
+// answerWrite serves a write whose translation may have gone wrong.
+func answerWrite(ctx context.Context, w coordinator.Write, bad error,
+	serve func(context.Context, coordinator.Write) (store.WriteResult, error),
+) (*storepb.PutReply, error) {
+	if bad != nil {
+		return nil, bad
+	}
+	res, err := serve(ctx, w)
+	if err != nil {
+		return nil, err
+	}
+	return writeResultToProto(res, w), nil
+}
+
+func (k kvServer) Ring(context.Context, *storepb.RingRequest) (*storepb.RingReply, error) {
+	return handle(k.s, func() (*storepb.RingReply, error) {
+		l := k.s.Layout
+		reply := &storepb.RingReply{Replicas: uint32(l.Replicas()), Digest: l.Digest()}
+		for _, m := range l.Members() {
+			reply.Members = append(reply.Members, &storepb.Member{Id: string(m.ID), Address: m.Address})
+		}
+		for p := range l.Partitions() {
+			reply.Partitions = append(reply.Partitions, &storepb.PreferenceList{
+				Nodes: namesToProto(l.PreferenceList(ring.Partition(p))),
+			})
+		}
+		return reply, nil
+	})
+}
+
+func namesToProto(nodes []store.NodeID) []string {
+	out := make([]string, len(nodes))
+	for i, n := range nodes {
+		out[i] = string(n)
+	}
+	return out
+}
+
+func namesFromProto(names []string) []store.NodeID {
+	out := make([]store.NodeID, len(names))
+	for i, n := range names {
+		out[i] = store.NodeID(n)
+	}
+	return out
+}
