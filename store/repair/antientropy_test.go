@@ -30,6 +30,7 @@ type network struct {
 	down  map[store.NodeID]bool // as believed by all
 	cut   map[store.NodeID]bool
 	asked []store.NodeID // first page of each comparison
+	at    time.Duration  // of the last of these
 	bad   map[store.Key]error
 }
 
@@ -148,7 +149,7 @@ type caller struct {
 
 func (c caller) Digests(ctx context.Context, from store.NodeID, after []byte, limit int) ([]storage.Digest, []byte, error) {
 	if after == nil {
-		c.w.set(func() { c.w.asked = append(c.w.asked, from) })
+		c.w.set(func() { c.w.asked, c.w.at = append(c.w.asked, from), c.w.now() })
 	}
 	if err := c.w.reach(ctx, from); err != nil {
 		return nil, nil, err
@@ -245,8 +246,8 @@ func TestOnlyARoundWithoutADifferenceIsClean(t *testing.T) {
 		}
 		time.Sleep(3 * time.Second)
 		first, ok := a.LastClean("n2")
-		if !ok || first < 2900*time.Millisecond {
-			t.Fatalf("after the next: clean since %v, %v, want the begin of that round", first, ok)
+		if !ok || first != w.at {
+			t.Fatalf("after the next: clean as of %v, %v, want the begin of that round, %v", first, ok, w.at)
 		}
 		w.set(func() { w.cut["n2"] = true })
 		time.Sleep(10 * time.Second)
