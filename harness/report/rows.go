@@ -62,21 +62,29 @@ func (a *analysis) faultRows() []faultRow {
 				continue
 			}
 			s.All++
+			s.What = append(s.What, p.What+": "+observed(p))
 			if p.Want == p.Got {
-				s.What = append(s.What, p.What+" ✓")
 				s.Good++
 				continue
 			}
-			s.What = append(s.What, p.What+" ✗")
 			if len(row.Failing) == problemsShown {
 				row.MoreFailing++
 				continue
 			}
-			row.Failing = append(row.Failing, fmt.Sprintf("%s: %s: got %v, want %v, at %s", p.When, p.What, p.Got, p.Want, instant(p.Time)))
+			row.Failing = append(row.Failing, fmt.Sprintf("%s, at %s: %s: %s", p.When, instant(p.Time), p.What, observed(p)))
 		}
 		out = append(out, row)
 	}
 	return out
+}
+
+// observed says what a probe saw, and whether that was as it should be.
+func observed(p harness.Probe) string {
+	saw := map[bool]string{true: "yes", false: "no"}[p.Got]
+	if p.Want == p.Got {
+		return saw + " ✓"
+	}
+	return saw + " ✗"
 }
 
 // A matrix shows the final state of each key on each node, where they differ.
