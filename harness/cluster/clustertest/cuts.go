@@ -4,16 +4,15 @@ import (
 	"context"
 	"maps"
 	"slices"
-	"testing"
 
 	"cartwheel/harness"
 )
 
-func testCuts(t *testing.T, c harness.Cluster, p harness.Partitioner) {
-	t.Run("every link is open at first", func(t *testing.T) { expectCut(t, c, p, "at first", nil) })
-	t.Run("shapes", func(t *testing.T) { testShapes(t, c, p) })
-	t.Run("overlapping faults close what any of them closes", func(t *testing.T) { testOverlap(t, c, p) })
-	t.Run("a fault cut again closes more", func(t *testing.T) {
+func testCuts(t step, c harness.Cluster, p harness.Partitioner) {
+	t.run("every link is open at first", func(t step) { expectCut(t, c, p, "at first", nil) })
+	t.run("shapes", func(t step) { testShapes(t, c, p) })
+	t.run("overlapping faults close what any of them closes", func(t step) { testOverlap(t, c, p) })
+	t.run("a fault cut again closes more", func(t step) {
 		nodes := c.Nodes()
 		first, second := between(nodes[:1], nodes[1:2]), between(nodes[1:2], nodes[:1])
 		cut(t, p, "twice", first)
@@ -22,20 +21,20 @@ func testCuts(t *testing.T, c harness.Cluster, p harness.Partitioner) {
 		mend(t, p, "twice")
 		expectCut(t, c, p, "after the heal", nil)
 	})
-	t.Run("probing some links tells of those", func(t *testing.T) {
+	t.run("probing some links tells of those", func(t step) {
 		some := AllLinks(c.Nodes())[:2]
 		got, err := p.Probe(t.Context(), some)
 		if want := map[harness.Link]bool{some[0]: true, some[1]: true}; err != nil || !maps.Equal(got, want) {
 			t.Errorf("got %v, %v; want %v", got, err, want)
 		}
 	})
-	t.Run("mending an unknown fault is no error", func(t *testing.T) { mend(t, p, "unknown") })
-	t.Run("an unknown fault has no counts", func(t *testing.T) {
+	t.run("mending an unknown fault is no error", func(t step) { mend(t, p, "unknown") })
+	t.run("an unknown fault has no counts", func(t step) {
 		if got, err := p.Dropped(t.Context(), "unknown"); err == nil {
 			t.Errorf("got %v, want an error", got)
 		}
 	})
-	t.Run("links must be between nodes", func(t *testing.T) {
+	t.run("links must be between nodes", func(t step) {
 		nodes := c.Nodes()
 		for _, l := range []harness.Link{{From: nodes[0], To: "nobody"}, {From: "nobody", To: nodes[0]}, {From: nodes[0], To: nodes[0]}} {
 			if err := p.Cut(t.Context(), "wrong", []harness.Link{l}); err == nil {
@@ -44,11 +43,11 @@ func testCuts(t *testing.T, c harness.Cluster, p harness.Partitioner) {
 		}
 		expectCut(t, c, p, "after wrong cuts", nil)
 	})
-	t.Run("nothing happens when the context has ended", func(t *testing.T) {
+	t.run("nothing happens when the context has ended", func(t step) {
 		ended, cancel := context.WithCancel(t.Context())
 		cancel()
 		if err := p.Cut(ended, "ended", AllLinks(c.Nodes())); err == nil {
-			t.Error("got no error, want one")
+			t.Errorf("got no error, want one")
 		}
 		mend(t, p, "ended")
 		expectCut(t, c, p, "after the heal", nil)
@@ -57,7 +56,7 @@ func testCuts(t *testing.T, c harness.Cluster, p harness.Partitioner) {
 
 // testShapes cuts the cluster in every way that a nemesis does. Each cut must close its
 // links and no other, discard what the nodes send over them, and heal.
-func testShapes(t *testing.T, c harness.Cluster, p harness.Partitioner) {
+func testShapes(t step, c harness.Cluster, p harness.Partitioner) {
 	n := c.Nodes()
 	last := len(n) - 1
 	var ring []harness.Link // everyone hears only from the two neighbours
@@ -80,7 +79,7 @@ func testShapes(t *testing.T, c harness.Cluster, p harness.Partitioner) {
 		{"ring", ring},
 		{"all alone", AllLinks(n)},
 	} {
-		t.Run(shape.name, func(t *testing.T) {
+		t.run(shape.name, func(t step) {
 			cut(t, p, "f1", shape.links)
 			expectCut(t, c, p, "during the cut", shape.links)
 			// Nodes may stop sending to one that never answers, so not every link need have
@@ -94,7 +93,7 @@ func testShapes(t *testing.T, c harness.Cluster, p harness.Partitioner) {
 	}
 }
 
-func testOverlap(t *testing.T, c harness.Cluster, p harness.Partitioner) {
+func testOverlap(t step, c harness.Cluster, p harness.Partitioner) {
 	n := c.Nodes()
 	ab, ba, ca := harness.Link{From: n[0], To: n[1]}, harness.Link{From: n[1], To: n[0]}, harness.Link{From: n[2], To: n[0]}
 	cut(t, p, "f1", []harness.Link{ab, ba})
@@ -114,32 +113,32 @@ func testOverlap(t *testing.T, c harness.Cluster, p harness.Partitioner) {
 		}
 	}
 	if _, err := p.Dropped(t.Context(), "f1"); err == nil {
-		t.Error("a healed fault still has counts")
+		t.Errorf("a healed fault still has counts")
 	}
 	mend(t, p, "f2")
 	expectCut(t, c, p, "after both", nil)
 }
 
-func cut(t *testing.T, p harness.Partitioner, fault string, links []harness.Link) {
+func cut(t step, p harness.Partitioner, fault string, links []harness.Link) {
 	t.Helper()
 	if err := p.Cut(t.Context(), fault, links); err != nil {
-		t.Fatal(err)
+		t.Fatalf("%v", err)
 	}
 }
 
-func mend(t *testing.T, p harness.Partitioner, fault string) {
+func mend(t step, p harness.Partitioner, fault string) {
 	t.Helper()
 	if err := p.Mend(t.Context(), fault); err != nil {
-		t.Fatal(err)
+		t.Fatalf("%v", err)
 	}
 }
 
 // dropped asks for a fault's counts, which must be for its links and no others.
-func dropped(t *testing.T, p harness.Partitioner, fault string, links []harness.Link) map[harness.Link]uint64 {
+func dropped(t step, p harness.Partitioner, fault string, links []harness.Link) map[harness.Link]uint64 {
 	t.Helper()
 	got, err := p.Dropped(t.Context(), fault)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("%v", err)
 	}
 	want := map[harness.Link]bool{}
 	for _, l := range links {

@@ -3,6 +3,7 @@ package clustertest
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"maps"
 	"testing"
 	"time"
@@ -13,10 +14,11 @@ import (
 // Patience is how long the suite waits for something that must happen.
 const Patience = 30 * time.Second
 
-// Run tests a backend. New returns a cluster of at least four nodes that is not started;
-// it is called once. The suite starts and stops it.
-func Run(t *testing.T, fresh func(t *testing.T) harness.Cluster) {
-	c := fresh(t)
+// Run tests a backend. Fresh returns a cluster of at least four nodes that is not started;
+// it is called once. The suite starts and stops it. It uses no subtests, so that it can run
+// inside a synctest bubble; what fails is named in the message.
+func Run(tb testing.TB, fresh func() harness.Cluster) {
+	t, c := step{TB: tb}, fresh()
 	ctx := t.Context()
 	if err := c.Stop(ctx); err != nil {
 		t.Fatalf("stop before start: %v", err)
@@ -24,42 +26,68 @@ func Run(t *testing.T, fresh func(t *testing.T) harness.Cluster) {
 	if err := c.Start(ctx); err != nil {
 		t.Fatalf("start: %v", err)
 	}
-	stop := func() {
+	defer func() {
 		if err := c.Stop(context.WithoutCancel(ctx)); err != nil {
 			t.Errorf("stop: %v", err)
 		}
-	}
-	t.Cleanup(stop)
-
-	t.Run("nodes have names and addresses of their own", func(t *testing.T) { testAddresses(t, c) })
-	t.Run("a running cluster is not started again", func(t *testing.T) {
+	}()
+	t.run("nodes have names and addresses of their own", func(t step) { testAddresses(t, c) })
+	t.run("a running cluster is not started again", func(t step) {
 		if err := c.Start(ctx); err == nil {
-			t.Error("got no error, want one")
+			t.Errorf("got no error, want one")
 		}
 	})
 	if p, ok := c.(harness.Partitioner); ok {
-		t.Run("cuts", func(t *testing.T) { testCuts(t, c, p) })
+		t.run("cuts", func(t step) { testCuts(t, c, p) })
 	}
 	if p, ok := c.(harness.Pauser); ok {
-		t.Run("pauses", func(t *testing.T) { testPauses(t, c, p) })
+		t.run("pauses", func(t step) { testPauses(t, c, p) })
 	}
 	if l, ok := c.(harness.LogFetcher); ok {
-		t.Run("logs show what a node has said", func(t *testing.T) { testLogs(t, c, l) })
+		t.run("logs", func(t step) { testLogs(t, c, l) })
 	}
-	t.Run("stop is idempotent and ignores an ended context", func(t *testing.T) {
-		ended, cancel := context.WithCancel(ctx)
-		cancel()
-		for range 2 {
-			if err := c.Stop(ended); err != nil {
-				t.Fatal(err)
-			}
+	t.run("stop", func(t step) { testStop(t, c) })
+}
+
+// A step is a named part of the suite.
+type step struct {
+	testing.TB
+	name string
+}
+
+func (s step) run(name string, f func(step)) {
+	if s.name != "" {
+		name = s.name + ": " + name
+	}
+	f(step{TB: s.TB, name: name})
+}
+
+// Errorf names the step.
+func (s step) Errorf(format string, args ...any) {
+	s.Helper()
+	s.TB.Errorf("%s: %s", s.name, fmt.Sprintf(format, args...))
+}
+
+// Fatalf names the step and ends the whole suite.
+func (s step) Fatalf(format string, args ...any) {
+	s.Helper()
+	s.TB.Fatalf("%s: %s", s.name, fmt.Sprintf(format, args...))
+}
+
+// testStop stops the cluster, twice, with a context that has ended.
+func testStop(t step, c harness.Cluster) {
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	for range 2 {
+		if err := c.Stop(ended); err != nil {
+			t.Fatalf("%v", err)
 		}
-		if p, ok := c.(harness.Partitioner); ok {
-			if err := p.Cut(ctx, "late", AllLinks(c.Nodes())[:1]); err == nil {
-				t.Error("a stopped cluster's link was cut without an error")
-			}
+	}
+	if p, ok := c.(harness.Partitioner); ok {
+		if err := p.Cut(t.Context(), "late", AllLinks(c.Nodes())[:1]); err == nil {
+			t.Errorf("a stopped cluster's link was cut without an error")
 		}
-	})
+	}
 }
 
 // AllLinks lists every link between the nodes, in order.
@@ -84,7 +112,7 @@ func both(a, b []harness.NodeID) []harness.Link {
 	return append(between(a, b), between(b, a)...)
 }
 
-func testAddresses(t *testing.T, c harness.Cluster) {
+func testAddresses(t step, c harness.Cluster) {
 	nodes, seen := c.Nodes(), map[string]harness.NodeID{}
 	if len(nodes) < 4 {
 		t.Fatalf("got %d nodes, the suite needs 4", len(nodes))
@@ -101,7 +129,7 @@ func testAddresses(t *testing.T, c harness.Cluster) {
 	}
 }
 
-func testPauses(t *testing.T, c harness.Cluster, p harness.Pauser) {
+func testPauses(t step, c harness.Cluster, p harness.Pauser) {
 	ctx, nodes := t.Context(), c.Nodes()
 	want := map[harness.NodeID]bool{}
 	check := func(when string) {
@@ -150,11 +178,11 @@ func testPauses(t *testing.T, c harness.Cluster, p harness.Pauser) {
 	delete(want, nodes[1])
 	check("at last")
 	if err := p.Pause(ctx, "nobody"); err == nil {
-		t.Error("an unknown node was paused without an error")
+		t.Errorf("an unknown node was paused without an error")
 	}
 }
 
-func testLogs(t *testing.T, c harness.Cluster, l harness.LogFetcher) {
+func testLogs(t step, c harness.Cluster, l harness.LogFetcher) {
 	for _, n := range c.Nodes() {
 		await(t, "logs of "+string(n), func() bool {
 			var b bytes.Buffer
@@ -168,7 +196,7 @@ func testLogs(t *testing.T, c harness.Cluster, l harness.LogFetcher) {
 
 // expectCut probes every link of the cluster: those given must be closed and all
 // others open.
-func expectCut(t *testing.T, c harness.Cluster, p harness.Partitioner, when string, cut []harness.Link) {
+func expectCut(t step, c harness.Cluster, p harness.Partitioner, when string, cut []harness.Link) {
 	t.Helper()
 	all := AllLinks(c.Nodes())
 	got, err := p.Probe(t.Context(), all)
@@ -193,7 +221,7 @@ func expectCut(t *testing.T, c harness.Cluster, p harness.Partitioner, when stri
 }
 
 // await waits until something has happened.
-func await(t *testing.T, what string, happened func() bool) {
+func await(t step, what string, happened func() bool) {
 	t.Helper()
 	for left := Patience; left > 0; left -= 50 * time.Millisecond {
 		if happened() {

@@ -108,7 +108,7 @@ func leftBy(t *testing.T, run string) inventory {
 func TestClusterConforms(t *testing.T) {
 	needEngine(t)
 	run := runName(t)
-	clustertest.Run(t, func(t *testing.T) harness.Cluster {
+	clustertest.Run(t, func() harness.Cluster {
 		c, err := New(chatterOptions(t, run))
 		if err != nil {
 			t.Fatal(err)

@@ -1,0 +1,244 @@
+package clustertest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+
+	"cartwheel/harness"
+)
+
+// A fake keeps the whole contract in memory, save for the bug that it is given. Every
+// look at a fault's counts finds that another packet was discarded on each of its links.
+type fake struct {
+	bug string
+
+	mu      sync.Mutex
+	running bool
+	faults  map[string]map[harness.Link]uint64
+	paused  map[harness.NodeID]bool
+}
+
+// bugs are ways to be wrong, each with the words by which the suite must complain.
+var bugs = map[string]string{
+	"a cut works both ways":           "is open: got false",
+	"a cut does nothing":              "is open: got true",
+	"probes leave links out":          "probed: false",
+	"a heal heals everything":         "under the second alone",
+	"a heal does nothing":             "after the heal",
+	"a later fault replaces earlier":  "under both",
+	"a second cut replaces the first": "after the second cut",
+	"counts are of all links":         "does not cut",
+	"counts restart at a heal":        "the count fell",
+	"counts stay at zero":             "did not happen within",
+	"counts outlive the heal":         "still has counts",
+	"pausing twice is an error":       "pause n1",
+	"pausing resumes others":          "after pausing a second",
+	"resuming does nothing":           "after resuming",
+	"unknown nodes can be cut":        "want one",
+	"addresses are shared":            "also that of",
+	"there are no logs":               "did not happen within",
+	"stopping twice is an error":      "is stopped",
+	"starting twice is no error":      "want one",
+	"nothing needs a running one":     "a stopped cluster's link",
+}
+
+func newFake(bug string) *fake {
+	return &fake{bug: bug, faults: map[string]map[harness.Link]uint64{}, paused: map[harness.NodeID]bool{}}
+}
+
+func (f *fake) World() string           { return "fake" }
+func (f *fake) Nodes() []harness.NodeID { return []harness.NodeID{"n1", "n2", "n3", "n4", "n5"} }
+
+func (f *fake) Address(n harness.NodeID) string {
+	if f.bug == "addresses are shared" {
+		return "here"
+	}
+	return string(n)
+}
+
+func (f *fake) Start(context.Context) error {
+	if f.running && f.bug != "starting twice is no error" {
+		return errors.New("is running")
+	}
+	f.running = true
+	return nil
+}
+
+func (f *fake) Stop(context.Context) error {
+	if !f.running && f.bug == "stopping twice is an error" {
+		return errors.New("is stopped")
+	}
+	f.running = false
+	return nil
+}
+
+func (f *fake) check(ctx context.Context, links []harness.Link) error {
+	if !f.running && f.bug != "nothing needs a running one" {
+		return errors.New("is stopped")
+	}
+	for _, l := range links {
+		if f.bug != "unknown nodes can be cut" && (l.From == l.To || !slices.Contains(f.Nodes(), l.From) || !slices.Contains(f.Nodes(), l.To)) {
+			return fmt.Errorf("no link %v", l)
+		}
+	}
+	return ctx.Err()
+}
+
+func (f *fake) Cut(ctx context.Context, fault string, links []harness.Link) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if err := f.check(ctx, links); err != nil || f.bug == "a cut does nothing" {
+		return err
+	}
+	if f.bug == "a later fault replaces earlier" {
+		clear(f.faults)
+	}
+	if f.faults[fault] == nil || f.bug == "a second cut replaces the first" {
+		f.faults[fault] = map[harness.Link]uint64{}
+	}
+	for _, l := range links {
+		f.faults[fault][l] = 0
+		if f.bug == "a cut works both ways" {
+			f.faults[fault][harness.Link{From: l.To, To: l.From}] = 0
+		}
+	}
+	return nil
+}
+
+func (f *fake) Mend(ctx context.Context, fault string) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	switch f.bug {
+	case "a heal heals everything":
+		for _, links := range f.faults {
+			clear(links)
+		}
+	case "a heal does nothing":
+		return nil
+	case "counts outlive the heal":
+		clear(f.faults[fault])
+		return nil
+	case "counts restart at a heal":
+		for _, links := range f.faults {
+			for l := range links {
+				links[l] = 0
+			}
+		}
+	}
+	delete(f.faults, fault)
+	return f.check(ctx, nil)
+}
+
+func (f *fake) Dropped(ctx context.Context, fault string) (map[harness.Link]uint64, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	links, ok := f.faults[fault]
+	if !ok {
+		return nil, errors.New("no such fault")
+	}
+	counts := map[harness.Link]uint64{}
+	if f.bug == "counts are of all links" {
+		for _, l := range AllLinks(f.Nodes()) {
+			counts[l] = 1
+		}
+	}
+	for l := range links {
+		if f.bug != "counts stay at zero" {
+			links[l]++
+		}
+		counts[l] = links[l]
+	}
+	return counts, f.check(ctx, nil)
+}
+
+func (f *fake) Probe(ctx context.Context, links []harness.Link) (map[harness.Link]bool, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	open := map[harness.Link]bool{}
+	for i, l := range links {
+		if i == 1 && f.bug == "probes leave links out" {
+			continue
+		}
+		open[l] = true
+		for _, cut := range f.faults {
+			if _, ok := cut[l]; ok {
+				open[l] = false
+			}
+		}
+	}
+	return open, f.check(ctx, links)
+}
+
+func (f *fake) Pause(ctx context.Context, n harness.NodeID) error {
+	if f.paused[n] && f.bug == "pausing twice is an error" {
+		return errors.New("is paused")
+	}
+	if f.bug == "pausing resumes others" {
+		clear(f.paused)
+	}
+	if !slices.Contains(f.Nodes(), n) {
+		return errors.New("no such node")
+	}
+	f.paused[n] = true
+	return f.check(ctx, nil)
+}
+
+func (f *fake) Resume(ctx context.Context, n harness.NodeID) error {
+	if f.bug != "resuming does nothing" {
+		delete(f.paused, n)
+	}
+	return f.check(ctx, nil)
+}
+
+func (f *fake) Paused(_ context.Context, n harness.NodeID) (bool, error) { return f.paused[n], nil }
+
+func (f *fake) Logs(_ context.Context, n harness.NodeID, w io.Writer) error {
+	if f.bug == "there are no logs" {
+		return nil
+	}
+	_, err := fmt.Fprintln(w, n, "was here")
+	return err
+}
+
+func TestSuitePassesAClusterWithoutBugs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) { Run(t, func() harness.Cluster { return newFake("") }) })
+}
+
+// A recorder takes the suite's complaints instead of failing the test.
+type recorder struct {
+	testing.TB
+	complaints []string
+}
+
+func (r *recorder) Errorf(format string, args ...any) {
+	r.complaints = append(r.complaints, fmt.Sprintf(format, args...))
+}
+
+func (r *recorder) Fatalf(format string, args ...any) {
+	r.Errorf(format, args...)
+	runtime.Goexit()
+}
+
+func TestSuiteCatches(t *testing.T) {
+	for bug, words := range bugs {
+		t.Run(bug, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := &recorder{TB: t}
+				var wg sync.WaitGroup
+				wg.Go(func() { Run(r, func() harness.Cluster { return newFake(bug) }) })
+				wg.Wait()
+				if all := strings.Join(r.complaints, "\n"); !strings.Contains(all, words) {
+					t.Errorf("got %q, want a complaint with %q", all, words)
+				}
+			})
+		})
+	}
+}
