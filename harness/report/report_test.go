@@ -217,6 +217,18 @@ func TestTextTellsTheSameStory(t *testing.T) {
 	}
 }
 
+func TestPlanTellsWhatIsToCome(t *testing.T) {
+	var buf bytes.Buffer
+	if err := Plan(&buf, newFixture().result().Plan); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"nemesis partition,pause", "seed 4711", "5 nodes, 10 clients", "f3   partition one-way", "15.00s-19.20s", "n2 ⇸ n1 n3", "repeat: cartwheel test"} {
+		if !strings.Contains(buf.String(), want) {
+			t.Errorf("the plan lacks %q:\n%s", want, buf.String())
+		}
+	}
+}
+
 func TestTextReportsAWriterThatFails(t *testing.T) {
 	r, w := io.Pipe()
 	if err := r.Close(); err != nil {

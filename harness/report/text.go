@@ -41,11 +41,10 @@ func terminal(w io.Writer) bool {
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 
-// Plan tells what a run is about to do, the seed first.
+// Plan tells what a run is about to do.
 func Plan(w io.Writer, p harness.Plan) error {
 	t := &teller{w: bufio.NewWriter(w)}
-	t.say("SEED %d", p.Seed)
-	t.say("%s: workload %s, nemesis %s, target %s on %s, %s, %s, load %v, %s", p.Suite, p.Workload, p.Nemesis, p.Target, p.World,
+	t.say("%s: workload %s, nemesis %s, seed %d, target %s on %s, %s, %s, load %v, %s", p.Suite, p.Workload, p.Nemesis, p.Seed, p.Target, p.World,
 		count(len(p.Nodes), "node", "nodes"), count(p.Concurrency, "client", "clients"), p.Time, storeOptions(p))
 	for _, f := range p.Schedule {
 		t.say("  %-4s %-26s %-16s %s", f.ID, faultTitle(f), fmt.Sprintf("%.2fs-%.2fs", f.Start.Seconds(), f.Stop.Seconds()), faultTarget(f))
