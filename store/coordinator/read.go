@@ -13,17 +13,17 @@ import (
 // until so many owners hold that result that every later quorum meets one of them.
 func (c *Coordinator) Get(ctx context.Context, key store.Key, o store.ReadOptions) (store.ReadResult, error) {
 	if err := c.checkRead(key, &o); err != nil {
-		return store.ReadResult{}, fmt.Errorf("get %q: %w", key, err)
+		return store.ReadResult{}, err
 	}
 	if err := c.enter(); err != nil {
-		return store.ReadResult{}, fmt.Errorf("get %q: %w", key, err)
+		return store.ReadResult{}, err
 	}
 	c.stats.gets.Add(1)
 	r := newReading(c, key, o)
 	if err := r.hopeless(); err != nil {
 		defer c.leave()
 		c.stats.failed.Add(1)
-		return store.ReadResult{}, fmt.Errorf("get %q: %w", key, err)
+		return store.ReadResult{}, err
 	}
 	c.work.Go(func() {
 		defer c.leave()
@@ -31,7 +31,7 @@ func (c *Coordinator) Get(ctx context.Context, key store.Key, o store.ReadOption
 	})
 	if err := <-r.done; err != nil {
 		c.stats.failed.Add(1)
-		return store.ReadResult{}, fmt.Errorf("get %q: %w", key, err)
+		return store.ReadResult{}, err
 	}
 	return r.result, nil
 }

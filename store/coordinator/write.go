@@ -45,10 +45,10 @@ func (c *Coordinator) Forwarded(ctx context.Context, w Write) (store.WriteResult
 func (c *Coordinator) write(ctx context.Context, w Write, forwarded bool) (store.WriteResult, error) {
 	token, err := c.checkWrite(&w)
 	if err != nil {
-		return store.WriteResult{}, fmt.Errorf("%s %q: %w", w.op(), w.Key, err)
+		return store.WriteResult{}, err
 	}
 	if err := c.enter(); err != nil {
-		return store.WriteResult{}, fmt.Errorf("%s %q: %w", w.op(), w.Key, err)
+		return store.WriteResult{}, err
 	}
 	p, place := c.place(w.Key)
 	rep := c.newReport(w.op(), p, place, w.Options.W)
@@ -61,7 +61,7 @@ func (c *Coordinator) write(ctx context.Context, w Write, forwarded bool) (store
 		}
 	} else if w.Options.Mode == store.Strict && !place.isOwner(c.opts.Self) {
 		c.leave()
-		return store.WriteResult{}, fmt.Errorf("%s %q on %s: %w", w.op(), w.Key, c.opts.Self, store.ErrNotOwner)
+		return store.WriteResult{}, fmt.Errorf("coordinate a strict %s on %s: %w", w.op(), c.opts.Self, store.ErrNotOwner)
 	}
 	return c.coordinate(ctx, w, token, rep) // leaves by itself, when its work behind the reply is done
 }
@@ -108,23 +108,23 @@ func (c *Coordinator) forward(ctx context.Context, w Write, to []store.NodeID, r
 		if err == nil {
 			return res, nil
 		}
-		err = fmt.Errorf("forward to %s: %w", n, err)
+		err = fmt.Errorf("forward: %w", err)
 		var missed *store.QuorumError
 		switch {
 		case errors.As(err, &missed) && missed.Sent > 0, finalRefusal(err):
-			return store.WriteResult{}, fmt.Errorf("%s %q: %w", w.op(), w.Key, err)
+			return store.WriteResult{}, err
 		case !store.Definite(err):
 			rep.sent++
 			c.stats.failed.Add(1)
-			return store.WriteResult{}, fmt.Errorf("%s %q: %w: %w", w.op(), w.Key, rep.failure(0), err)
+			return store.WriteResult{}, fmt.Errorf("%w: %w", rep.failure(0), err)
 		}
 		refusals = errors.Join(refusals, err)
 	}
 	c.stats.failed.Add(1)
 	if refusals == nil {
-		return store.WriteResult{}, fmt.Errorf("%s %q: nobody to coordinate it is up: %w", w.op(), w.Key, rep.failure(0))
+		return store.WriteResult{}, fmt.Errorf("nobody to coordinate it is up: %w", rep.failure(0))
 	}
-	return store.WriteResult{}, fmt.Errorf("%s %q: %w: %w", w.op(), w.Key, rep.failure(0), refusals)
+	return store.WriteResult{}, fmt.Errorf("%w: %w", rep.failure(0), refusals)
 }
 
 // finalRefusal reports whether every other coordinator would refuse alike.
@@ -143,13 +143,13 @@ func (c *Coordinator) coordinate(ctx context.Context, w Write, token version.Tok
 			}
 		}
 		c.stats.failed.Add(1)
-		return store.WriteResult{}, fmt.Errorf("%s %q: %d nodes that count are up: %w", w.op(), w.Key, up, rep.failure(0))
+		return store.WriteResult{}, fmt.Errorf("%d nodes that count are up: %w", up, rep.failure(0))
 	}
 	f, err := c.writeHere(ctx, w, token.Vector, rep)
 	if err != nil {
 		defer c.leave()
 		c.stats.failed.Add(1)
-		return store.WriteResult{}, fmt.Errorf("%s %q on %s: %w", w.op(), w.Key, c.opts.Self, err)
+		return store.WriteResult{}, err
 	}
 	c.work.Go(func() {
 		defer c.leave()
@@ -157,7 +157,7 @@ func (c *Coordinator) coordinate(ctx context.Context, w Write, token version.Tok
 	})
 	if err := <-f.done; err != nil {
 		c.stats.failed.Add(1)
-		return store.WriteResult{}, fmt.Errorf("%s %q: %w", w.op(), w.Key, err)
+		return store.WriteResult{}, err
 	}
 	if rep.place.isOwner(c.opts.Self) {
 		token.Hint = c.opts.Self // the next put had best continue this node's events

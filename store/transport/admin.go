@@ -115,10 +115,10 @@ func CopyOf(r *storepb.ReadReplicaReply) (Copy, error) {
 }
 
 // HintStatsOf translates a reply of HintStats.
-func HintStatsOf(r *storepb.HintStatsReply) []storage.HintStat {
-	var out []storage.HintStat
+func HintStatsOf(r *storepb.HintStatsReply) []HintStat {
+	var out []HintStat
 	for _, t := range r.GetTargets() {
-		out = append(out, storage.HintStat{Target: store.NodeID(t.GetNode()), Hints: t.GetHints(), Bytes: t.GetBytes()})
+		out = append(out, HintStat{Target: store.NodeID(t.GetNode()), Hints: t.GetHints(), Bytes: t.GetBytes()})
 	}
 	return out
 }
@@ -137,3 +137,6 @@ func StatusOf(r *storepb.StatusReply) Status {
 	}
 	return st
 }
+
+// HintStat counts the hints for one owner.
+type HintStat = storage.HintStat

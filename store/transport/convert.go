@@ -183,3 +183,6 @@ func ReadResult(r *storepb.GetReply) (store.ReadResult, error) {
 	siblings, err := siblingsFromProto(r.GetVersions(), nil)
 	return store.ReadResult{Siblings: siblings, Context: r.GetContext(), Meta: metaFromProto(r.GetMeta())}, err
 }
+
+// Write is what a client asks for; [PutRequest] and [DeleteRequest] translate it.
+type Write = coordinator.Write

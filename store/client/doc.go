@@ -1,0 +1,16 @@
+// Package client is the library for applications of the store.
+//
+// A [Client] reaches the cluster through any of its nodes, which route requests
+// themselves. One call is one attempt. Another address is tried only when the request
+// never left this process, because a write sent twice may be made twice; a caller that
+// wants to repeat a write passes the context of its last read and lets the siblings show
+// what became of it.
+//
+// The error of a write answers the one question that matters ([Definite], [Outcome]):
+// is it proven that the write was not made? Without proof it may yet become visible.
+//
+// Values come as siblings with one context that supersedes exactly those (paper, sections 4.4
+// and 5). How siblings are resolved is the application's to say.
+//
+// Clients are safe for concurrent use.
+package client
