@@ -43,6 +43,14 @@ test-partition: go ## cut a five-node cluster apart under load and judge the sto
 test-pause: go ## freeze nodes under load and judge the store
 	go test $(SUITES) -count=1 -timeout 20m -v -ginkgo.label-filter=pause -ginkgo.v
 
+.PHONY: test-docker
+test-docker: go ## test the container backend itself: pods, cuts, pauses, clean-up
+	CARTWHEEL_DOCKER=1 go test -count=1 -timeout 10m ./harness/cluster/docker
+
+.PHONY: bench-harness
+bench-harness: go ## how fast a cluster starts and a fault is applied and verified
+	CARTWHEEL_DOCKER=1 go test -count=1 -run '^$$' -bench . -benchtime 3x ./harness/cluster/docker
+
 .PHONY: mutants
 mutants: build ## plant bugs in the store; the harness must find each, and nothing in the control
 	bin/cartwheel mutants
