@@ -1,0 +1,177 @@
+package checker
+
+import (
+	"context"
+	"slices"
+
+	"cartwheel/harness"
+	"cartwheel/harness/history"
+)
+
+// Hinted is a write that a stand-in took for an owner that could not be reached
+// (section 4.6 of the paper).
+func Hinted() harness.Event {
+	return harness.Event{
+		Name: "a write was hinted",
+		Count: func(h []harness.Op) int {
+			return completions(h, func(op harness.Op) bool {
+				if !op.IsWrite() || op.Kind != harness.OK || op.Meta == nil {
+					return false
+				}
+				return op.Meta.Hinted > 0 || slices.ContainsFunc(op.Meta.Replies, func(r harness.Reply) bool {
+					return r.For != "" && r.For != r.Node && r.State == "ok"
+				})
+			})
+		},
+		Needs: func(p harness.Plan) bool { return len(p.Schedule) > 0 && !p.Write.Strict },
+	}
+}
+
+// SiblingsMerged is an acknowledged put whose context came from an answer with two live
+// siblings or more: a client reconciled what had branched (section 4.4).
+func SiblingsMerged() harness.Event {
+	return harness.Event{
+		Name: "branched versions were merged",
+		Count: func(h []harness.Op) int {
+			return indexed(h, func(x *index) int {
+				n := 0
+				for _, k := range x.keys {
+					for _, w := range k.writes {
+						if w.acked() && !w.tombstone && w.from != none && len(live(k.h[k.answers[w.from].done].Siblings)) > 1 {
+							n++
+						}
+					}
+				}
+				return n
+			})
+		},
+		Needs: func(p harness.Plan) bool { return p.Concurrency > 1 },
+	}
+}
+
+// MinorityAck is a write that a node acknowledged while a partition cut it into the
+// smaller side, from its call to its answer: the store stayed writeable (section 2.3).
+func MinorityAck() harness.Event {
+	return harness.Event{
+		Name: "a cut-off minority acknowledged a write",
+		Count: func(h []harness.Op) int {
+			faults, all := windows(h), nodesOf(h)
+			return paired(h, func(inv, done harness.Op) bool {
+				return inv.IsWrite() && done.Kind == harness.OK && slices.ContainsFunc(faults, func(w window) bool {
+					return w.from <= inv.Time && done.Time <= w.heldTill && slices.Contains(minority(w.fault, all), inv.Node)
+				})
+			})
+		},
+		Needs: func(p harness.Plan) bool {
+			return !p.Write.Strict && slices.ContainsFunc(p.Schedule, func(f harness.Fault) bool { return minority(f, p.Nodes) != nil })
+		},
+	}
+}
+
+// Repaired is a replica that a read brought up to date (section 5).
+func Repaired() harness.Event {
+	return harness.Event{
+		Name: "a read repaired a replica",
+		Count: func(h []harness.Op) int {
+			return completions(h, func(op harness.Op) bool {
+				return op.F == harness.Get && op.Meta != nil && (op.Meta.Repairs > 0 ||
+					slices.ContainsFunc(op.Meta.Replies, func(r harness.Reply) bool { return r.State == "repaired" }))
+			})
+		},
+		Needs: func(p harness.Plan) bool { return len(p.Schedule) > 0 && p.Read.Repair != "none" },
+	}
+}
+
+// StaleRead is a get that lacks a write acknowledged before it was called. Strict quorums
+// must not show one; a run with R = W = 1 that shows none was no test of anything.
+func StaleRead() harness.Event {
+	return harness.Event{Name: "a read missed an acknowledged write", Count: func(h []harness.Op) int { return indexed(h, staleReads) }}
+}
+
+func staleReads(x *index) int {
+	n := 0
+	for _, k := range x.keys {
+		ends := make([]int, 0, len(k.writes)) // acknowledged writes by their end
+		for i := range k.writes {
+			if k.writes[i].acked() {
+				ends = append(ends, i)
+			}
+		}
+		slices.SortFunc(ends, func(a, b int) int { return k.writes[a].done - k.writes[b].done })
+		gets := make([]int, 0, len(k.answers)) // by their call
+		for i, a := range k.answers {
+			if a.own == none && !a.replica && !a.open {
+				gets = append(gets, i)
+			}
+		}
+		slices.SortFunc(gets, func(a, b int) int { return k.answers[a].inv - k.answers[b].inv })
+		var acked vector
+		for _, g := range gets {
+			a := &k.answers[g]
+			for len(ends) > 0 && k.h[k.writes[ends[0]].done].Time < k.h[a.inv].Time {
+				acked = acked.join(k.writes[ends[0]].down)
+				ends = ends[1:]
+			}
+			if !a.down.covers(acked) && !k.hidden {
+				n++
+			}
+		}
+	}
+	return n
+}
+
+// Branched is a get that showed two live siblings or more.
+func Branched() harness.Event {
+	return harness.Event{
+		Name: "a read showed siblings",
+		Count: func(h []harness.Op) int {
+			return completions(h, func(op harness.Op) bool {
+				return op.F == harness.Get && op.Kind == harness.OK && len(live(op.Siblings)) > 1
+			})
+		},
+		Needs: func(p harness.Plan) bool { return p.Concurrency > 1 },
+	}
+}
+
+// Forwarded is a write that the asked node handed to another to coordinate.
+func Forwarded() harness.Event {
+	return harness.Event{
+		Name: "a write was forwarded",
+		Count: func(h []harness.Op) int {
+			return completions(h, func(op harness.Op) bool {
+				return op.IsWrite() && op.Kind == harness.OK && op.Meta != nil && op.Meta.Forwarded
+			})
+		},
+	}
+}
+
+// completions counts client completions that are so.
+func completions(h []harness.Op, so func(harness.Op) bool) int {
+	n := 0
+	for _, op := range h {
+		if op.Process >= 0 && op.Kind != harness.Invoke && so(op) {
+			n++
+		}
+	}
+	return n
+}
+
+// paired counts client operations that are so.
+func paired(h []harness.Op, so func(inv, done harness.Op) bool) int {
+	n := 0
+	for _, p := range history.Pairs(h) {
+		if h[p.Invoke].Process >= 0 && p.Completion >= 0 && so(h[p.Invoke], h[p.Completion]) {
+			n++
+		}
+	}
+	return n
+}
+
+// indexed counts in an index. A history that has none shows no event.
+func indexed(h []harness.Op, n func(*index) int) int {
+	x, err := newIndex(context.Background(), h)
+	if err != nil {
+		return 0
+	}
+	return n(x)
+}

@@ -1,0 +1,136 @@
+package checker
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"cartwheel/harness"
+)
+
+// A Budget bounds the search of [Linearizable], which is exponential at its worst. A key
+// that goes beyond it is unknown, never valid.
+type Budget struct {
+	Time   time.Duration // a key's; default 10s
+	Memory int64         // of a key's search, in bytes, as estimated; default 1 GiB
+	Ops    int           // on a key; default 2000, beyond which a picture is of no use either
+}
+
+func (b Budget) withDefaults() Budget {
+	if b.Time == 0 {
+		b.Time = 10 * time.Second
+	}
+	if b.Memory == 0 {
+		b.Memory = 1 << 30
+	}
+	if b.Ops == 0 {
+		b.Ops = 2000
+	}
+	return b
+}
+
+// searchesMax is how many keys are searched side by side. More would only add up memory.
+const searchesMax = 2
+
+// Linearizable judges each key as a linearizable register with Porcupine, and by zones.
+// It is for workloads with one writer a key and strict quorums that read before they
+// answer; then a key has one live version at a time, and an answer that shows two is a
+// violation, too. The zones name the operations that contradict each other. Should the
+// two methods ever disagree, the key is unknown. The picture is Porcupine's, of the
+// first key that failed.
+func Linearizable(b Budget) harness.Checker { return linearizable{b.withDefaults()} }
+
+type linearizable struct{ budget Budget }
+
+func (linearizable) Name() string { return "linearizable" }
+
+func (l linearizable) Check(ctx context.Context, h []harness.Op) harness.Finding {
+	f := l.check(ctx, h)
+	f.Checker = l.Name()
+	return f
+}
+
+// A ruling is what is known of one register.
+type ruling struct {
+	conflict *conflict
+	doubt    string
+}
+
+func (l linearizable) check(ctx context.Context, h []harness.Op) harness.Finding {
+	rs, err := registers(ctx, h)
+	if err != nil {
+		return unknown("the history was not judged: %v", err)
+	}
+	rulings := l.rule(ctx, rs)
+	c := collect(SiblingsInRegister, NotLinearizable)
+	ops, doubts, failed := 0, []string{}, (*register)(nil)
+	for i, r := range rs {
+		ops += len(r.ops)
+		r.addBroken(c)
+		if rulings[i].doubt != "" {
+			doubts = append(doubts, fmt.Sprintf("key %s: %s", r.key, rulings[i].doubt))
+		}
+		if con := rulings[i].conflict; con != nil {
+			if failed == nil {
+				failed = r
+			}
+			c.add(NotLinearizable, len(con.ops()), func() harness.Anomaly { return con.anomaly(r.key) })
+		}
+	}
+	if ops == 0 && c.total() == 0 {
+		doubts = append(doubts, "no operation to judge")
+	}
+	if len(doubts) > 3 {
+		doubts = append(doubts[:3], fmt.Sprintf("and %d keys more", len(doubts)-3))
+	}
+	f := c.finding(fmt.Sprintf("%s on %s", count(ops, "operation", "operations"), count(len(rs), "key", "keys")), doubts)
+	f.Figures = map[string]float64{"operations": float64(ops), "keys": float64(len(rs))}
+	if failed != nil {
+		f.Picture = l.picture(ctx, failed, windows(h))
+	}
+	return f
+}
+
+// rule judges every register, two at a time.
+func (l linearizable) rule(ctx context.Context, rs []*register) []ruling {
+	rulings := make([]ruling, len(rs))
+	next := make(chan int)
+	var wg sync.WaitGroup
+	for range min(searchesMax, len(rs)) {
+		wg.Go(func() {
+			for i := range next {
+				rulings[i] = l.ruleOne(ctx, rs[i])
+			}
+		})
+	}
+	for i := range rs {
+		next <- i
+	}
+	close(next)
+	wg.Wait()
+	return rulings
+}
+
+func (l linearizable) ruleOne(ctx context.Context, r *register) ruling {
+	if r.doubt != "" {
+		return ruling{doubt: r.doubt}
+	}
+	if err := r.validate(); err != nil {
+		return ruling{doubt: err.Error()}
+	}
+	if ctx.Err() != nil {
+		return ruling{doubt: fmt.Sprintf("the check was cut short: %v", context.Cause(ctx))}
+	}
+	con := zones(r.ops)
+	legal, doubt := l.search(ctx, r)
+	switch {
+	case doubt != "" && con != nil:
+		return ruling{conflict: con} // the contradiction stands by itself
+	case doubt != "":
+		return ruling{doubt: doubt}
+	case legal != (con == nil):
+		return ruling{doubt: fmt.Sprintf("the checkers disagree: Porcupine says linearizable %t, zones say %t", legal, con == nil)}
+	}
+	return ruling{conflict: con}
+}

@@ -1,0 +1,141 @@
+package checker
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"cartwheel/harness"
+)
+
+// Kinds of anomalies that [LostWrites] finds.
+const (
+	LostWrite   = "lost-write"  // acknowledged, and at the end neither present nor superseded by what is
+	Resurrected = "resurrected" // at the end, a write that an acknowledged delete had removed
+)
+
+// LostWrites judges acknowledged puts and deletes by the replicas' copies at the end:
+// each must be in D of every copy, that is, be shown or superseded by a chain of writes
+// that ends in one that is shown. A write of unknown outcome excuses its predecessors
+// only by being there itself. Where deletes leave no trace in answers, a delete that may
+// have taken effect excuses what it covers, and is judged by what came back.
+func LostWrites() harness.Checker { return newCheck("lost-writes", lostWrites) }
+
+// A loss is an acknowledged write that copies lack.
+type loss struct {
+	w      int
+	absent []copyRead // that certainly lack it
+	back   int        // for a delete: a write that it removed and that is there again, or none
+}
+
+func lostWrites(ctx context.Context, x *index) harness.Finding {
+	c := collect(LostWrite, Resurrected)
+	t := lossTally{}
+	for _, k := range x.keys {
+		if ctx.Err() != nil {
+			break
+		}
+		losses := k.losses(&t)
+		if x.unrest != "" && !k.stuck() {
+			t.moving += len(losses)
+			continue
+		}
+		lost := make(map[int]bool)
+		for _, l := range losses {
+			lost[l.w] = true
+		}
+		for _, l := range losses {
+			kind, rank := LostWrite, 0
+			if l.back != none {
+				kind = Resurrected
+			}
+			if k.supersededByLost(l.w, lost) {
+				rank = 1 // its successor's loss is the better story
+			}
+			c.add(kind, rank, func() harness.Anomaly { return k.tellLoss(x, l) })
+		}
+	}
+	f := c.finding(fmt.Sprintf("%s of %s", count(t.acked, "acknowledged write", "acknowledged writes"), count(len(x.keys), "key", "keys")), t.doubts(x))
+	f.Figures = map[string]float64{"acknowledged": float64(t.acked), "lost": float64(c.total()), "unjudged": float64(t.open + t.unread + t.moving)}
+	return f
+}
+
+// lossTally counts acknowledged writes, and those that could not be judged.
+type lossTally struct {
+	acked, open, unread, moving int
+}
+
+func (t lossTally) doubts(x *index) []string {
+	var doubts []string
+	doubt := func(n int, why string) {
+		if n > 0 {
+			doubts = append(doubts, count(n, "acknowledged write", "acknowledged writes")+" "+why)
+		}
+	}
+	if t.acked == 0 {
+		doubts = append(doubts, "no write was acknowledged")
+	}
+	doubt(t.unread, "of keys that were not read on every replica at the end")
+	doubt(t.open, "may have been superseded by a context of unknown origin")
+	doubt(t.moving, "missing when the run ended, but perhaps only late: "+x.unrest)
+	return doubts
+}
+
+// losses finds the acknowledged writes of a key that copies of the last round lack.
+func (k *keyIndex) losses(t *lossTally) []loss {
+	var out []loss
+	last := k.last()
+	for i := range k.writes {
+		w := &k.writes[i]
+		if !w.acked() {
+			continue
+		}
+		t.acked++
+		l := loss{w: i, back: none}
+		unread, open := len(last) == 0, false
+		for _, r := range last {
+			if r.answer == none {
+				unread = true
+				continue
+			}
+			a := &k.answers[r.answer]
+			switch back := k.removed(w, a); {
+			case back != none:
+				l.back = back
+				l.absent = append(l.absent, r)
+			case a.holds(w), w.tombstone && k.hidden, k.deleted(w, !k.hidden):
+			case a.open:
+				open = true
+			default:
+				l.absent = append(l.absent, r)
+			}
+		}
+		switch {
+		case len(l.absent) > 0:
+			out = append(out, l)
+		case unread:
+			t.unread++
+		case open:
+			t.open++
+		}
+	}
+	return out
+}
+
+// removed returns a write that an answer shows although w is a delete that removed it
+// and the answer does not hold w.
+func (k *keyIndex) removed(w *write, a *answer) int {
+	if !w.tombstone || a.holds(w) {
+		return none
+	}
+	for _, s := range a.seen {
+		if s >= 0 && w.past(&k.writes[s]) {
+			return s
+		}
+	}
+	return none
+}
+
+func (k *keyIndex) supersededByLost(i int, lost map[int]bool) bool {
+	return slices.ContainsFunc(sortedKeys(lost), func(j int) bool { return k.writes[j].past(&k.writes[i]) })
+}

@@ -1,0 +1,248 @@
+package checker
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sort"
+	"time"
+
+	"cartwheel/harness"
+)
+
+// Kinds of anomalies that [Linearizable] and [Zones] find.
+const (
+	NotLinearizable    = "not-linearizable"     // no order of the operations explains the reads
+	SiblingsInRegister = "siblings-in-register" // a read showed two values
+)
+
+// beginning is when the initial value was written.
+const beginning = time.Duration(-1 << 62)
+
+// Zones judges each key as a linearizable register by the zones of its values alone. It
+// takes O(n log n) where [Linearizable] searches, for histories too long to search, and
+// wants unique values.
+func Zones() harness.Checker { return zoneCheck{} }
+
+type zoneCheck struct{}
+
+func (zoneCheck) Name() string { return "zones" }
+
+func (zoneCheck) Check(ctx context.Context, h []harness.Op) harness.Finding {
+	f := judgeZones(ctx, h)
+	f.Checker = "zones"
+	return f
+}
+
+func judgeZones(ctx context.Context, h []harness.Op) harness.Finding {
+	rs, err := registers(ctx, h)
+	if err != nil {
+		return unknown("the history was not judged: %v", err)
+	}
+	c := collect(SiblingsInRegister, NotLinearizable)
+	ops, doubts := 0, []string{}
+	for _, r := range rs {
+		if ctx.Err() != nil {
+			doubts = append(doubts, fmt.Sprintf("the check was cut short: %v", context.Cause(ctx)))
+			break
+		}
+		ops += len(r.ops)
+		r.addBroken(c)
+		if r.doubt != "" {
+			doubts = append(doubts, fmt.Sprintf("key %s: %s", r.key, r.doubt))
+			continue
+		}
+		if err := r.validate(); err != nil {
+			doubts = append(doubts, fmt.Sprintf("key %s: %v", r.key, err))
+			continue
+		}
+		if con := zones(r.ops); con != nil {
+			c.add(NotLinearizable, len(con.ops()), func() harness.Anomaly { return con.anomaly(r.key) })
+		}
+	}
+	if ops == 0 && c.total() == 0 {
+		doubts = append(doubts, "no operation to judge")
+	}
+	f := c.finding(fmt.Sprintf("%s on %s", count(ops, "operation", "operations"), count(len(rs), "key", "keys")), doubts)
+	f.Figures = map[string]float64{"operations": float64(ops), "keys": float64(len(rs))}
+	return f
+}
+
+func (r *register) addBroken(c *collector) {
+	for _, a := range r.broken {
+		c.add(a.Kind, 0, func() harness.Anomaly { return a })
+	}
+}
+
+// A cluster is a value's write with all reads of it. Every such operation lies around
+// one stretch of time in which the register must have held the value: some of it before
+// the first end, some after the last call.
+type cluster struct {
+	value string
+	write *registerOp // nil: the initial value
+	first *registerOp // the one that ended first
+	last  *registerOp // the one that was called last
+	f, s  time.Duration
+}
+
+// A conflict proves that a register is not linearizable, with the fewest operations.
+type conflict struct {
+	read *registerOp // of a value that was not written before it ended; alone or with its write
+	a, b *cluster    // or two values, each of which must come before the other
+}
+
+// zones returns nil if the operations are linearizable: no read returns a value that
+// was not written, and no two clusters each have an operation that ended before one of
+// the other's began. (If clusters are ordered by such pairs of operations, then on any
+// cycle the one whose first end is earliest reaches every other in one step; so where
+// there is a cycle there is one of two.)
+func zones(ops []registerOp) *conflict {
+	clusters, con := clustered(ops)
+	if con != nil {
+		return con
+	}
+	sort.SliceStable(clusters, func(i, j int) bool { return clusters[i].f < clusters[j].f })
+	latest := make([]int, len(clusters)) // of clusters up to here, the one with the greatest s
+	for j := range clusters {
+		latest[j] = j
+		if j > 0 && clusters[latest[j-1]].s >= clusters[j].s {
+			latest[j] = latest[j-1]
+		}
+	}
+	var worst *conflict
+	var gap time.Duration
+	for j, c := range clusters {
+		before := j // clusters that may have ended first
+		if c.s <= c.f {
+			before = sort.Search(len(clusters), func(i int) bool { return clusters[i].f >= c.s })
+		}
+		if before == 0 {
+			continue
+		}
+		i := latest[before-1]
+		if i == j {
+			continue
+		}
+		if o := clusters[i]; o.f < c.s && c.f < o.s {
+			// Of all pairs tell the one that is wrong by the most time.
+			if g := min(c.s-o.f, o.s-c.f); worst == nil || g > gap {
+				worst, gap = &conflict{a: o, b: c}, g
+			}
+		}
+	}
+	return worst
+}
+
+// clustered sorts operations by value. A read of a value that was not written before the
+// read ended is a conflict at once.
+func clustered(ops []registerOp) ([]*cluster, *conflict) {
+	by := map[string]*cluster{"": {f: beginning, s: beginning}}
+	order := []*cluster{by[""]}
+	for i := range ops {
+		if o := &ops[i]; o.write {
+			c := &cluster{value: o.value, write: o, first: o, last: o, f: o.ret, s: o.call}
+			by[o.value] = c
+			order = append(order, c)
+		}
+	}
+	for i := range ops {
+		o := &ops[i]
+		if o.write {
+			continue
+		}
+		c := by[o.value]
+		if c == nil {
+			return nil, &conflict{read: o}
+		}
+		if c.write != nil && o.ret < c.write.call {
+			return nil, &conflict{read: o, a: c}
+		}
+		if o.ret < c.f {
+			c.f, c.first = o.ret, o
+		}
+		if o.call > c.s || c.last == nil {
+			c.s, c.last = o.call, o
+		}
+	}
+	// Without reads, the initial value constrains nothing; a pending write that nobody
+	// read neither.
+	return slices.DeleteFunc(order, func(c *cluster) bool { return c.last == nil || c.f == forever }), nil
+}
+
+// ops lists the operations of the proof, by their lines' numbers.
+func (c *conflict) ops() []int {
+	var out []int
+	for _, o := range c.operations() {
+		if out = append(out, o.inv); o.done != none {
+			out = append(out, o.done)
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+func (c *conflict) operations() []*registerOp {
+	var out []*registerOp
+	if c.read != nil {
+		out = append(out, c.read)
+	}
+	for _, cl := range []*cluster{c.a, c.b} {
+		if cl == nil {
+			continue
+		}
+		for _, o := range []*registerOp{cl.write, cl.first, cl.last} {
+			if o != nil && !slices.Contains(out, o) {
+				out = append(out, o)
+			}
+		}
+	}
+	return out
+}
+
+func (c *conflict) anomaly(key string) harness.Anomaly {
+	a := harness.Anomaly{Kind: NotLinearizable, Key: key, Ops: c.ops()}
+	switch {
+	case c.read != nil && c.a == nil:
+		a.Element = c.read.value
+		a.Story = []string{fmt.Sprintf("%s showed %s, which was not written, or only by a put that failed for certain.", capital(c.read.told()), label(c.read.value))}
+	case c.read != nil:
+		a.Element = c.read.value
+		a.Story = []string{fmt.Sprintf("%s showed %s and ended at %s, before %s began at %s.",
+			capital(c.read.told()), label(c.read.value), instant(c.read.ret), c.a.write.told(), instant(c.a.write.call))}
+	default:
+		a.Element = c.b.value
+		a.Story = []string{
+			fmt.Sprintf("No order of the operations on key %s explains %s and %s.", key, c.a.name(), c.b.name()),
+			c.a.before(c.b), c.b.before(c.a),
+		}
+	}
+	return a
+}
+
+func (c *cluster) name() string {
+	if c.write == nil {
+		return "the initial value"
+	}
+	return label(c.value)
+}
+
+// before tells why the register held c's value before d's.
+func (c *cluster) before(d *cluster) string {
+	why := "It was there from the beginning"
+	if c.first != nil && c.f > beginning {
+		why = fmt.Sprintf("%s ended at %s", capital(c.first.told()), instant(c.f))
+	}
+	return fmt.Sprintf("%s, before %s began at %s, so %s comes before %s.", why, d.last.told(), instant(d.s), c.name(), d.name())
+}
+
+// told names an operation with its effect.
+func (o *registerOp) told() string {
+	if o.write {
+		return fmt.Sprintf("%s (op %d)", o.title, o.inv)
+	}
+	value := "nothing"
+	if o.value != "" {
+		value = label(o.value)
+	}
+	return fmt.Sprintf("get -> %s (op %d)", value, o.inv)
+}
