@@ -22,14 +22,13 @@ import (
 	"cartwheel/harness/cluster/sim/wire"
 )
 
-// The suite has subtests, which a bubble does not allow, so it runs in real time here.
 func TestTheClusterKeepsTheContract(t *testing.T) {
-	clustertest.Run(t, func(t *testing.T) harness.Cluster {
-		c, err := New(Options{Seed: 1, Open: openToy})
-		if err != nil {
-			t.Fatal(err)
-		}
-		return c
+	synctest.Test(t, func(t *testing.T) {
+		clustertest.Run(t, func() harness.Cluster {
+			c, err := New(Options{Seed: 1, Open: openToy})
+			must(t, err)
+			return c
+		})
 	})
 }
 

@@ -41,6 +41,15 @@ func (c *Conn) NewStream(context.Context, *grpc.StreamDesc, string, ...grpc.Call
 	return nil, status.Error(codes.Unimplemented, "the simulated network carries unary calls only")
 }
 
+// pauseMax bounds what a call takes in its own process: to leave, and to return once its
+// context has ended.
+const pauseMax = 20 * time.Microsecond
+
+// pause is a moment that a call spends in its own process.
+func (n *Net) pause(why uint64, k *call) time.Duration {
+	return fate.Between(1, pauseMax, fate.Hash(n.opts.Seed, why, k.name))
+}
+
 // A call is one request and what comes of it. Both ends share it.
 type call struct {
 	conn    *Conn
@@ -68,7 +77,8 @@ type answer struct {
 	header, trailer metadata.MD
 }
 
-// Invoke makes one call. It returns when the answer is here or ctx ends, whichever is first.
+// Invoke makes one call. It returns when the answer is here or soon after ctx has ended,
+// whichever is first.
 func (c *Conn) Invoke(ctx context.Context, method string, args, reply any, opts ...grpc.CallOption) error {
 	if err := ctx.Err(); err != nil {
 		return status.FromContextError(err).Err()
@@ -83,11 +93,13 @@ func (c *Conn) Invoke(ctx context.Context, method string, args, reply any, opts 
 	}
 	k := &call{conn: c, method: method, body: body, answer: make(chan answer, 1)}
 	k.meta, _ = metadata.FromOutgoingContext(ctx) // a copy, keys in lower case
-	if deadline, ok := ctx.Deadline(); ok {
-		k.timeout = max(time.Until(deadline), 1)
-	}
 	k.target = c.net.listener(c.link.To)
 	k.name = fate.Hash(linkName(c.link), uint64(c.net.now()), fate.String(method), metaName(k.meta), fate.Bytes(body))
+	if deadline, ok := ctx.Deadline(); ok {
+		// A little is spent on the way to the wire. Without that, limits that both ends
+		// take from one constant would end at one instant.
+		k.timeout = max(time.Until(deadline)-c.net.pause('o', k), 1)
+	}
 	if !c.begin(k) {
 		return status.Error(codes.Unavailable, "this process is dead")
 	}
@@ -101,6 +113,9 @@ func (c *Conn) Invoke(ctx context.Context, method string, args, reply any, opts 
 		if ctx.Err() != context.DeadlineExceeded || !k.beingServed() {
 			c.net.sendCancel(k, c.from)
 		}
+		// The end of one context wakes many. A call returns at an instant of its own, so
+		// that the scheduler need not decide who of them acts first.
+		time.Sleep(c.net.pause('g', k))
 		return status.FromContextError(ctx.Err()).Err()
 	}
 }

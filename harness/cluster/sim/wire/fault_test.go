@@ -34,7 +34,7 @@ func TestACutLinkIsSilence(t *testing.T) {
 				n.Cut("f1", c.cut)
 				_, took, err := fetch(a.proc.Dial("n2"), "k", 300*time.Millisecond)
 				wantCode(t, err, c.code)
-				if c.code != codes.OK && took != 300*time.Millisecond {
+				if c.code != codes.OK && (took < 300*time.Millisecond || took > 300*time.Millisecond+pauseMax) {
 					t.Errorf("the caller waited %v, want its whole timeout", took)
 				}
 				if got := len(b.called()); got != c.served {

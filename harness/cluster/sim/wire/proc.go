@@ -216,17 +216,31 @@ func outcome(name string, out any, err error) answer {
 func (p *Proc) respond(k *call, a answer) {
 	name := fate.Bytes(a.body)
 	if a.status != nil {
-		// The wire takes the status apart and puts it together again, so details are
-		// copied and nothing of the server's is shared with the caller.
-		wire, err := marshal(a.status.Proto())
-		if err != nil {
-			wire = []byte(err.Error())
-		}
-		a.status = status.FromProto(a.status.Proto())
+		var wire []byte
+		a.status, wire = canonical(a.status)
 		name = fate.Hash(name, fate.Bytes(wire))
 	}
 	name += metaName(a.header) + metaName(a.trailer)
 	p.net.sendAnswer(k, Reply, p, a, name)
+}
+
+// canonical takes a status apart and puts it together again, so that nothing of the
+// server's is shared with the caller, and its details' maps come in one order: they were
+// marshalled in whatever order, and a name must not depend on that.
+func canonical(s *status.Status) (*status.Status, []byte) {
+	p := s.Proto() // a copy
+	for _, detail := range p.GetDetails() {
+		if m, err := detail.UnmarshalNew(); err == nil { // else it stays as it is
+			if b, err := marshal(m); err == nil {
+				detail.Value = b
+			}
+		}
+	}
+	wire, err := marshal(p)
+	if err != nil {
+		wire = []byte(err.Error()) // text that is not UTF-8; the caller gets it all the same
+	}
+	return status.FromProto(p), wire
 }
 
 func keys[V any](m map[*call]V) []*call {
