@@ -1,0 +1,128 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"cartwheel/store"
+	"cartwheel/store/ring"
+)
+
+// envPrefix and the flag's name in capitals make the name of the variable that a flag
+// falls back to.
+const envPrefix = "CARTWHEELD_"
+
+// settings are what an operator can choose.
+type settings struct {
+	id             string
+	listen         string
+	members        []string
+	data           string
+	partitions     int
+	replicas       int
+	readQuorum     int
+	writeQuorum    int
+	replicaTimeout time.Duration
+	logLevel       string
+}
+
+func (s *settings) register(f *pflag.FlagSet) {
+	f.StringVar(&s.id, "id", "", "name of this node, one of --members (required)")
+	f.StringVar(&s.listen, "listen", ":7070", "host:port on which clients and peers are served")
+	f.StringSliceVar(&s.members, "members", nil, "all nodes as n1=host:port,n2=host:port,..., the same on every node (required)")
+	f.StringVar(&s.data, "data", "data", "directory of the data, created if missing")
+	f.IntVar(&s.partitions, "partitions", ring.DefaultPartitions, "partitions of the ring, a power of two, the same on every node")
+	f.IntVar(&s.replicas, "replicas", ring.DefaultReplicas, "owners of each key (N), the same on every node")
+	f.IntVar(&s.readQuorum, "read-quorum", 2, "replicas that must answer a get that does not say (R)")
+	f.IntVar(&s.writeQuorum, "write-quorum", 2, "replicas that must store a put that does not say (W)")
+	f.DurationVar(&s.replicaTimeout, "replica-timeout", time.Second, "how long a replica may take to answer")
+	f.StringVar(&s.logLevel, "log-level", "info", "debug, info, warn or error")
+}
+
+// fromEnvironment gives flags that were not set on the command line the values of their variables.
+func fromEnvironment(f *pflag.FlagSet, lookupEnv func(string) (string, bool)) error {
+	var errs []error
+	f.VisitAll(func(flag *pflag.Flag) {
+		name := envPrefix + strings.ToUpper(strings.ReplaceAll(flag.Name, "-", "_"))
+		value, ok := lookupEnv(name)
+		if !ok || flag.Changed || flag.Name == "help" {
+			return
+		}
+		if err := f.Set(flag.Name, value); err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", name, err))
+		}
+	})
+	return errors.Join(errs...)
+}
+
+// check reports all that is wrong with the settings at once, save what the ring checks.
+func (s *settings) check() error {
+	var errs []error
+	if s.id == "" {
+		errs = append(errs, errors.New("--id is required: the name of this node"))
+	}
+	if len(s.members) == 0 {
+		errs = append(errs, errors.New("--members is required: all nodes as n1=host:port,n2=host:port,..."))
+	}
+	for _, m := range s.members {
+		if id, address, ok := strings.Cut(m, "="); !ok || id == "" || !strings.Contains(address, ":") {
+			errs = append(errs, fmt.Errorf("--members: %q is not of the form id=host:port", m))
+		}
+	}
+	if s.replicaTimeout <= 0 {
+		errs = append(errs, fmt.Errorf("--replica-timeout is %v, want more than 0", s.replicaTimeout))
+	}
+	return errors.Join(errs...)
+}
+
+func (s *settings) memberList() (out []store.Member) {
+	for _, m := range s.members {
+		id, address, _ := strings.Cut(m, "=")
+		out = append(out, store.Member{ID: store.NodeID(strings.TrimSpace(id)), Address: strings.TrimSpace(address)})
+	}
+	return out
+}
+
+func (s *settings) logger(w io.Writer) (*slog.Logger, error) {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(s.logLevel)); err != nil {
+		return nil, fmt.Errorf("--log-level: %w", err)
+	}
+	return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: level})), nil
+}
+
+// log tells the effective configuration once.
+func (s *settings) log(l *slog.Logger) {
+	l.Info("configured",
+		"id", s.id, "listen", s.listen, "members", s.members, "data", s.data, "partitions", s.partitions, "replicas", s.replicas,
+		"read_quorum", s.readQuorum, "write_quorum", s.writeQuorum, "replica_timeout", s.replicaTimeout, "log_level", s.logLevel)
+}
+
+// command is the command line.
+func command(s *settings, lookupEnv func(string) (string, bool), serve func(*cobra.Command) error) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "cartwheeld --id n1 --members n1=host:port,n2=host:port,...",
+		Short: "A node of the store",
+		Long: "A node of a Dynamo-style store. All nodes are given the same --members, --partitions and\n" +
+			"--replicas. Every flag falls back to an environment variable: --read-quorum to " + envPrefix + "READ_QUORUM.",
+		Args:              cobra.NoArgs,
+		SilenceUsage:      true,
+		SilenceErrors:     true,
+		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := errors.Join(fromEnvironment(cmd.Flags(), lookupEnv), s.check()); err != nil {
+				return fmt.Errorf("%w\n'cartwheeld --help' lists the flags", err)
+			}
+			return serve(cmd)
+		},
+	}
+	s.register(cmd.Flags())
+	return cmd
+}

@@ -1,0 +1,155 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/spf13/cobra"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/health"
+	"google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/reflection"
+
+	"cartwheel/store"
+	"cartwheel/store/node"
+	"cartwheel/store/transport"
+)
+
+// graceful is how long calls in flight may take to end when the daemon stops. What
+// follows, closing the node, waits for the disk only.
+const graceful = 4 * time.Second
+
+// run is the daemon. It returns nil when it was told to stop by ctx.
+func run(ctx context.Context, args []string, lookupEnv func(string) (string, bool), stdout, stderr io.Writer) error {
+	var s settings
+	cmd := command(&s, lookupEnv, func(cmd *cobra.Command) error {
+		log, err := s.logger(stderr)
+		if err != nil {
+			return err
+		}
+		s.log(log)
+		return serve(cmd.Context(), s, log)
+	})
+	cmd.SetArgs(args)
+	cmd.SetOut(stdout)
+	cmd.SetErr(stderr)
+	return cmd.ExecuteContext(ctx)
+}
+
+// serve opens the node, serves it and closes everything again.
+func serve(ctx context.Context, s settings, log *slog.Logger) (err error) {
+	conns, closeConns, err := dialAll(s.memberList())
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, closeConns()) }()
+	draw, err := newRand()
+	if err != nil {
+		return err
+	}
+	// The port is taken before the disk, so that a second daemon by mistake harms nothing.
+	listener, err := net.Listen("tcp", s.listen)
+	if err != nil {
+		return fmt.Errorf("%w: is another daemon running?", err)
+	}
+	began := time.Now()
+	n, err := node.Open(node.Config{
+		ID: store.NodeID(s.id), Members: s.memberList(), Partitions: s.partitions, N: s.replicas, R: s.readQuorum, W: s.writeQuorum,
+		Dir: s.data, Now: func() time.Duration { return time.Since(began) }, Rand: draw, ReplicaTimeout: s.replicaTimeout, Logger: log,
+		Peers: func(id store.NodeID) node.Connection {
+			if c, ok := conns[id]; ok {
+				return c
+			}
+			return nil
+		},
+	})
+	if err != nil {
+		return errors.Join(err, listener.Close())
+	}
+	server := grpc.NewServer(transport.ServerOptions()...)
+	n.Register(server)
+	alive := health.NewServer()
+	grpc_health_v1.RegisterHealthServer(server, alive)
+	reflection.Register(server)
+	log.Info("serving", "address", listener.Addr().String())
+
+	var running sync.WaitGroup
+	failed := make(chan error, 1)
+	running.Go(func() { failed <- server.Serve(listener) })
+	select {
+	case <-ctx.Done():
+		log.Info("stopping")
+	case err = <-failed:
+		err = fmt.Errorf("serve %s: %w", listener.Addr(), err)
+	}
+	alive.Shutdown() // load balancers and health checks look elsewhere first
+	stop(server)
+	err = errors.Join(err, n.Close())
+	running.Wait()
+	return err
+}
+
+// stop lets calls in flight end, up to a limit, and refuses new ones.
+func stop(server *grpc.Server) {
+	var stopping sync.WaitGroup
+	ended := make(chan struct{})
+	stopping.Go(func() {
+		server.GracefulStop()
+		close(ended)
+	})
+	limit := time.NewTimer(graceful)
+	defer limit.Stop()
+	select {
+	case <-ended:
+	case <-limit.C:
+		server.Stop()
+	}
+	stopping.Wait()
+}
+
+// dialAll makes a connection to each member. None connects before it is used.
+func dialAll(members []store.Member) (map[store.NodeID]*grpc.ClientConn, func() error, error) {
+	conns := map[store.NodeID]*grpc.ClientConn{}
+	closeAll := func() (err error) {
+		for _, c := range conns {
+			err = errors.Join(err, c.Close())
+		}
+		return err
+	}
+	for _, m := range members {
+		if conns[m.ID] != nil {
+			continue // the ring refuses it with a better text
+		}
+		conn, err := transport.Dial(m.Address)
+		if err != nil {
+			return nil, nil, errors.Join(fmt.Errorf("member %s: %w", m.ID, err), closeAll())
+		}
+		conns[m.ID] = conn
+	}
+	return conns, closeAll, nil
+}
+
+// newRand returns draws of a seed that no other process has.
+func newRand() (store.Rand, error) {
+	var seed [32]byte
+	if _, err := rand.Read(seed[:]); err != nil {
+		return nil, fmt.Errorf("draw a seed: %w", err)
+	}
+	return func(names ...uint64) uint64 {
+		b := seed[:]
+		for _, n := range names {
+			b = binary.BigEndian.AppendUint64(b[:len(b):len(b)], n)
+		}
+		sum := sha256.Sum256(b)
+		return binary.BigEndian.Uint64(sum[:])
+	}, nil
+}

@@ -1,0 +1,208 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/spf13/cobra"
+	"google.golang.org/grpc/health/grpc_health_v1"
+
+	"cartwheel/store"
+	"cartwheel/store/client"
+	"cartwheel/store/transport"
+)
+
+// A buffer takes the output of several goroutines.
+type buffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (b *buffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.Write(p)
+}
+
+func (b *buffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.String()
+}
+
+func environment(vars map[string]string) func(string) (string, bool) {
+	return func(name string) (string, bool) {
+		v, ok := vars[name]
+		return v, ok
+	}
+}
+
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+// start runs a daemon until stop is called.
+func start(t *testing.T, vars map[string]string, args ...string) (stop func() error, log *buffer) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	log = &buffer{}
+	ended := make(chan error, 1)
+	var wg sync.WaitGroup
+	wg.Go(func() { ended <- run(ctx, args, environment(vars), log, log) })
+	t.Cleanup(func() { cancel(); wg.Wait() })
+	return func() error { cancel(); return <-ended }, log
+}
+
+// ready asks until the daemon serves, at most half a minute long.
+func ready(t *testing.T, address string) {
+	t.Helper()
+	conn, err := transport.Dial(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	deadline := time.Now().Add(30 * time.Second)
+	for {
+		reply, err := grpc_health_v1.NewHealthClient(conn).Check(t.Context(), &grpc_health_v1.HealthCheckRequest{})
+		if err == nil && reply.GetStatus() == grpc_health_v1.HealthCheckResponse_SERVING {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("not serving after half a minute: %v, %v", reply, err)
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+}
+
+func TestOneNodeServesAndKeepsItsDataOverARestart(t *testing.T) {
+	address, dir := freeAddress(t), t.TempDir()
+	vars := map[string]string{"CARTWHEELD_ID": "n1", "CARTWHEELD_REPLICAS": "1", "CARTWHEELD_READ_QUORUM": "1", "CARTWHEELD_WRITE_QUORUM": "1"}
+	for life := range 2 {
+		stop, log := start(t, vars, "--listen", address, "--members", "n1="+address, "--data", dir, "--partitions", "8")
+		ready(t, address)
+		c, err := client.Dial(client.Options{Addresses: []string{address}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if life == 0 {
+			if _, err := c.Put(t.Context(), "cart:1", []byte("milk"), nil, store.WriteOptions{}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		got, err := c.Get(t.Context(), "cart:1", store.ReadOptions{})
+		if err != nil || len(got.Siblings) != 1 || string(got.Siblings[0].Value) != "milk" {
+			t.Errorf("life %d: got %v, %v", life, got.Siblings, err)
+		}
+		if err := c.Close(); err != nil {
+			t.Error(err)
+		}
+		if err := stop(); err != nil {
+			t.Errorf("life %d: stop: %v", life, err)
+		}
+		for line := range strings.Lines(log.String()) {
+			if !json.Valid([]byte(line)) {
+				t.Errorf("log line is no JSON: %s", line)
+			}
+		}
+		if n := strings.Count(log.String(), `"msg":"configured"`); n != 1 {
+			t.Errorf("the configuration was logged %d times, want once", n)
+		}
+	}
+}
+
+// A call that cannot reach anyone never left, and says so over real connections.
+func TestARefusedConnectionProvesThatNothingWasSent(t *testing.T) {
+	c, err := client.Dial(client.Options{Addresses: []string{freeAddress(t)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	_, err = c.Put(t.Context(), "k", []byte("v"), nil, store.WriteOptions{})
+	if !errors.Is(err, store.ErrDown) || client.Outcome(err) != store.OutcomeNotWritten {
+		t.Errorf("got %v, which is %v, want not written", err, client.Outcome(err))
+	}
+}
+
+// With one address dead the client goes on to the next.
+func TestTheNextAddressIsTriedWhenNothingWasSent(t *testing.T) {
+	address := freeAddress(t)
+	stop, _ := start(t, nil, "--id", "n1", "--listen", address, "--members", "n1="+address, "--data", t.TempDir(),
+		"--replicas", "1", "--read-quorum", "1", "--write-quorum", "1")
+	ready(t, address)
+	c, err := client.Dial(client.Options{Addresses: []string{freeAddress(t), address}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	for range 2 {
+		if _, err := c.Put(t.Context(), "k", []byte("v"), nil, store.WriteOptions{}); err != nil {
+			t.Error(err)
+		}
+	}
+	if err := stop(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestFlagsWinOverTheEnvironment(t *testing.T) {
+	var s settings
+	cmd := command(&s, environment(map[string]string{
+		"CARTWHEELD_ID": "n9", "CARTWHEELD_LISTEN": ":1", "CARTWHEELD_MEMBERS": "n1=a:1,n9=b:2", "CARTWHEELD_REPLICA_TIMEOUT": "3s",
+	}), func(*cobra.Command) error { return nil })
+	cmd.SetArgs([]string{"--listen", ":2"})
+	if err := cmd.Execute(); err != nil {
+		t.Fatal(err)
+	}
+	got := fmt.Sprint(s.id, s.listen, s.members, s.replicaTimeout, s.readQuorum)
+	if want := fmt.Sprint("n9", ":2", []string{"n1=a:1", "n9=b:2"}, 3*time.Second, 2); got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}
+
+func TestWrongSettingsAreRefusedAllAtOnce(t *testing.T) {
+	address := freeAddress(t)
+	for _, c := range []struct {
+		name string
+		vars map[string]string
+		args []string
+		want []string
+	}{
+		{name: "nothing given", want: []string{"--id is required", "--members is required", "--help"}},
+		{name: "malformed member", args: []string{"--id", "n1", "--members", "n1"}, want: []string{"id=host:port"}},
+		{name: "environment is named", vars: map[string]string{"CARTWHEELD_PARTITIONS": "many"}, want: []string{"CARTWHEELD_PARTITIONS"}},
+		{name: "unknown level", args: []string{"--id", "n1", "--members", "n1=a:1", "--log-level", "loud"}, want: []string{"--log-level"}},
+		{
+			name: "more replicas than members", args: []string{"--id", "n1", "--members", "n1=" + address, "--listen", address},
+			want: []string{"3 replicas on 1 members"},
+		},
+		{
+			name: "not a member", args: []string{"--id", "n2", "--members", "n1=" + address, "--listen", address, "--replicas", "1"},
+			want: []string{`"n2" is not among the members`},
+		},
+		{name: "argument", args: []string{"start"}, want: []string{"start"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var out buffer
+			err := run(t.Context(), append(c.args, "--data", t.TempDir()), environment(c.vars), &out, &out)
+			for _, want := range c.want {
+				if err == nil || !strings.Contains(err.Error(), want) {
+					t.Errorf("got %v, want it to say %q", err, want)
+				}
+			}
+		})
+	}
+}
