@@ -23,8 +23,9 @@ type fanout struct {
 	tracker   *quorum.Tracker
 	roster    *roster
 	watch     watch
-	answers   chan answer // has room for all that can come
-	running   int         // asks without an answer
+	answers   chan answer   // has room for all that can come
+	running   int           // asks without an answer
+	here      chan struct{} // closed when the last ask of this node itself is over; nil: none yet
 
 	replied bool
 	done    chan error // one message, when the outcome is known
@@ -88,7 +89,20 @@ func (f *fanout) start(a ask, ok bool) {
 	f.tracker.Asked(a.node)
 	f.watch.add(a)
 	f.running++
+	// Asks of this node itself lock one key. They take turns here, where their order is
+	// known, and not there, where it would depend on how they were scheduled.
+	var before, over chan struct{}
+	if a.node == f.c.opts.Self {
+		over = make(chan struct{})
+		before, f.here = f.here, over
+	}
 	f.c.work.Go(func() {
+		if over != nil {
+			defer close(over)
+		}
+		if before != nil {
+			<-before
+		}
 		began := f.c.opts.Now()
 		err := f.send(a)
 		f.answers <- answer{ask: a, err: err, rtt: f.c.opts.Now() - began}
