@@ -27,6 +27,7 @@ type Layout struct {
 	members    []store.Member // sorted by id
 	replicas   int
 	preference [][]store.NodeID // by partition: owners, then fallbacks; every member once
+	digest     uint64           // of all of it; every ping carries it
 }
 
 // Options of a layout.
@@ -46,6 +47,7 @@ func New(o Options) (*Layout, error) {
 	l := &Layout{members: slices.Clone(o.Members), replicas: o.Replicas}
 	slices.SortFunc(l.members, func(a, b store.Member) int { return cmp.Compare(a.ID, b.ID) })
 	l.assign(o.Partitions)
+	l.digest = l.sum()
 	return l, nil
 }
 
@@ -152,7 +154,9 @@ func (l *Layout) Owners(p Partition) []store.NodeID { return l.preference[p][:l.
 func (l *Layout) Owns(n store.NodeID, p Partition) bool { return slices.Contains(l.Owners(p), n) }
 
 // Digest identifies the layout: nodes with equal digests place every key alike.
-func (l *Layout) Digest() uint64 {
+func (l *Layout) Digest() uint64 { return l.digest }
+
+func (l *Layout) sum() uint64 {
 	h := fnv.New64a()
 	for p, list := range l.preference {
 		fmt.Fprintln(h, p, l.replicas, list)
