@@ -1,0 +1,198 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"net"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc"
+
+	"cartwheel/store"
+	"cartwheel/store/node"
+	"cartwheel/store/transport"
+)
+
+// cluster starts three nodes on loopback. Their members' addresses lead nowhere, as those
+// inside containers do, so that --map is needed. It returns flags that reach them.
+func cluster(t *testing.T) (flags []string) {
+	t.Helper()
+	conns := map[store.NodeID]*grpc.ClientConn{}
+	var members []store.Member
+	var listeners []net.Listener
+	for _, id := range []store.NodeID{"n1", "n2", "n3"} {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		conn, err := transport.Dial(l.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { conn.Close() })
+		conns[id], listeners = conn, append(listeners, l)
+		members = append(members, store.Member{ID: id, Address: string(id) + ".invalid:7070"})
+		flags = append(flags, "--map", string(id)+"="+l.Addr().String())
+	}
+	for i, m := range members {
+		serve(t, m.ID, members, listeners[i], func(id store.NodeID) node.Connection { return conns[id] })
+	}
+	return append(flags, "--server", listeners[0].Addr().String())
+}
+
+func serve(t *testing.T, id store.NodeID, members []store.Member, l net.Listener, peers func(store.NodeID) node.Connection) {
+	t.Helper()
+	began := time.Now()
+	n, err := node.Open(node.Config{
+		ID: id, Members: members, Partitions: 8, Dir: t.TempDir(), Peers: peers,
+		Now: func() time.Duration { return time.Since(began) },
+		Rand: func(names ...uint64) uint64 { // as different by node as their names
+			sum := uint64(id[1])
+			for _, n := range names {
+				sum = sum*0x9e3779b97f4a7c15 + n
+			}
+			return sum
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := grpc.NewServer(transport.ServerOptions()...)
+	n.Register(server)
+	var wg sync.WaitGroup
+	wg.Go(func() { _ = server.Serve(l) }) // returns when it is stopped
+	t.Cleanup(func() {
+		server.Stop()
+		if err := n.Close(); err != nil {
+			t.Error(err)
+		}
+		wg.Wait()
+	})
+}
+
+// ctl runs one command and returns what it printed.
+func ctl(t *testing.T, args ...string) (stdout, stderr string, err error) {
+	t.Helper()
+	var out, errOut bytes.Buffer
+	err = run(t.Context(), args, func(string) (string, bool) { return "", false }, &out, &errOut)
+	return out.String(), errOut.String(), err
+}
+
+func TestALifeOfAKey(t *testing.T) {
+	at := cluster(t)
+	do := func(args ...string) string {
+		t.Helper()
+		out, _, err := ctl(t, append(args, at...)...)
+		if err != nil {
+			t.Fatalf("%q: %v", args, err)
+		}
+		return out
+	}
+	expect := func(out string, wants ...string) {
+		t.Helper()
+		for _, want := range wants {
+			if !strings.Contains(out, want) {
+				t.Errorf("%q is missing in:\n%s", want, out)
+			}
+		}
+	}
+	expect(do("put", "cart:1", "milk"), "milk", "context", "ok")
+	expect(do("put", "cart:1", "bread"), "milk", "bread")
+	expect(do("siblings", "cart:1", "-r", "3", "--strict"), "milk", "bread", "n1", "n2", "n3")
+	out, advice, err := ctl(t, append([]string{"get", "cart:1"}, at...)...)
+	if err != nil || out != "milk\nbread\n" && out != "bread\nmilk\n" {
+		t.Errorf("get: %q, %v", out, err)
+	}
+	expect(advice, "2 siblings", "--merge")
+
+	// A context supersedes what it has seen, and nothing later.
+	var read keyJSON
+	if err := json.Unmarshal([]byte(do("siblings", "cart:1", "--json", "--repair", "blocking")), &read); err != nil {
+		t.Fatal(err)
+	}
+	do("put", "cart:1", "eggs")
+	do("put", "cart:1", "milk bread", "--context", read.Context)
+	if got := do("get", "cart:1"); got != "eggs\nmilk bread\n" && got != "milk bread\neggs\n" {
+		t.Errorf("got %q", got)
+	}
+	do("put", "cart:1", "all", "--merge", "-w", "3")
+	if got := do("get", "cart:1"); got != "all\n" {
+		t.Errorf("got %q", got)
+	}
+	expect(do("replicas", "cart:1"), "all 3 owners agree", "owner", "n3")
+	expect(do("ring", "cart:1"), "owners", "fallbacks  -")
+	expect(do("ring"), "8 partitions, 3 replicas", "n2.invalid:7070")
+	expect(do("hints"), "no hints wait")
+	expect(do("status"), "n1", "n2", "n3", "IN FLIGHT")
+	do("delete", "cart:1", "--merge")
+	if _, _, err := ctl(t, append([]string{"get", "cart:1"}, at...)...); exitCode(err) != 1 || !strings.Contains(explain(err), "no value") {
+		t.Errorf("get of a deleted key: %v, exit code %d", err, exitCode(err))
+	}
+	for _, command := range [][]string{{"status"}, {"hints"}, {"ring"}, {"ring", "k"}, {"replicas", "cart:1"}, {"siblings", "k"}} {
+		if out := do(append(command, "--json")...); !json.Valid([]byte(out)) {
+			t.Errorf("%q --json printed %s", command, out)
+		}
+	}
+}
+
+func TestErrorsSayWhatToDoNext(t *testing.T) {
+	at := cluster(t)
+	nowhere := []string{"--server", closedAddress(t)}
+	for _, c := range []struct {
+		name string
+		args []string
+		code int
+		want string
+	}{
+		{"unknown command", []string{"frobnicate"}, 254, "--help"},
+		{"unknown flag", []string{"get", "k", "--fast"}, 254, "--help"},
+		{"missing value", append([]string{"put", "k"}, at...), 254, "KEY and VALUE"},
+		{"bad map", []string{"status", "--map", "n1"}, 254, "id=host:port"},
+		{"bad repair", append([]string{"get", "k", "--repair", "lazy"}, at...), 254, "blocking"},
+		{"delete without context", append([]string{"delete", "k"}, at...), 254, "--merge"},
+		{"context and merge", append([]string{"put", "k", "v", "--merge", "--context", "AA"}, at...), 254, "exclude"},
+		{"context of another key", append([]string{"put", "k", "v", "--context", "AAAA"}, at...), 1, "for this very key"},
+		{"quorum too large", append([]string{"put", "k", "v", "-w", "4"}, at...), 1, "w is 4 with 3 replicas"},
+		{"nobody there", append([]string{"put", "k", "v"}, nowhere...), 1, "--server"},
+		{"members out of reach", []string{"status", "--timeout", "2s", at[len(at)-2], at[len(at)-1]}, 1, "--map id=host:port"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			_, _, err := ctl(t, c.args...)
+			if err == nil || exitCode(err) != c.code || !strings.Contains(explain(err), c.want) {
+				t.Errorf("got exit code %d and\n%v\nwant %d and %q", exitCode(err), err, c.code, c.want)
+			}
+		})
+	}
+}
+
+func closedAddress(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+func TestValuesAreShownOnOneLine(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		s    store.Sibling
+		want string
+	}{
+		{"text", store.Sibling{Value: []byte(`["milk"]`)}, `["milk"]`},
+		{"empty", store.Sibling{Value: []byte{}}, `""`},
+		{"two lines", store.Sibling{Value: []byte("a\nb")}, `"a\nb"`},
+		{"no text", store.Sibling{Value: []byte{0xff, 0}}, `"\xff\x00"`},
+		{"deleted", store.Sibling{Tombstone: true}, "(deleted)"},
+		{"long", store.Sibling{Value: bytes.Repeat([]byte("x"), 300)}, strings.Repeat("x", 200) + "... (300 bytes)"},
+	} {
+		if got := valueText(c.s); got != c.want {
+			t.Errorf("%s: got %s, want %s", c.name, got, c.want)
+		}
+	}
+}

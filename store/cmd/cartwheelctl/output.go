@@ -1,0 +1,99 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+
+	"cartwheel/store"
+)
+
+// table prints rows in columns; the first row is the heading.
+func table(w io.Writer, rows [][]string) error {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	for _, r := range rows {
+		fmt.Fprintln(t, strings.TrimRight(strings.Join(r, "\t"), "\t"))
+	}
+	return t.Flush()
+}
+
+func orDash(s string) string {
+	if s == "" {
+		return "-"
+	}
+	return s
+}
+
+func join(nodes []store.NodeID) string {
+	names := make([]string, len(nodes))
+	for i, n := range nodes {
+		names[i] = string(n)
+	}
+	return strings.Join(names, " ")
+}
+
+func printJSON(w io.Writer, v any) error {
+	e := json.NewEncoder(w)
+	e.SetIndent("", "  ")
+	return e.Encode(v)
+}
+
+// The JSON of a key's state. Values are base64, since they may hold any bytes; text is
+// there beside them when they are text.
+type (
+	keyJSON struct {
+		Key      string        `json:"key"`
+		Siblings []siblingJSON `json:"siblings"`
+		Context  string        `json:"context"`
+		Meta     metaJSON      `json:"meta"`
+	}
+	siblingJSON struct {
+		Value     []byte `json:"value,omitempty"`
+		Text      string `json:"text,omitempty"`
+		Tombstone bool   `json:"tombstone,omitempty"`
+		WriteID   string `json:"write_id"`
+	}
+	metaJSON struct {
+		Coordinator store.NodeID `json:"coordinator"`
+		Partition   uint32       `json:"partition"`
+		Forwarded   bool         `json:"forwarded,omitempty"`
+		Degraded    bool         `json:"degraded,omitempty"`
+		Hinted      int          `json:"hinted,omitempty"`
+		Repairs     int          `json:"repairs,omitempty"`
+		Replies     []replyJSON  `json:"replies"`
+	}
+	replyJSON struct {
+		Node      store.NodeID `json:"node"`
+		StandsFor store.NodeID `json:"stands_for,omitempty"`
+		State     string       `json:"state"`
+		RTTNanos  int64        `json:"rtt_nanos"`
+	}
+)
+
+func stateJSON(key string, siblings []store.Sibling, c store.Context, m store.Meta) keyJSON {
+	out := keyJSON{
+		Key: key, Siblings: siblingsJSON(siblings), Context: contextEncoding.EncodeToString(c),
+		Meta: metaJSON{
+			Coordinator: m.Coordinator, Partition: m.Partition, Forwarded: m.Forwarded,
+			Degraded: m.Degraded, Hinted: m.Hinted, Repairs: m.Repairs, Replies: []replyJSON{},
+		},
+	}
+	for _, r := range m.Replies {
+		out.Meta.Replies = append(out.Meta.Replies, replyJSON{r.Node, r.For, r.State.String(), int64(r.RTT)})
+	}
+	return out
+}
+
+func siblingsJSON(siblings []store.Sibling) []siblingJSON {
+	out := []siblingJSON{}
+	for _, s := range siblings {
+		j := siblingJSON{Value: s.Value, Tombstone: s.Tombstone, WriteID: s.WriteID.String()}
+		if text := string(s.Value); strings.ToValidUTF8(text, "") == text {
+			j.Text = text
+		}
+		out = append(out, j)
+	}
+	return out
+}

@@ -1,0 +1,150 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"cartwheel/store"
+	"cartwheel/store/client"
+)
+
+const defaultServer = "127.0.0.1:7071"
+
+// errUsage marks a command line that cannot be meant.
+var errUsage = errors.New("wrong usage")
+
+// errNoValue is a read that found nothing to print.
+var errNoValue = errors.New("no value")
+
+// globals are the flags of every command.
+type globals struct {
+	servers []string
+	mapped  []string // id=host:port
+	timeout time.Duration
+	json    bool
+}
+
+// run is the command line.
+func run(ctx context.Context, args []string, lookupEnv func(string) (string, bool), stdout, stderr io.Writer) error {
+	cmd := root(lookupEnv)
+	cmd.SetArgs(args)
+	cmd.SetOut(stdout)
+	cmd.SetErr(stderr)
+	return cmd.ExecuteContext(ctx)
+}
+
+func root(lookupEnv func(string) (string, bool)) *cobra.Command {
+	g := &globals{}
+	cmd := &cobra.Command{
+		Use:   "cartwheelctl",
+		Short: "Read, write and inspect a cluster of the store",
+		Long: "Read, write and inspect a cluster of the store.\n\n" +
+			"Exit codes: 0 done, 1 not done, 2 a write whose outcome is unknown, 254 wrong usage.",
+		SilenceUsage:      true,
+		SilenceErrors:     true,
+		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
+		Args:              cobra.ArbitraryArgs,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return fmt.Errorf("%w: there is no command %q; 'cartwheelctl --help' lists them", errUsage, args[0])
+			}
+			return cmd.Help()
+		},
+		PersistentPreRunE: func(*cobra.Command, []string) error { return g.fromEnvironment(lookupEnv) },
+	}
+	f := cmd.PersistentFlags()
+	f.StringSliceVar(&g.servers, "server", nil, "host:port of a node, may be repeated: the next is tried when one cannot be reached\n(default "+defaultServer+", or CARTWHEELCTL_SERVER)")
+	f.StringSliceVar(&g.mapped, "map", nil, "id=host:port: where a member is reached from here, if not at its own address; may be repeated\n(or CARTWHEELCTL_MAP)")
+	f.DurationVar(&g.timeout, "timeout", 5*time.Second, "how long one call may take")
+	f.BoolVar(&g.json, "json", false, "print JSON instead of tables")
+	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return fmt.Errorf("%w: %w", errUsage, err) })
+	cmd.AddCommand(getCommand(g), siblingsCommand(g), putCommand(g), deleteCommand(g),
+		ringCommand(g), replicasCommand(g), hintsCommand(g), statusCommand(g))
+	return cmd
+}
+
+func (g *globals) fromEnvironment(lookupEnv func(string) (string, bool)) error {
+	if v, ok := lookupEnv("CARTWHEELCTL_SERVER"); ok && len(g.servers) == 0 {
+		g.servers = strings.Split(v, ",")
+	}
+	if v, ok := lookupEnv("CARTWHEELCTL_MAP"); ok && len(g.mapped) == 0 {
+		g.mapped = strings.Split(v, ",")
+	}
+	if len(g.servers) == 0 {
+		g.servers = []string{defaultServer}
+	}
+	for _, m := range g.mapped {
+		if id, address, ok := strings.Cut(m, "="); !ok || id == "" || !strings.Contains(address, ":") {
+			return fmt.Errorf("%w: --map %q is not of the form id=host:port", errUsage, m)
+		}
+	}
+	return nil
+}
+
+// arguments checks the number of arguments and names those that are missing.
+func arguments(names ...string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) == len(names) {
+			return nil
+		}
+		return fmt.Errorf("%w: %s takes %s, got %d arguments", errUsage, cmd.Name(), strings.Join(names, " and "), len(args))
+	}
+}
+
+// withClient runs f with a client of the cluster.
+func (g *globals) withClient(f func(*client.Client) error) error {
+	c, err := client.Dial(client.Options{Addresses: g.servers, Timeout: g.timeout})
+	if err != nil {
+		return err
+	}
+	return errors.Join(f(c), c.Close())
+}
+
+// exitCode says how a command ended.
+func exitCode(err error) int {
+	var e *client.Error
+	switch {
+	case err == nil:
+		return 0
+	case errors.Is(err, errUsage):
+		return 254
+	case errors.As(err, &e) && !e.Definite():
+		return 2
+	}
+	return 1
+}
+
+// explain adds to an error what to do next.
+func explain(err error) string {
+	var e *client.Error
+	isWrite := errors.As(err, &e) && (e.Op == "put" || e.Op == "delete")
+	hint := ""
+	switch {
+	case errors.Is(err, errUsage):
+		hint = "'cartwheelctl --help' says how"
+	case isWrite && !e.Definite():
+		hint = fmt.Sprintf("the outcome is unknown: the %s may become visible later. Look with 'cartwheelctl siblings %s' before you repeat it", e.Op, e.Key)
+	case errors.Is(err, store.ErrBadContext):
+		hint = "pass a context as 'cartwheelctl siblings KEY' prints it for this very key, or use --merge"
+	case errors.Is(err, store.ErrSiblings):
+		hint = "merge the siblings: read them with 'cartwheelctl siblings KEY', then put their merged value with --merge"
+	case errors.Is(err, store.ErrNoQuorum):
+		hint = "too few replicas are up: 'cartwheelctl status' shows which; without --strict, or with a smaller -r or -w, fewer are enough"
+	case errors.Is(err, store.ErrDown):
+		hint = "is the node up, and is the address right? --server names another, --map says where a member is reached from here"
+	case errors.Is(err, store.ErrOverloaded):
+		hint = "try again a little later"
+	case errors.Is(err, context.DeadlineExceeded):
+		hint = "--timeout allows more time, 'cartwheelctl status' shows who is up"
+	}
+	if hint == "" {
+		return err.Error()
+	}
+	return err.Error() + "\n" + hint
+}
