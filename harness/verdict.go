@@ -131,6 +131,10 @@ type Workload struct {
 	Read      ReadOptions
 	Write     WriteOptions
 	Generator func(Setup) Generator
+	// Replay does given steps again, each at its time in its thread, with contexts and
+	// values from what the thread has seen in this run. Steps that make no sense without
+	// what was taken away are left out. Optional: without it a run cannot be shrunk.
+	Replay func(Setup, []Step) Generator
 	// Invoke does one operation and returns its completion. It runs concurrently for
 	// different processes; ctx ends at the operation's deadline.
 	Invoke   func(ctx context.Context, c Client, op Op) Op
