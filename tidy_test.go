@@ -56,6 +56,7 @@ var layers = map[string][]string{
 	"harness/target/cartwheel":    {"harness", "store/..."},
 	"harness/mutation":            {"harness", "harness/suite"},
 	"harness/report":              {"harness", "harness/history"},
+	"harness/shrink":              {"harness"},
 	"harness/suite":               {"harness/...", "nemesis/...", "workloads/..."},
 	"harness/cmd/cartwheel":       {"harness/...", "nemesis/...", "workloads/..."},
 
