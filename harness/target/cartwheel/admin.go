@@ -1,0 +1,141 @@
+package cartwheel
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"golang.org/x/sync/errgroup"
+
+	"cartwheel/harness"
+	"cartwheel/store"
+	"cartwheel/store/client"
+)
+
+// admins is the client number of the harness's own questions: no client of a workload
+// has it, and asking one more of them moves nobody's number.
+const admins = -1
+
+// ask puts a question to a node's administration.
+func ask[T any](ctx context.Context, c harness.Cluster, n harness.NodeID, question func(context.Context, *client.Admin) (T, error)) (answer T, err error) {
+	conn, closer, err := dial(c, admins, n)
+	if err != nil {
+		return answer, err
+	}
+	defer func() { err = errors.Join(err, closer()) }()
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	if answer, err = question(ctx, client.NewAdmin(conn)); err != nil {
+		return answer, fmt.Errorf("ask %s: %w", n, err)
+	}
+	return answer, nil
+}
+
+// Ready returns nil once the node answers for its own state and takes writes.
+func (t *Target) Ready(ctx context.Context, c harness.Cluster, n harness.NodeID) error {
+	st, err := ask(ctx, c, n, func(ctx context.Context, a *client.Admin) (client.Status, error) { return a.Status(ctx) })
+	switch {
+	case err != nil:
+		return err
+	case st.Node != store.NodeID(n):
+		return fmt.Errorf("%s calls itself %q", n, st.Node)
+	case st.Fault != "":
+		return fmt.Errorf("%s takes no writes: %s", n, st.Fault)
+	}
+	return nil
+}
+
+// Replicas names the key's owners, in the order of the preference list, as the first
+// node that answers tells.
+func (t *Target) Replicas(ctx context.Context, c harness.Cluster, key string) ([]harness.NodeID, error) {
+	var errs []error
+	for _, n := range c.Nodes() {
+		r, err := readReplica(ctx, c, n, key)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		var owners []harness.NodeID
+		for _, o := range r.Owners {
+			owners = append(owners, harness.NodeID(o))
+		}
+		return owners, nil
+	}
+	return nil, fmt.Errorf("replicas of %q: %w", key, errors.Join(errs...))
+}
+
+// ReadReplica returns node n's own copy of a key. Hints that n holds for others are no
+// part of it.
+func (t *Target) ReadReplica(ctx context.Context, c harness.Cluster, n harness.NodeID, key string) (harness.Reading, error) {
+	r, err := readReplica(ctx, c, n, key)
+	if err != nil {
+		return harness.Reading{}, err
+	}
+	return harness.Reading{Siblings: versions(r.Siblings), Token: r.Context, State: digest(r.State)}, nil
+}
+
+func readReplica(ctx context.Context, c harness.Cluster, n harness.NodeID, key string) (client.Copy, error) {
+	return ask(ctx, c, n, func(ctx context.Context, a *client.Admin) (client.Copy, error) {
+		return a.ReadReplica(ctx, store.Key(key))
+	})
+}
+
+// Quiet asks every node whether anything is left to do. A node says that it is settled
+// when no request is under way there, no hint waits there, and it has compared equal with
+// every peer in a comparison of all shared keys that began after its last change. So if
+// all say it, all replicas of all keys are equal and nothing is left that could change them.
+func (t *Target) Quiet(ctx context.Context, c harness.Cluster) (string, error) {
+	nodes := c.Nodes()
+	reasons := make([]string, len(nodes))
+	var eg errgroup.Group
+	for i, n := range nodes {
+		eg.Go(func() error {
+			st, err := ask(ctx, c, n, func(ctx context.Context, a *client.Admin) (client.Status, error) { return a.Status(ctx) })
+			if err != nil {
+				return err
+			}
+			reasons[i] = unsettled(st)
+			return nil
+		})
+	}
+	if err := eg.Wait(); err != nil {
+		return "", err
+	}
+	var all []string
+	for i, r := range reasons {
+		if r != "" {
+			all = append(all, fmt.Sprintf("%s: %s", nodes[i], r))
+		}
+	}
+	return strings.Join(all, "; "), nil
+}
+
+// unsettled says what a node still has to do; nothing if it is settled.
+func unsettled(st client.Status) string {
+	if st.Settled {
+		return ""
+	}
+	var left []string
+	if st.Fault != "" {
+		left = append(left, "takes no writes: "+st.Fault)
+	}
+	if st.InFlight > 0 {
+		left = append(left, fmt.Sprintf("%d requests under way", st.InFlight))
+	}
+	if st.Hints > 0 {
+		left = append(left, fmt.Sprintf("%d hints wait", st.Hints))
+	}
+	for _, p := range st.Peers {
+		switch {
+		case !p.Up:
+			left = append(left, fmt.Sprintf("believes %s down", p.Node))
+		case !p.Compared || p.CleanAge >= st.WriteAge:
+			left = append(left, fmt.Sprintf("has not compared equal with %s since its last change", p.Node))
+		}
+	}
+	if len(left) == 0 {
+		return "not settled"
+	}
+	return strings.Join(left, ", ")
+}

@@ -1,0 +1,135 @@
+package cartwheel
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"google.golang.org/grpc"
+
+	"cartwheel/harness"
+	"cartwheel/store"
+	"cartwheel/store/client"
+	"cartwheel/store/transport"
+)
+
+// callTimeout bounds a call of the harness's own, not of a client.
+const callTimeout = 3 * time.Second
+
+// A Connector is a cluster that brings connections of its own. Each client, numbered by
+// who opened it, gets its own; nobody closes them but the cluster.
+type Connector interface {
+	Conn(client int, n harness.NodeID) (grpc.ClientConnInterface, error)
+}
+
+// A Target reaches the nodes of our store on a cluster.
+type Target struct {
+	names   store.Rand   // of writes; nil: the operating system's randomness
+	clients atomic.Int64 // opened so far: numbers the next
+}
+
+// New returns a target whose clients name their writes at random, as any client does.
+func New() *Target { return &Target{} }
+
+// Seeded returns a target whose clients name their writes by r, so that a run in a
+// simulation can be repeated. Clients are told apart by the order in which they are opened.
+func Seeded(r store.Rand) *Target { return &Target{names: r} }
+
+// Name returns "cartwheel".
+func (t *Target) Name() string { return "cartwheel" }
+
+// Open connects to one node; a connection of our own is made by the first call.
+func (t *Target) Open(_ context.Context, c harness.Cluster, n harness.NodeID) (harness.Client, error) {
+	number := int(t.clients.Add(1)) - 1
+	conn, closer, err := dial(c, number, n)
+	if err != nil {
+		return nil, err
+	}
+	return &session{kv: client.New(conn, client.Options{Rand: t.rand(number)}), close: closer}, nil
+}
+
+// rand gives a client its share of the target's names.
+func (t *Target) rand(number int) store.Rand {
+	if t.names == nil {
+		return nil
+	}
+	return func(names ...uint64) uint64 {
+		return t.names(append([]uint64{uint64(number)}, names...)...)
+	}
+}
+
+// dial returns a connection and what closes it.
+func dial(c harness.Cluster, number int, n harness.NodeID) (grpc.ClientConnInterface, func() error, error) {
+	if own, ok := c.(Connector); ok {
+		conn, err := own.Conn(number, n)
+		if err != nil {
+			return nil, nil, fmt.Errorf("connect to %s: %w", n, err)
+		}
+		return conn, func() error { return nil }, nil
+	}
+	address := c.Address(n)
+	if address == "" {
+		return nil, nil, fmt.Errorf("connect to %s: it has no address", n)
+	}
+	conn, err := transport.Dial(address)
+	if err != nil {
+		return nil, nil, fmt.Errorf("connect to %s: %w", n, err)
+	}
+	return conn, conn.Close, nil
+}
+
+// kv is what a session needs of the client library.
+type kv interface {
+	Get(ctx context.Context, key store.Key, o store.ReadOptions) (store.ReadResult, error)
+	Put(ctx context.Context, key store.Key, value []byte, c store.Context, o store.WriteOptions) (store.WriteResult, error)
+	Delete(ctx context.Context, key store.Key, c store.Context, o store.WriteOptions) (store.WriteResult, error)
+}
+
+// A session is one client's connection.
+type session struct {
+	kv    kv
+	close func() error
+}
+
+func (s *session) Get(ctx context.Context, key string, o harness.ReadOptions) (harness.Reading, error) {
+	opts, err := readOptions(o)
+	if err != nil {
+		return harness.Reading{}, err
+	}
+	r, err := s.kv.Get(ctx, store.Key(key), opts)
+	if err != nil {
+		return failed(err)
+	}
+	return reading(r.Siblings, r.Context, r.Meta), nil
+}
+
+func (s *session) Put(ctx context.Context, key, value string, token []byte, o harness.WriteOptions) (harness.Reading, error) {
+	r, err := s.kv.Put(ctx, store.Key(key), []byte(value), token, writeOptions(o))
+	if err != nil {
+		return failed(err)
+	}
+	return reading(r.Siblings, r.Context, r.Meta), nil
+}
+
+func (s *session) Delete(ctx context.Context, key string, token []byte, o harness.WriteOptions) (harness.Reading, error) {
+	r, err := s.kv.Delete(ctx, store.Key(key), token, writeOptions(o))
+	if err != nil {
+		return failed(err)
+	}
+	return reading(r.Siblings, r.Context, r.Meta), nil
+}
+
+func (s *session) Close() error { return s.close() }
+
+// failed says how far a request got, as far as its error tells. Whether the error is an
+// oath that nothing was written, the client library's errors tell themselves.
+func failed(err error) (harness.Reading, error) {
+	var r harness.Reading
+	var missed *store.QuorumError
+	if errors.As(err, &missed) {
+		r.Meta = meta(missed.Meta)
+	}
+	return r, err
+}
