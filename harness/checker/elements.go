@@ -165,7 +165,7 @@ func (c *cart) outcome(found *collector, t *elementTally, e string, add int, rem
 	switch {
 	case c.final[e]:
 		t.survivors++
-	case removed || c.deleted(&c.writes[add], false):
+	case removed || c.emptied(&c.writes[add]):
 		t.removed++
 	case !c.whole:
 		t.unread++
@@ -186,6 +186,16 @@ func (c *cart) removed(e string) bool {
 			a := &c.answers[f.answer]
 			return a.holds(w) || a.open
 		})
+	})
+}
+
+// emptied reports whether a delete that took effect covered an add.
+func (c *cart) emptied(add *write) bool {
+	return slices.ContainsFunc(c.writes, func(d write) bool {
+		return d.tombstone && d.effective() && d.past(add) && (c.hidden || slices.ContainsFunc(c.copies, func(f copyRead) bool {
+			a := &c.answers[f.answer]
+			return a.holds(&d) || a.open
+		}))
 	})
 }
 

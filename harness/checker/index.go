@@ -80,10 +80,13 @@ type copyRead struct {
 }
 
 // holds reports whether the answer shows or supersedes w, as far as is known.
-func (a answer) holds(w *write) bool { return a.down.at(w.chain) >= w.pos }
+func (a answer) holds(w *write) bool { return w.in(a.down) }
 
 // past reports whether u is in the past of w, as far as is known.
-func (w *write) past(u *write) bool { return w != u && w.down.at(u.chain) >= u.pos }
+func (w *write) past(u *write) bool { return w != u && u.in(w.down) }
+
+// in reports whether a set holds the write.
+func (w *write) in(v vector) bool { return v.at(w.chain) >= w.pos }
 
 // acked and effective: see harness.Kind. An effective write may have taken effect.
 func (w *write) acked() bool     { return w.outcome == harness.OK }

@@ -124,13 +124,18 @@ func (l linearizable) ruleOne(ctx context.Context, r *register) ruling {
 	}
 	con := zones(r.ops)
 	legal, doubt := l.search(ctx, r)
+	return reconcile(con, legal, doubt)
+}
+
+// reconcile joins what the zones found and what the search said, or why it said nothing.
+func reconcile(con *conflict, legal bool, doubt string) ruling {
 	switch {
 	case doubt != "" && con != nil:
 		return ruling{conflict: con} // the contradiction stands by itself
 	case doubt != "":
 		return ruling{doubt: doubt}
 	case legal != (con == nil):
-		return ruling{doubt: fmt.Sprintf("the checkers disagree: Porcupine says linearizable %t, zones say %t", legal, con == nil)}
+		return ruling{doubt: fmt.Sprintf("the checkers disagree: by Porcupine it is linearizable: %t; by zones: %t", legal, con == nil)}
 	}
 	return ruling{conflict: con}
 }

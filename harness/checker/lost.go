@@ -40,16 +40,17 @@ func lostWrites(ctx context.Context, x *index) harness.Finding {
 			t.moving += len(losses)
 			continue
 		}
-		lost := make(map[int]bool)
+		var lost []int
 		for _, l := range losses {
-			lost[l.w] = true
+			lost = append(lost, l.w)
 		}
+		older := k.superseded(lost)
 		for _, l := range losses {
 			kind, rank := LostWrite, 0
 			if l.back != none {
 				kind = Resurrected
 			}
-			if k.supersededByLost(l.w, lost) {
+			if k.writes[l.w].in(older) {
 				rank = 1 // its successor's loss is the better story
 			}
 			c.add(kind, rank, func() harness.Anomaly { return k.tellLoss(x, l) })
@@ -136,6 +137,14 @@ func (k *keyIndex) removed(w *write, a *answer) int {
 	return none
 }
 
-func (k *keyIndex) supersededByLost(i int, lost map[int]bool) bool {
-	return slices.ContainsFunc(sortedKeys(lost), func(j int) bool { return k.writes[j].past(&k.writes[i]) })
+// superseded is what some of the given writes supersede: all of their pasts together.
+func (k *keyIndex) superseded(writes []int) vector {
+	var v vector
+	for _, i := range writes {
+		w := &k.writes[i]
+		past := slices.Clone(w.down)
+		past[w.chain] = w.pos - 1
+		v = v.join(past)
+	}
+	return v
 }

@@ -11,6 +11,7 @@ import (
 
 const (
 	storyFaultsMax     = 4 // faults told in a story
+	expectedMax        = 8 // writes named that should be there
 	storySuccessorsMax = 2 // versions told that took a lost write's place
 )
 
@@ -100,11 +101,15 @@ func (k *keyIndex) expected() []string {
 		}
 	}
 	all := sortedKeys(must)
+	older := k.superseded(all)
 	var out []string
 	for _, i := range all {
-		if !slices.ContainsFunc(all, func(j int) bool { return k.writes[j].past(&k.writes[i]) }) {
+		if !k.writes[i].in(older) {
 			out = append(out, k.name(&k.writes[i]))
 		}
+	}
+	if len(out) > expectedMax {
+		out = append(out[:expectedMax], fmt.Sprintf("and %d more", len(out)-expectedMax))
 	}
 	return out
 }

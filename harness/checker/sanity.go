@@ -36,7 +36,7 @@ func sanity(ctx context.Context, x *index) harness.Finding {
 			}
 			answers++
 			k.origins(c, i)
-			k.superseded(c, i)
+			k.besides(c, i)
 			k.ownWrite(c, i)
 			k.sameContext(c, first, i)
 		}
@@ -99,8 +99,8 @@ func (k *keyIndex) origins(c *collector, i int) {
 	}
 }
 
-// superseded looks for a sibling beside one that supersedes it.
-func (k *keyIndex) superseded(c *collector, i int) {
+// besides looks for a sibling beside one that supersedes it.
+func (k *keyIndex) besides(c *collector, i int) {
 	a := &k.answers[i]
 	for _, s := range a.seen {
 		for _, t := range a.seen {

@@ -228,7 +228,7 @@ func (c *cluster) name() string {
 
 // before tells why the register held c's value before d's.
 func (c *cluster) before(d *cluster) string {
-	why := "It was there from the beginning"
+	why := "The initial value was there from the beginning"
 	if c.first != nil && c.f > beginning {
 		why = fmt.Sprintf("%s ended at %s", capital(c.first.told()), instant(c.f))
 	}
