@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 	"time"
 
 	"cartwheel/harness"
@@ -25,6 +26,7 @@ type Options struct {
 	Target      harness.Target   //
 	Cluster     harness.Cluster  // not started; Play starts and stops it
 	Concurrency int              // client threads; default twice the nodes
+	Homes       []harness.NodeID // the node that each thread talks to; default: thread i talks to node i modulo n
 	Time        time.Duration    // of the load; default 30s
 	Rate        float64          // operations a second, all threads together; 0: the workload's default
 	Repeat      string           // command line that does the run again, for the record
@@ -127,7 +129,12 @@ func (o Options) validate() error {
 		ids[f.ID] = true
 	}
 	if o.Cluster != nil {
-		need(len(o.Cluster.Nodes()) > 0, "the cluster has no nodes")
+		nodes := o.Cluster.Nodes()
+		need(len(nodes) > 0, "the cluster has no nodes")
+		for _, n := range o.Homes {
+			need(slices.Contains(nodes, n), "a thread is to talk to %q, which is no node", n)
+		}
 	}
+	need(o.Homes == nil || len(o.Homes) == o.Concurrency, "%d threads, but nodes for %d", o.Concurrency, len(o.Homes))
 	return errors.Join(errs...)
 }

@@ -319,6 +319,8 @@ func TestRefusalsComeBeforeTheClusterStarts(t *testing.T) {
 		{"no target", func(o *runner.Options) { o.Target = nil }, "no target"},
 		{"no workload", func(o *runner.Options) { o.Workload = harness.Workload{} }, "has no generator"},
 		{"a schedule for nobody", func(o *runner.Options) { o.Nemesis, o.Schedule = nil, []harness.Fault{{ID: "f1"}} }, "no nemesis to play it"},
+		{"a home that is no node", func(o *runner.Options) { o.Concurrency, o.Homes = 1, []harness.NodeID{"n9"} }, `"n9"`},
+		{"too few homes", func(o *runner.Options) { o.Concurrency, o.Homes = 3, []harness.NodeID{"n1", "n1"} }, "nodes for 2"},
 		{"one id twice", func(o *runner.Options) { o.Schedule = []harness.Fault{{ID: "f1"}, {ID: "f1"}} }, `"f1"`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -398,6 +400,36 @@ func TestAnInfoReplacesTheProcessAndItsClient(t *testing.T) {
 			t.Fatal(err)
 		}
 	})
+}
+
+func TestThreadsTalkToTheirHomes(t *testing.T) {
+	homes := []harness.NodeID{"n3", "n3", "n1"}
+	for _, given := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			d := newBed(bugs{}, 1)
+			d.options.Nemesis, d.options.Time, d.options.Concurrency = nil, 5*time.Second, len(homes)
+			want := d.options.Cluster.Nodes()[:len(homes)]
+			if given {
+				d.options.Homes, want = homes, homes
+			}
+			_, h, err := d.run(t)
+			if err != nil {
+				t.Fatal(err)
+			}
+			seen := make(map[int]bool)
+			for _, op := range h {
+				if op.Process < 0 {
+					continue
+				}
+				if seen[op.Process%3] = true; op.Node != want[op.Process%3] {
+					t.Fatalf("thread %d asked %s, want %s", op.Process%3, op.Node, want[op.Process%3])
+				}
+			}
+			if len(seen) != len(homes) {
+				t.Errorf("threads %v did something, want all of %d", seen, len(homes))
+			}
+		})
+	}
 }
 
 func TestAnInterruptedRunHealsStopsAndSaysWhatIsKnown(t *testing.T) {

@@ -27,10 +27,14 @@ type outcome struct {
 	problem string // a bug of the workload, if any
 }
 
-// hire starts a worker. Thread i talks to node i modulo n.
+// hire starts a worker. Unless homes say otherwise, thread i talks to node i modulo n.
 func (s *scheduler) hire(ctx context.Context, thread int) *worker {
+	home := s.nodes[thread%len(s.nodes)]
+	if s.o.Homes != nil {
+		home = s.o.Homes[thread]
+	}
 	w := &worker{
-		run: s.run, ctx: ctx, thread: thread, node: s.nodes[thread%len(s.nodes)],
+		run: s.run, ctx: ctx, thread: thread, node: home,
 		jobs: make(chan harness.Op, 1), gone: make(chan struct{}), out: s.results,
 	}
 	s.workers.Go(w.loop)
