@@ -57,6 +57,7 @@ var layers = map[string][]string{
 	"harness/mutation":            {"harness", "harness/suite"},
 	"harness/report":              {"harness", "harness/history"},
 	"harness/shrink":              {"harness"},
+	"harness/shrink/trial":        {"harness", "harness/shrink", "harness/runner", "harness/cluster/sim", "harness/target/cartwheel"},
 	"harness/suite":               {"harness/...", "nemesis/...", "workloads/..."},
 	"harness/cmd/cartwheel":       {"harness/...", "nemesis/...", "workloads/..."},
 
@@ -66,6 +67,7 @@ var layers = map[string][]string{
 
 	"workloads/cart":     {"harness", "harness/generator", "harness/checker"},
 	"workloads/register": {"harness", "harness/generator", "harness/checker"},
+	"workloads/spec":     {"harness", "harness/report", "harness/runner", "harness/suite"},
 }
 
 // pure packages compute: no context, goroutine, clock, global random, I/O or logger.

@@ -1,0 +1,47 @@
+package cart
+
+import (
+	"context"
+	"slices"
+
+	"cartwheel/harness"
+	"cartwheel/harness/checker"
+)
+
+// Workload returns the cart workload: sloppy quorums with R = W = 2, so that a cart can
+// be filled on both sides of a partition, and every promise that survives that.
+func Workload() harness.Workload {
+	read, write := harness.ReadOptions{R: 2}, harness.WriteOptions{W: 2}
+	return harness.Workload{
+		Name:      "cart",
+		Doc:       "carts filled by read, merge and write; an acknowledged add is never lost",
+		Read:      read,
+		Write:     write,
+		Generator: Generator,
+		Replay:    Replay,
+		Invoke: func(ctx context.Context, c harness.Client, op harness.Op) harness.Op {
+			return harness.Perform(ctx, c, op, read, write)
+		},
+		Checkers: checker.Together(
+			checker.LostWrites(), checker.Elements(), checker.Convergence(), checker.Sanity(),
+			checker.Siblings(), checker.Availability(),
+		),
+		Events: events(),
+	}
+}
+
+// events are what must have happened for a valid run to mean something.
+func events() []harness.Event {
+	minority := checker.MinorityAck()
+	possible := minority.Needs
+	minority.Needs = func(p harness.Plan) bool { return possible(p) && splits(p) }
+	return []harness.Event{checker.Hinted(), checker.SiblingsMerged(), minority}
+}
+
+// splits reports whether the plan divides the nodes into two sides of which the smaller
+// has enough nodes to acknowledge a write.
+func splits(p harness.Plan) bool {
+	return slices.ContainsFunc(p.Schedule, func(f harness.Fault) bool {
+		return f.Kind == "partition" && (f.Name == "halves" || f.Name == "minority") && len(f.Nodes) >= max(p.Write.W, 1)
+	})
+}

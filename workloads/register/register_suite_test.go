@@ -1,0 +1,45 @@
+package register_test
+
+import (
+	"os"
+	"testing"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+
+	"cartwheel/harness"
+	"cartwheel/harness/checker"
+	"cartwheel/harness/suite"
+	"cartwheel/workloads/spec"
+)
+
+func TestRegister(t *testing.T) {
+	RegisterFailHandler(Fail)
+	RunSpecs(t, "register")
+}
+
+// The tree is built before flags are parsed, so it can know the time limit only.
+var limit = SpecTimeout(spec.Limit(os.LookupEnv))
+
+var _ = DescribeTable("one writer a key, strict quorums and blocking repair make a linearizable register",
+	func(ctx SpecContext, nemesis string) {
+		res := spec.Play(ctx, os.LookupEnv, suite.Knobs{Suite: "register-" + nemesis, Workload: "register", Nemesis: nemesis})
+		Expect(res.Verdict).To(Equal(harness.Valid), spec.Where(res))
+	},
+	Entry("while the network is cut apart", Label("partition", "fault", "docker"), limit, "partition"),
+	Entry("while nodes are frozen", Label("pause", "fault", "docker"), limit, "pause"),
+)
+
+// The self-test of the checker: what R = W = 1 promises is not linearizable, and must be
+// found not to be. Nothing else may be wrong with it.
+var _ = It("finds that R = W = 1 makes none", Label("partition", "fault", "docker"), limit, func(ctx SpecContext) {
+	res := spec.Play(ctx, os.LookupEnv, suite.Knobs{Suite: "register-weak", Workload: "register-weak", Nemesis: "partition"})
+	Expect(res.Verdict).To(Equal(harness.Invalid), spec.Where(res))
+	for _, f := range res.Findings {
+		if f.Checker == "linearizable" {
+			Expect(f.Counts).To(HaveKeyWithValue(checker.NotLinearizable, BeNumerically(">", 0)), spec.Where(res))
+			continue
+		}
+		Expect(f.Verdict).To(Equal(harness.Valid), "%s: %s\n%s", f.Checker, f.Summary, spec.Where(res))
+	}
+})

@@ -1,0 +1,46 @@
+package register
+
+import (
+	"context"
+
+	"cartwheel/harness"
+	"cartwheel/harness/checker"
+)
+
+// Workload returns the register workload under the terms that make it linearizable.
+func Workload() harness.Workload {
+	return workload(harness.Workload{
+		Name:      "register",
+		Doc:       "one writer a key, strict quorums, reads that write back first: linearizable",
+		Read:      harness.ReadOptions{R: 2, Strict: true, Repair: "blocking"},
+		Write:     harness.WriteOptions{W: 2, Strict: true},
+		Generator: Generator,
+		Replay:    Replay,
+	})
+}
+
+// Weak returns the same on single replicas without repair: it loses nothing and
+// converges, but it must be found not linearizable when the network is cut.
+func Weak() harness.Workload {
+	return workload(harness.Workload{
+		Name:      "register-weak",
+		Doc:       "the register with R = W = 1 and no repair: must be found not linearizable",
+		Read:      harness.ReadOptions{R: 1, Strict: true, Repair: "none"},
+		Write:     harness.WriteOptions{W: 1, Strict: true},
+		Generator: weakGenerator,
+		Replay:    weakReplay,
+	})
+}
+
+// workload adds what both have in common.
+func workload(w harness.Workload) harness.Workload {
+	read, write := w.Read, w.Write
+	w.Invoke = func(ctx context.Context, c harness.Client, op harness.Op) harness.Op {
+		return harness.Perform(ctx, c, op, read, write)
+	}
+	w.Checkers = checker.Together(
+		checker.Linearizable(checker.Budget{}), checker.Sanity(), checker.LostWrites(),
+		checker.Convergence(), checker.Availability(),
+	)
+	return w
+}

@@ -1,0 +1,83 @@
+package spec
+
+import (
+	"fmt"
+	"path/filepath"
+	"time"
+
+	"github.com/onsi/ginkgo/v2"
+	"github.com/onsi/gomega"
+
+	"cartwheel/harness"
+	"cartwheel/harness/report"
+	"cartwheel/harness/runner"
+	"cartwheel/harness/suite"
+)
+
+// tellEvery is how often a run that goes on says how far it is.
+const tellEvery = 5 * time.Second
+
+// Play does a run and returns what came of it, or skips the spec if there is nothing to
+// run it on. The knobs' seed, time, cluster and results folder come from the environment.
+func Play(ctx ginkgo.SpecContext, lookup func(string) (string, bool), k suite.Knobs) harness.Result {
+	ginkgo.GinkgoHelper()
+	s, err := Read(lookup, ginkgo.GinkgoRandomSeed(), ginkgo.GinkgoLabelFilter())
+	gomega.Expect(err).NotTo(gomega.HaveOccurred(), "settings from the environment")
+	if s.Cluster == "" {
+		ginkgo.Skip("SKIPPED: no cluster was chosen. Set CLUSTER=docker, or run 'make test-partition' or 'make test-pause'.")
+	}
+	k.Cluster, k.Seed, k.Time, k.Results = s.Cluster, s.Seed, s.Time, s.Results
+	say := func(format string, args ...any) { fmt.Fprintf(ginkgo.GinkgoWriter, format+"\n", args...) }
+	say("SEED %d", k.Seed)
+	ginkgo.AddReportEntry("seed", k.Seed)
+	ginkgo.AddReportEntry("repeat", k.Command())
+	res, err := suite.Run(ctx, k, suite.Hooks{
+		Note:     func(text string) { say("%s", text) },
+		Planned:  func(p harness.Plan, _ string) { told(report.Plan(ginkgo.GinkgoWriter, p)) },
+		Progress: teller(say),
+	})
+	if res.Dir != "" {
+		if at, err := filepath.Abs(res.Dir); err == nil {
+			res.Dir = at
+		}
+		ginkgo.AddReportEntry("report", filepath.Join(res.Dir, "index.html"))
+	}
+	told(report.Text(ginkgo.GinkgoWriter, res))
+	gomega.Expect(err).NotTo(gomega.HaveOccurred(), "the harness failed, which is no verdict")
+	return res
+}
+
+// told fails the spec when its story cannot be written.
+func told(err error) {
+	ginkgo.GinkgoHelper()
+	gomega.Expect(err).NotTo(gomega.HaveOccurred())
+}
+
+// Where says where the evidence of a run is, for the message of an assertion.
+func Where(res harness.Result) string {
+	return fmt.Sprintf("%s: see %s\nrepeat: %s", res.Verdict, filepath.Join(res.Dir, "index.html"), res.Plan.Repeat)
+}
+
+// teller says how far a run is: when its phase changes, when something happens, and
+// every few seconds.
+func teller(say func(string, ...any)) func(runner.Progress) {
+	var phase harness.Phase
+	var next time.Duration
+	return func(p runner.Progress) {
+		if p.Phase == phase && p.Note == "" && p.Elapsed < next {
+			return
+		}
+		if p.Phase != phase {
+			phase, next = p.Phase, 0
+		}
+		next = max(next, p.Elapsed.Truncate(tellEvery)+tellEvery)
+		line := fmt.Sprintf("%-7s %4.0fs %5.0f ops/s  %d ok %d fail %d info", p.Phase, p.Elapsed.Seconds(), p.OpsPerSecond, p.OK, p.Fail, p.Info)
+		for _, f := range p.Active {
+			line += fmt.Sprintf("  [%s %s %s]", f.ID, f.Kind, f.Name)
+		}
+		if p.Note != "" {
+			line += "  " + p.Note
+		}
+		say("%s", line)
+	}
+}

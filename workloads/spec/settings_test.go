@@ -1,0 +1,40 @@
+package spec
+
+import (
+	"testing"
+	"time"
+)
+
+func TestSettingsComeFromTheEnvironment(t *testing.T) {
+	const results = "../../results"
+	for _, c := range []struct {
+		name   string
+		env    map[string]string
+		labels string
+		want   Settings
+		bad    bool
+	}{
+		{name: "nothing", want: Settings{Seed: 9, Time: 30 * time.Second, Results: results}},
+		{name: "chosen by label", labels: "pause", want: Settings{Cluster: "docker", Seed: 9, Time: 30 * time.Second, Results: results}},
+		{name: "empty is none", env: map[string]string{"CLUSTER": "", "SEED": "", "TIME": "", "RESULTS": ""}, labels: "pause", want: Settings{Cluster: "docker", Seed: 9, Time: 30 * time.Second, Results: results}},
+		{name: "all", env: map[string]string{"CLUSTER": "sim", "SEED": "7", "TIME": "2m", "RESULTS": "/r"}, labels: "pause", want: Settings{Cluster: "sim", Seed: 7, Time: 2 * time.Minute, Results: "/r"}},
+		{name: "seed", env: map[string]string{"SEED": "seven"}, bad: true},
+		{name: "time", env: map[string]string{"TIME": "30"}, bad: true},
+		{name: "no time", env: map[string]string{"TIME": "0s"}, bad: true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			got, err := Read(func(k string) (string, bool) { v, ok := c.env[k]; return v, ok }, 9, c.labels)
+			if (err != nil) != c.bad || !c.bad && got != c.want {
+				t.Errorf("got %+v, %v; want %+v", got, err, c.want)
+			}
+		})
+	}
+}
+
+func TestARunMayTakeLongerThanItsLoad(t *testing.T) {
+	for value, want := range map[string]time.Duration{"": 8*time.Minute + 30*time.Second, "2m": 10 * time.Minute, "soon": 8 * time.Minute} {
+		if got := Limit(func(string) (string, bool) { return value, true }); got != want {
+			t.Errorf("TIME=%s: got %v, want %v", value, got, want)
+		}
+	}
+}
