@@ -8,8 +8,12 @@ import (
 	"path"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
+
+	"cartwheel/harness"
+	"cartwheel/harness/suite"
 )
 
 const example = `# a comment
@@ -125,7 +129,8 @@ func TestApplyWritesAnOverlayAndLeavesTheSourceAlone(t *testing.T) {
 	}
 }
 
-// Every mutant of the catalogue fits the store as it is now, and still compiles.
+// Every mutant of the catalogue fits the store as it is now, still compiles, and names a
+// workload, a nemesis and a checker that there are.
 func TestCatalogueFitsTheStore(t *testing.T) {
 	root, err := filepath.Abs("../..")
 	if err != nil {
@@ -137,6 +142,16 @@ func TestCatalogueFitsTheStore(t *testing.T) {
 	}
 	for _, m := range all {
 		t.Run(m.ID, func(t *testing.T) {
+			w, err := suite.Workload(m.Workload)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := suite.Nemesis(m.Nemesis); err != nil {
+				t.Fatal(err)
+			}
+			if !slices.ContainsFunc(w.Checkers, func(c harness.Checker) bool { return c.Name() == m.Checker }) {
+				t.Fatalf("workload %s has no checker %q", m.Workload, m.Checker)
+			}
 			overlay, err := Apply(root, m, t.TempDir())
 			if err != nil {
 				t.Fatal(err)
