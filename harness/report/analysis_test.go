@@ -83,10 +83,12 @@ func TestWords(t *testing.T) {
 		{short(3 * time.Second), "3.00 s"},
 		{clip("añb", 2), "a…"},
 		{clip("ab", 2), "ab"},
-		{valueLabel(`{"id":"x","items":["a","b"]}`), "{a b}"},
+		{valueLabel(`{"id":"x","items":["a","b"]}`), "x"},
+		{valueText(`{"id":"x","items":["a","b"]}`), "x {a b}"},
+		{valueText(`[1]`), "[1]"},
 		{valueLabel(`{"id":"x"`), `{"id":"x"`},
 		{seen(nil), "nothing"},
-		{seen([]harness.Sibling{{Value: "a"}, {Tombstone: true}}), "a | deleted"},
+		{seen([]harness.Sibling{{Value: "a"}, {Tombstone: true}}), "a, deleted"},
 		{links([]harness.Link{{From: "n1", To: "n2"}, {From: "n2", To: "n1"}, {From: "n1", To: "n3"}}), "n1 ⇹ n2; n1 ⇸ n3"},
 	} {
 		if c.got != c.want {

@@ -12,10 +12,10 @@ import (
 
 // Limits and measures of a causal graph.
 const (
-	graphNodesMax = 18 // of a bigger key only the surroundings of the proof are drawn
+	graphNodesMax = 12 // of a bigger key only the surroundings of the proof are drawn
 	nodeWidth     = 132.0
 	nodeHeight    = 38.0
-	columnWidth   = 184.0
+	columnWidth   = 176.0
 	rowHeight     = 54.0
 )
 
@@ -151,14 +151,19 @@ func sortedNodes[V any](m map[harness.NodeID]V) []harness.NodeID {
 // pick keeps the proof, the final writes, and what is nearest to them.
 func (g *graph) pick(all []*node) {
 	kept := make(map[*node]bool)
-	var queue []*node
+	var near []*node // kept, in order of importance
 	keep := func(n *node) {
 		if n != nil && !kept[n] && len(kept) < graphNodesMax {
 			kept[n] = true
-			queue = append(queue, n)
+			near = append(near, n)
 		}
 	}
 	keep(g.lost)
+	if g.lost != nil {
+		for _, n := range slices.Concat(g.lost.past, g.lost.next) {
+			keep(n)
+		}
+	}
 	for _, n := range all {
 		if n.proof {
 			keep(n)
@@ -169,13 +174,8 @@ func (g *graph) pick(all []*node) {
 			keep(n)
 		}
 	}
-	for len(queue) > 0 {
-		n := queue[0]
-		queue = queue[1:]
+	for _, n := range slices.Clone(near) {
 		for _, o := range n.past {
-			keep(o)
-		}
-		for _, o := range n.next {
 			keep(o)
 		}
 	}
@@ -257,7 +257,11 @@ func (g *graph) drawCopies(x float64) (bottom float64) {
 			g.d.text(x+10, y+34, `class="small"`, "nothing")
 		}
 		for i, b := range s.sibs {
-			g.d.text(x+10, y+34+17*float64(i), `class="small"`, clip(seen([]harness.Sibling{b}), 30))
+			text := valueText(b.Value)
+			if b.Tombstone {
+				text = "deleted"
+			}
+			g.d.text(x+10, y+34+17*float64(i), `class="small"`, clip(text, 30))
 		}
 		y += h + 12
 	}
@@ -266,10 +270,18 @@ func (g *graph) drawCopies(x float64) (bottom float64) {
 		g.edge(x1+nodeWidth, y1+nodeHeight/2, x, y+20, `class="edge lost"`)
 		g.d.rect(x, y, 210, 40, 5, `class="copies lost"`)
 		g.d.text(x+10, y+17, `class="small bold"`, "missing")
-		g.d.text(x+10, y+33, `class="small"`, clip(valueLabel(g.lost.c.inv.Value), 30))
+		g.d.text(x+10, y+33, `class="small"`, clip(valueText(g.lost.c.inv.Value), 30))
 		y += 52
 	}
 	return y
+}
+
+// nodeTitle names a write by what it means and by its value, which copies are known by.
+func nodeTitle(op harness.Op) string {
+	if op.Action == "" || op.Value == "" {
+		return opLabel(op)
+	}
+	return opLabel(op) + ": " + valueLabel(op.Value)
 }
 
 func (g *graph) drawNode(n *node) {
@@ -286,7 +298,7 @@ func (g *graph) drawNode(n *node) {
 	}
 	g.d.open(strings.Join(class, " "), callTip(*n.c), fmt.Sprintf("#op-%d", n.c.inv.Index))
 	g.d.rect(x, y, nodeWidth, nodeHeight, 5, `class="box"`)
-	g.d.text(x+9, y+16, `class="small bold"`, clip(opLabel(n.c.inv), 19))
+	g.d.text(x+9, y+16, `class="small bold"`, clip(nodeTitle(n.c.inv), 19))
 	by := fmt.Sprintf("#%d client %d, %s", n.c.inv.Index, n.c.inv.Process, n.c.inv.Node)
 	g.d.text(x+9, y+31, `class="small soft"`, clip(by, 20))
 	g.d.close(true)

@@ -93,8 +93,8 @@ func (l *lanes) collect() {
 			continue
 		}
 		seen[c.inv.Index] = true
-		nodes[c.inv.Node] = true
 		if c.inv.Process == harness.FinalProcess {
+			nodes[c.inv.Node] = true
 			l.finals = append(l.finals, *c)
 			continue
 		}
@@ -112,7 +112,7 @@ func (l *lanes) collect() {
 		if !slices.Contains(l.clients, c.inv.Process) {
 			l.clients = append(l.clients, c.inv.Process)
 		}
-		for _, r := range replies(c) {
+		for _, r := range acks(c) {
 			nodes[r.Node] = true
 		}
 	}
@@ -136,6 +136,16 @@ func replies(c call) []harness.Reply {
 		return nil
 	}
 	return c.done.Meta.Replies
+}
+
+// acks are the replies of those who stored a write.
+func acks(c call) []harness.Reply {
+	if !c.inv.IsWrite() {
+		return nil
+	}
+	return slices.DeleteFunc(slices.Clone(replies(c)), func(r harness.Reply) bool {
+		return r.State == "failed" || r.State == "timeout" || r.State == "skipped"
+	})
 }
 
 // axis gives each instant of the picture its place.
@@ -239,10 +249,7 @@ func (l *lanes) drawTokens() {
 		if len(to.inv.Context) == 0 {
 			continue
 		}
-		for _, from := range l.calls {
-			if from.end > to.inv.Time || from.inv.Key != to.inv.Key || !bytes.Equal(from.done.Token, to.inv.Context) {
-				continue
-			}
+		if from := l.source(to); from != nil {
 			x1, y1, x2, y2 := l.x[from.end], l.clientY(from.inv.Process), l.x[to.inv.Time], l.clientY(to.inv.Process)
 			sag := 16.0
 			if y1 != y2 {
@@ -250,9 +257,24 @@ func (l *lanes) drawTokens() {
 			}
 			l.d.path(fmt.Sprintf("M%.1f,%.1f C%.1f,%.1f %.1f,%.1f %.1f,%.1f", x1, y1+6, x1+24, y1+6+sag, x2-24, y2+6+sag, x2, y2+6),
 				`class="token" marker-end="url(#arrow)"`)
-			break
 		}
 	}
+}
+
+// source finds the call whose token a write sent: the last one before it, and rather
+// its own client's, since several reads may have returned equal tokens.
+func (l *lanes) source(to call) *call {
+	var best *call
+	for i := range l.calls {
+		from := &l.calls[i]
+		if from.end > to.inv.Time || from.inv.Key != to.inv.Key || !bytes.Equal(from.done.Token, to.inv.Context) {
+			continue
+		}
+		if best == nil || best.inv.Process != to.inv.Process || from.inv.Process == to.inv.Process {
+			best = from
+		}
+	}
+	return best
 }
 
 func (l *lanes) drawCall(c call) {
@@ -264,7 +286,7 @@ func (l *lanes) drawCall(c call) {
 	l.drawReplies(c, x2, y, strings.Contains(class, "lost"))
 	l.d.open(class, callTip(c), fmt.Sprintf("#op-%d", c.inv.Index))
 	l.d.rect(x1, y-7, x2-x1, 14, 4, `class="bar"`)
-	label := fmt.Sprintf("#%d %s", c.inv.Index, opLabel(c.inv))
+	label := fmt.Sprintf("#%d %s %s", c.inv.Index, c.inv.Node, opLabel(c.inv))
 	if c.inv.F == harness.Get && c.outcome() == harness.OK {
 		label += " → " + seen(c.done.Siblings)
 	}
@@ -278,14 +300,8 @@ func (l *lanes) drawCall(c call) {
 // drawReplies draws who answered: a dot for a copy of the node's own, a ring for one
 // that it keeps for another node.
 func (l *lanes) drawReplies(c call, x, y float64, lost bool) {
-	if !c.inv.IsWrite() {
-		return
-	}
-	for _, r := range replies(c) {
+	for _, r := range acks(c) {
 		i := slices.Index(l.nodes, r.Node)
-		if i < 0 || r.State == "failed" || r.State == "timeout" || r.State == "skipped" {
-			continue
-		}
 		class := "ack"
 		if lost {
 			class += " lost"

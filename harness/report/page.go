@@ -54,6 +54,7 @@ type findingView struct {
 	harness.Finding
 	ID        string
 	Figures   []pair
+	Details   []pair // figures of single faults or keys
 	Counts    []pair
 	Anomalies []anomalyView
 	More      int // anomalies that are not shown
@@ -65,6 +66,7 @@ type anomalyView struct {
 	harness.Anomaly
 	Number  int
 	Title   string
+	Proof   []int // its operations, by their invocations
 	Lanes   template.HTML
 	Graph   template.HTML
 	Caption string // of the graph
@@ -192,7 +194,12 @@ func (a *analysis) findings() []findingView {
 	for _, f := range a.res.Findings {
 		v := findingView{Finding: f, ID: "finding-" + f.Checker}
 		for _, k := range slices.Sorted(maps.Keys(f.Figures)) {
-			v.Figures = append(v.Figures, pair{strings.ReplaceAll(k, "_", " "), figureText(f.Figures[k])})
+			p := pair{strings.ReplaceAll(k, "_", " "), figureText(f.Figures[k])}
+			if strings.Contains(k, "/") {
+				v.Details = append(v.Details, p)
+			} else {
+				v.Figures = append(v.Figures, p)
+			}
 		}
 		for _, k := range slices.Sorted(maps.Keys(f.Counts)) {
 			v.Counts = append(v.Counts, pair{k, thousands(f.Counts[k])})
@@ -201,7 +208,7 @@ func (a *analysis) findings() []findingView {
 			if i == anomaliesMax {
 				break
 			}
-			av := anomalyView{Anomaly: an, Number: i + 1, Title: strings.ReplaceAll(an.Kind, "-", " "), Lanes: a.lanes(an)}
+			av := anomalyView{Anomaly: an, Number: i + 1, Title: strings.ReplaceAll(an.Kind, "-", " "), Proof: a.proof(an), Lanes: a.lanes(an)}
 			av.Graph, av.Caption = a.graph(an)
 			v.Anomalies = append(v.Anomalies, av)
 		}
@@ -209,6 +216,17 @@ func (a *analysis) findings() []findingView {
 		out = append(out, v)
 	}
 	slices.SortStableFunc(out, func(x, y findingView) int { return cmp.Compare(rank[x.Verdict], rank[y.Verdict]) })
+	return out
+}
+
+// proof names each operation of an anomaly once.
+func (a *analysis) proof(an harness.Anomaly) []int {
+	var out []int
+	for _, i := range an.Ops {
+		if c := a.at[i]; c != nil && !slices.Contains(out, c.inv.Index) {
+			out = append(out, c.inv.Index)
+		}
+	}
 	return out
 }
 

@@ -54,10 +54,11 @@ func TestPageTellsTheWholeStory(t *testing.T) {
 		"stand-in":            "for n1",
 		"fault band":          `id="fault-f2"`,
 		"failing probe":       "15.000 s: n2-&gt;n1 open: yes ✗",
+		"value in full":       "w3 {milk flour}",
 		"unseen event":        `<td>siblings were merged</td><td class="n bad">0</td>`,
 		"one-way arrow":       "n2 ⇸ n1 n3",
 		"both-way arrow":      "n1 ⇹ n3 n4 n5",
-		"differing copies":    `<td class="cell s1" title="n3: {milk flour}">B</td>`,
+		"differing copies":    `<td class="cell s1" title="n3: w3">B</td>`,
 		"repeat":              "--nemesis partition,pause --time 30s --seed 4711",
 		"latency table":       "p99.9",
 		"embedded picture":    "srcdoc=\"&lt;!doctype html&gt;",
@@ -157,7 +158,7 @@ func TestPoorResultsStillHaveAPage(t *testing.T) {
 	}{
 		{"nothing at all", harness.Result{Verdict: harness.Unknown}, nil, "Nothing can be said"},
 		{"no history", f.result(), nil, "An acknowledged write was lost"},
-		{"proof that is not in the history", dangling, f.lines[:40], "Proof:"},
+		{"proof that is not in the history", dangling, f.lines[:40], "the two writes are concurrent"},
 		{"an invocation only", harness.Result{Verdict: harness.Unknown, Reasons: []string{"killed"}}, f.lines[:1], "killed"},
 		{"valid without reasons", harness.Result{Verdict: harness.Valid}, f.lines, "Every checker is content"},
 	} {

@@ -222,7 +222,7 @@ func opRowOf(c call, proof bool) opRow {
 		row.Done = c.inv.Index // it never completed
 	}
 	if c.inv.F == harness.Put && c.inv.Action != "" {
-		row.Sent = valueLabel(c.inv.Value)
+		row.Sent = valueText(c.inv.Value)
 	}
 	if c.outcome() == harness.OK && (!c.inv.IsWrite() || len(c.done.Siblings) > 0) {
 		row.Saw = seen(c.done.Siblings)

@@ -148,18 +148,33 @@ func opLabel(op harness.Op) string {
 	return op.F
 }
 
-// valueLabel shows a value: the items of a cart, or the text itself.
+// valueLabel names a value: by its id if it has one, as the stories do, or by its text.
 func valueLabel(value string) string {
-	var cart struct {
-		Items []string `json:"items"`
-	}
-	if strings.HasPrefix(value, "{") && json.Unmarshal([]byte(value), &cart) == nil && cart.Items != nil {
-		return "{" + strings.Join(cart.Items, " ") + "}"
-	}
-	return value
+	id, _ := parseValue(value)
+	return id
 }
 
-// seen shows what a completion returned.
+// valueText shows a value in full: its id and its items, or its text.
+func valueText(value string) string {
+	id, items := parseValue(value)
+	if items == nil {
+		return id
+	}
+	return id + " {" + strings.Join(items, " ") + "}"
+}
+
+func parseValue(value string) (id string, items []string) {
+	var v struct {
+		ID    string   `json:"id"`
+		Items []string `json:"items"`
+	}
+	if !strings.HasPrefix(value, "{") || json.Unmarshal([]byte(value), &v) != nil || v.ID == "" {
+		return value, nil
+	}
+	return v.ID, v.Items
+}
+
+// seen shows what a completion returned, by the names of the values.
 func seen(sibs []harness.Sibling) string {
 	if len(sibs) == 0 {
 		return "nothing"
@@ -171,7 +186,7 @@ func seen(sibs []harness.Sibling) string {
 			out[i] = "deleted"
 		}
 	}
-	return strings.Join(out, " | ")
+	return strings.Join(out, ", ")
 }
 
 // clip cuts text to n runes, the last of them an ellipsis.
