@@ -1,0 +1,104 @@
+package main
+
+import (
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"cartwheel/harness"
+	"cartwheel/harness/report"
+	"cartwheel/harness/suite"
+)
+
+func (a *app) testCommand() *cobra.Command {
+	var k suite.Knobs
+	var verbose bool
+	c := &cobra.Command{
+		Use:   "test",
+		Short: "Run a workload under faults and judge it",
+		Long: `Runs a workload on a cluster while faults strike, heals, reads every copy, and judges
+the history. Interrupt it once to end the load early: it still heals, stops the cluster and
+writes what is known. Interrupt it twice to leave at once; "cartwheel clean" then
+removes what is left.`,
+		Example: `  cartwheel test --workload cart --nemesis partition --time 30s
+  cartwheel test --workload register --nemesis partition,pause --time 2m --seed 7
+  cartwheel test --schedule results/latest/schedule.json --seed 7   # the same faults again`,
+		Args: arguments(cobra.NoArgs),
+		RunE: func(c *cobra.Command, _ []string) error {
+			if !c.Flags().Changed("seed") {
+				seed, err := newSeed()
+				if err != nil {
+					return err
+				}
+				k.Seed = seed
+			}
+			return a.test(c, k, verbose)
+		},
+	}
+	f := c.Flags()
+	f.StringVar(&k.Workload, "workload", "cart", "what clients do: "+strings.Join(suite.Workloads(), ", "))
+	f.StringVar(&k.Nemesis, "nemesis", "partition", "faults, separated by commas: "+strings.Join(suite.Nemeses(), ", "))
+	f.StringVar(&k.Cluster, "cluster", "docker", "where the store runs: "+strings.Join(suite.Clusters(), ", "))
+	f.DurationVar(&k.Time, "time", 30*time.Second, "length of the load")
+	f.Uint64Var(&k.Seed, "seed", 0, "of everything random (default: a new one, printed first)")
+	f.IntVar(&k.Nodes, "nodes", 5, "nodes of the cluster")
+	f.IntVar(&k.Concurrency, "concurrency", 0, "client threads (default: twice the nodes)")
+	f.Float64Var(&k.Rate, "rate", 0, "operations a second, all threads together (default: the workload's)")
+	f.IntVar(&k.R, "r", 0, "replicas that must answer a read (default: the workload's)")
+	f.IntVar(&k.W, "w", 0, "replicas that must store a write (default: the workload's)")
+	f.StringVar(&k.Quorum, "quorum", "", "strict: only a key's owners count; sloppy: stand-ins too (default: the workload's)")
+	f.StringVar(&k.Repair, "repair", "", "of reads: async, blocking, none (default: the workload's)")
+	f.StringVar(&k.Schedule, "schedule", "", "file of faults to replay, a run's schedule.json, edited or not")
+	f.StringVar(&k.Results, "results", "results", "folder for results")
+	f.StringVar(&k.Image, "image", "", "image of the store (default: built from this checkout)")
+	f.StringVar(&k.Overlay, "overlay", "", `file for "go build -overlay" when the image is built`)
+	f.BoolVar(&k.Keep, "keep", false, "leave the cluster running")
+	f.BoolVar(&verbose, "verbose", false, "show what the harness logs")
+	return c
+}
+
+// test prints the seed and the plan first, the verdict and the report's path last.
+func (a *app) test(c *cobra.Command, k suite.Knobs, verbose bool) error {
+	if err := suite.Check(k); err != nil {
+		return err
+	}
+	if _, err := fmt.Fprintf(a.out, "SEED %d\n", k.Seed); err != nil {
+		return fmt.Errorf("print the seed: %w", err)
+	}
+	s := newScreen(a.err)
+	var printed error
+	res, err := suite.Run(c.Context(), k, suite.Hooks{
+		Planned:  func(p harness.Plan, dir string) { printed = s.above(func() error { return a.plan(p, dir) }) },
+		Progress: s.progress,
+		Note:     s.note,
+		Logger:   logger(s, verbose),
+	})
+	s.close()
+	a.verdict = res.Verdict
+	if err != nil && len(res.Plan.Nodes) == 0 {
+		return err // there was no run to tell of
+	}
+	return errors.Join(err, printed, report.Text(a.out, res))
+}
+
+func (a *app) plan(p harness.Plan, dir string) error {
+	if err := report.Plan(a.out, p); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintf(a.out, "results: %s\n", dir)
+	return err
+}
+
+// newSeed draws a seed that nobody has chosen, short enough to be typed.
+func newSeed() (uint64, error) {
+	var b [8]byte
+	if _, err := rand.Read(b[:]); err != nil {
+		return 0, fmt.Errorf("draw a seed: %w", err)
+	}
+	return binary.LittleEndian.Uint64(b[:]) >> 32, nil
+}

@@ -1,0 +1,151 @@
+package suite
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+
+	"cartwheel/harness"
+	"cartwheel/nemesis/schedule"
+)
+
+// Knobs say which run to do, in names and numbers. The zero value of a field is its
+// default. They print as a command line, see [Knobs.Command].
+type Knobs struct {
+	Suite       string        // names the run and its folder; default: the workload's name
+	Workload    string        // see Workloads; default "cart"
+	Nemesis     string        // see Nemeses, separated by commas; default "partition"
+	Cluster     string        // see Clusters; default "docker"
+	Seed        uint64        // of everything random
+	Time        time.Duration // of the load; default 30s
+	Nodes       int           // default 5
+	Concurrency int           // client threads; default twice the nodes
+	Rate        float64       // operations a second, all threads together; default: the workload's
+
+	R, W   int    // replicas to ask; default: the workload's
+	Quorum string // "strict" or "sloppy"; default: the workload's
+	Repair string // of reads: "async", "blocking" or "none"; default: the workload's
+
+	Schedule string // file of faults to replay instead of planning them; see schedule.json of a run
+	Image    string // of the store, present in the engine; default: built from this checkout
+	Overlay  string // file for "go build -overlay" when the image is built
+	Results  string // folder for results; empty: nothing is written
+	Keep     bool   // leave the cluster running
+}
+
+// ErrKnobs marks knobs that make no run.
+var ErrKnobs = errors.New("no such run")
+
+func (k Knobs) withDefaults() Knobs {
+	k.Workload = cmp.Or(k.Workload, "cart")
+	k.Nemesis = cmp.Or(k.Nemesis, "partition")
+	k.Cluster = cmp.Or(k.Cluster, "docker")
+	k.Time = cmp.Or(k.Time, 30*time.Second)
+	k.Nodes = cmp.Or(k.Nodes, 5)
+	k.Concurrency = cmp.Or(k.Concurrency, 2*k.Nodes)
+	k.Suite = cmp.Or(k.Suite, k.Workload)
+	return k
+}
+
+// validate reports all that is wrong with the numbers at once. Names are judged by
+// who looks them up.
+func (k Knobs) validate() error {
+	var problems []error
+	need := func(ok bool, format string, args ...any) {
+		if !ok {
+			problems = append(problems, fmt.Errorf(format, args...))
+		}
+	}
+	need(k.Time > 0, "time %v: must be positive", k.Time)
+	need(k.Nodes > 0, "%d nodes: must be positive", k.Nodes)
+	need(k.Concurrency > 0, "concurrency %d: must be positive", k.Concurrency)
+	need(k.Rate >= 0 && !math.IsInf(k.Rate, 0) && !math.IsNaN(k.Rate), "rate %v: must be a number from 0", k.Rate)
+	need(k.R >= 0 && k.R <= k.Nodes, "r %d: must be from 1 to the %d nodes", k.R, k.Nodes)
+	need(k.W >= 0 && k.W <= k.Nodes, "w %d: must be from 1 to the %d nodes", k.W, k.Nodes)
+	need(k.Quorum == "" || k.Quorum == "strict" || k.Quorum == "sloppy", "quorum %q: strict or sloppy", k.Quorum)
+	need(k.Repair == "" || k.Repair == "async" || k.Repair == "blocking" || k.Repair == "none", "repair %q: async, blocking or none", k.Repair)
+	need(k.Image == "" || k.Overlay == "", "an image and an overlay: the overlay would change nothing")
+	return errors.Join(problems...)
+}
+
+// apply sets the consistency knobs of a workload. Workloads invoke by
+// [harness.Perform]; one whose knobs were turned does so with the new ones.
+func (k Knobs) apply(w harness.Workload) harness.Workload {
+	if k.R == 0 && k.W == 0 && k.Quorum == "" && k.Repair == "" {
+		return w
+	}
+	w.Read.R = cmp.Or(k.R, w.Read.R)
+	w.Write.W = cmp.Or(k.W, w.Write.W)
+	w.Read.Repair = cmp.Or(k.Repair, w.Read.Repair)
+	if k.Quorum != "" {
+		w.Read.Strict, w.Write.Strict = k.Quorum == "strict", k.Quorum == "strict"
+	}
+	read, write := w.Read, w.Write
+	w.Invoke = func(ctx context.Context, c harness.Client, op harness.Op) harness.Op {
+		return harness.Perform(ctx, c, op, read, write)
+	}
+	return w
+}
+
+// Command is the command line that does the run again. Defaults are left out, so that
+// it stays short enough to be read and pasted.
+func (k Knobs) Command() string {
+	k = k.withDefaults()
+	words := []string{"cartwheel", "test", "--workload", k.Workload, "--nemesis", k.Nemesis, "--time", k.Time.String(), "--seed", strconv.FormatUint(k.Seed, 10)}
+	add := func(flag, value string, differs bool) {
+		if differs {
+			words = append(words, flag, quoted(value))
+		}
+	}
+	add("--cluster", k.Cluster, k.Cluster != "docker")
+	add("--nodes", strconv.Itoa(k.Nodes), k.Nodes != 5)
+	add("--concurrency", strconv.Itoa(k.Concurrency), k.Concurrency != 2*k.Nodes)
+	add("--rate", strconv.FormatFloat(k.Rate, 'g', -1, 64), k.Rate != 0)
+	add("--r", strconv.Itoa(k.R), k.R != 0)
+	add("--w", strconv.Itoa(k.W), k.W != 0)
+	add("--quorum", k.Quorum, k.Quorum != "")
+	add("--repair", k.Repair, k.Repair != "")
+	add("--schedule", k.Schedule, k.Schedule != "")
+	add("--image", k.Image, k.Image != "")
+	add("--overlay", k.Overlay, k.Overlay != "")
+	return strings.Join(words, " ")
+}
+
+// quoted protects a word from a shell.
+func quoted(s string) string {
+	plain := func(r rune) bool {
+		return unicode.IsLetter(r) || unicode.IsDigit(r) || strings.ContainsRune("-_./:,=+@", r)
+	}
+	if s != "" && strings.IndexFunc(s, func(r rune) bool { return !plain(r) }) < 0 {
+		return s
+	}
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+}
+
+// faults reads the schedule to replay, if there is one.
+func (k Knobs) faults(read func(string) ([]byte, error), nodes []harness.NodeID) ([]harness.Fault, error) {
+	if k.Schedule == "" {
+		return nil, nil
+	}
+	data, err := read(k.Schedule)
+	if err != nil {
+		return nil, fmt.Errorf("%w: read schedule: %w", ErrKnobs, err)
+	}
+	faults, err := schedule.Decode(data)
+	if err == nil {
+		err = schedule.Validate(faults, nodes, k.Time)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%w: %s: %w", ErrKnobs, k.Schedule, err)
+	}
+	if faults == nil {
+		faults = []harness.Fault{} // an empty schedule means no faults, not a new plan
+	}
+	return faults, nil
+}

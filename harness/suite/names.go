@@ -1,0 +1,86 @@
+package suite
+
+import (
+	"fmt"
+	"strings"
+
+	"cartwheel/harness"
+	"cartwheel/nemesis"
+	"cartwheel/workloads/cart"
+	"cartwheel/workloads/register"
+)
+
+// entry is a thing that can be asked for by name.
+type entry[T any] struct {
+	name string
+	make func() T
+}
+
+func workloads() []entry[harness.Workload] {
+	return []entry[harness.Workload]{
+		{"cart", cart.Workload},
+		{"register", register.Workload},
+		{"register-weak", register.Weak},
+	}
+}
+
+func nemeses() []entry[harness.Nemesis] {
+	return []entry[harness.Nemesis]{
+		{"none", func() harness.Nemesis { return nemesis.None{} }},
+		{nemesis.PartitionKind, func() harness.Nemesis { return new(nemesis.Partition) }},
+		{nemesis.PauseKind, func() harness.Nemesis { return new(nemesis.Pause) }},
+	}
+}
+
+// Workloads lists the names that Knobs.Workload may have.
+func Workloads() []string { return names(workloads()) }
+
+// Nemeses lists the names that Knobs.Nemesis is made of.
+func Nemeses() []string { return names(nemeses()) }
+
+// Workload finds a workload by its name.
+func Workload(name string) (harness.Workload, error) {
+	return find("workload", name, workloads())
+}
+
+// Nemesis finds the nemeses of a list that commas separate, and composes them.
+func Nemesis(list string) (harness.Nemesis, error) {
+	var parts []harness.Nemesis
+	seen := make(map[string]bool)
+	for name := range strings.SplitSeq(list, ",") {
+		name = strings.TrimSpace(name)
+		n, err := find("nemesis", name, nemeses())
+		if err != nil {
+			return nil, err
+		}
+		if seen[name] {
+			return nil, fmt.Errorf("%w: nemesis %q is named twice", ErrKnobs, name)
+		}
+		seen[name] = true
+		if name != "none" {
+			parts = append(parts, n)
+		}
+	}
+	if len(parts) == 0 {
+		return nemesis.None{}, nil
+	}
+	return nemesis.Compose(parts...), nil
+}
+
+func names[T any](table []entry[T]) []string {
+	out := make([]string, len(table))
+	for i, e := range table {
+		out[i] = e.name
+	}
+	return out
+}
+
+func find[T any](what, name string, table []entry[T]) (T, error) {
+	for _, e := range table {
+		if e.name == name {
+			return e.make(), nil
+		}
+	}
+	var none T
+	return none, fmt.Errorf("%w: %s %q: there are %s", ErrKnobs, what, name, strings.Join(names(table), ", "))
+}

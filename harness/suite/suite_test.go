@@ -1,0 +1,140 @@
+package suite
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"cartwheel/harness"
+	"cartwheel/nemesis/schedule"
+)
+
+func TestEveryNameLeadsToItself(t *testing.T) {
+	for _, name := range Workloads() {
+		w, err := Workload(name)
+		if err != nil || w.Name != name {
+			t.Errorf("workload %q: got %q, %v", name, w.Name, err)
+		}
+		if w.Generator == nil || w.Invoke == nil || len(w.Checkers) == 0 {
+			t.Errorf("workload %q: lacks a generator, an invoke or checkers", name)
+		}
+	}
+	for _, name := range Nemeses() {
+		n, err := Nemesis(name)
+		if err != nil || n.Name() != name {
+			t.Errorf("nemesis %q: got %v, %v", name, n, err)
+		}
+	}
+	for list, want := range map[string]string{"partition,pause": "partition,pause", " pause ": "pause", "none,pause": "pause", "none": "none"} {
+		n, err := Nemesis(list)
+		if err != nil || n.Name() != want {
+			t.Errorf("nemesis %q: got %v, %v, want %s", list, n, err, want)
+		}
+	}
+}
+
+func TestWrongKnobsAreAllToldAtOnce(t *testing.T) {
+	err := Check(Knobs{Workload: "bank", Nemesis: "flood", Cluster: "moon", Time: -1, Nodes: 3, W: 4, Quorum: "lax", Repair: "later", Rate: -2})
+	if !errors.Is(err, ErrKnobs) {
+		t.Fatalf("got %v, want ErrKnobs", err)
+	}
+	for _, want := range []string{`"bank"`, `"flood"`, `"moon"`, "time", "w 4", `"lax"`, `"later"`, "rate"} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("got %v, want %s told", err, want)
+		}
+	}
+	if err := Check(Knobs{}); err != nil {
+		t.Errorf("got %v for the defaults", err)
+	}
+	if err := Check(Knobs{Nemesis: "pause,pause"}); !errors.Is(err, ErrKnobs) {
+		t.Errorf("got %v for a nemesis named twice", err)
+	}
+	if err := Check(Knobs{Image: "store", Overlay: "bug.json"}); !errors.Is(err, ErrKnobs) {
+		t.Errorf("got %v for an overlay that would change nothing", err)
+	}
+}
+
+func TestCommandDoesTheRunAgain(t *testing.T) {
+	for _, c := range []struct {
+		k    Knobs
+		want string
+	}{
+		{Knobs{Seed: 7}, "cartwheel test --workload cart --nemesis partition --time 30s --seed 7"},
+		{
+			Knobs{Workload: "register", Nemesis: "partition,pause", Time: 2 * time.Minute, Seed: 1 << 63, Nodes: 3, Concurrency: 4, Rate: 12.5, R: 1, W: 2, Quorum: "strict", Repair: "none", Schedule: "it's here.json"},
+			`cartwheel test --workload register --nemesis partition,pause --time 2m0s --seed 9223372036854775808 --nodes 3 --concurrency 4 --rate 12.5 --r 1 --w 2 --quorum strict --repair none --schedule 'it'\''s here.json'`,
+		},
+	} {
+		if got := c.k.Command(); got != c.want {
+			t.Errorf("got  %s\nwant %s", got, c.want)
+		}
+	}
+}
+
+// lastOptions is a client that remembers how it was asked.
+type lastOptions struct {
+	harness.Client
+	read  harness.ReadOptions
+	write harness.WriteOptions
+}
+
+func (c *lastOptions) Get(_ context.Context, _ string, o harness.ReadOptions) (harness.Reading, error) {
+	c.read = o
+	return harness.Reading{}, nil
+}
+
+func (c *lastOptions) Put(_ context.Context, _, _ string, _ []byte, o harness.WriteOptions) (harness.Reading, error) {
+	c.write = o
+	return harness.Reading{}, nil
+}
+
+func TestQuorumKnobsReachTheClient(t *testing.T) {
+	for _, name := range Workloads() {
+		w, err := Workload(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		turned := Knobs{R: 1, W: 3, Quorum: "sloppy", Repair: "none"}.apply(w)
+		if turned.Read != (harness.ReadOptions{R: 1, Repair: "none"}) || turned.Write != (harness.WriteOptions{W: 3}) {
+			t.Errorf("%s: got %+v and %+v in the plan", name, turned.Read, turned.Write)
+		}
+		for _, v := range []harness.Workload{w, turned} {
+			var c lastOptions
+			v.Invoke(t.Context(), &c, harness.Op{F: harness.Get, Key: "k"})
+			v.Invoke(t.Context(), &c, harness.Op{F: harness.Put, Key: "k", Value: "v"})
+			if c.read != v.Read || c.write != v.Write {
+				t.Errorf("%s: got %+v and %+v at the client, want %+v and %+v as planned", name, c.read, c.write, v.Read, v.Write)
+			}
+		}
+	}
+}
+
+func TestScheduleIsReplayed(t *testing.T) {
+	nodes := []harness.NodeID{"n1", "n2", "n3", "n4", "n5"}
+	read := func(path string) ([]byte, error) { return os.ReadFile(path) }
+	file := filepath.Join(t.TempDir(), "schedule.json")
+	faults := []harness.Fault{{ID: "f1", Kind: "pause", Name: "one", Start: time.Second, Stop: 2 * time.Second, Nodes: nodes[3:4]}}
+	for _, want := range [][]harness.Fault{faults, {}} {
+		data, err := schedule.Encode(want)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(file, data, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		got, err := Knobs{Schedule: file, Time: 10 * time.Second}.faults(read, nodes)
+		if err != nil || got == nil || len(got) != len(want) {
+			t.Errorf("got %v, %v, want %v: replayed, not planned anew", got, err, want)
+		}
+	}
+	if err := os.WriteFile(file, []byte(`[{"id":"f1","kind":"pause","name":"one","start":"1s","stop":"2s","nodes":["n9"]}]`), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := (Knobs{Schedule: file, Time: 10 * time.Second}).faults(read, nodes); !errors.Is(err, ErrKnobs) {
+		t.Errorf("got %v for a node that is not there, want ErrKnobs", err)
+	}
+}

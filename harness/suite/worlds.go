@@ -1,0 +1,76 @@
+package suite
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"cartwheel/harness"
+	"cartwheel/harness/cluster/docker"
+	"cartwheel/harness/cluster/sim"
+	"cartwheel/harness/runner"
+	"cartwheel/harness/target/cartwheel"
+)
+
+// A world can play a run: it brings a cluster and what it takes to run on it.
+type world func(ctx context.Context, k Knobs, h Hooks, o runner.Options) (harness.Result, error)
+
+func worlds() []entry[world] {
+	return []entry[world]{
+		{"docker", func() world { return inDocker }},
+		{"sim", func() world { return inSimulation }},
+	}
+}
+
+// Clusters lists the names that Knobs.Cluster may have.
+func Clusters() []string { return names(worlds()) }
+
+// failed is the result of a run that did not come about.
+func failed(err error) (harness.Result, error) {
+	return harness.Result{Verdict: harness.Unknown, Reasons: []string{err.Error()}}, err
+}
+
+// inDocker builds the store's image, unless one is given, and plays the run in pods.
+func inDocker(ctx context.Context, k Knobs, h Hooks, o runner.Options) (harness.Result, error) {
+	image := k.Image
+	if image == "" {
+		h.note("building the store's image")
+		var err error
+		if image, err = docker.StoreImage(ctx, docker.Build{Overlay: k.Overlay, Logger: h.Logger}); err != nil {
+			return failed(err)
+		}
+	}
+	cluster, err := docker.New(docker.Options{
+		// Unique among live runs: two of one instant on one machine differ in their process.
+		Run:   fmt.Sprintf("%s-%d", time.Now().UTC().Format("20060102T150405.000"), os.Getpid()),
+		Nodes: k.Nodes, Image: image, Command: cartwheel.Command, Port: cartwheel.Port, Logger: h.Logger,
+	})
+	if err != nil {
+		return failed(err)
+	}
+	o.Cluster, o.Target = cluster, cartwheel.New()
+	return runner.Run(ctx, o)
+}
+
+// inSimulation plays the run in one process and in virtual time, and judges it outside,
+// where the checkers' budgets are real.
+func inSimulation(ctx context.Context, k Knobs, _ Hooks, o runner.Options) (harness.Result, error) {
+	if k.Image != "" || k.Overlay != "" || k.Keep {
+		return failed(fmt.Errorf("%w: the simulated cluster has no image, no overlay and nothing to keep", ErrKnobs))
+	}
+	fresh := func() (*sim.Cluster, error) {
+		return sim.NewStore(sim.Options{Nodes: k.Nodes, Seed: k.Seed}, nil)
+	}
+	o.Target = cartwheel.Seeded(sim.Names(k.Seed))
+	rec, err := sim.Play(ctx, fresh, o)
+	if rec == nil {
+		return failed(err)
+	}
+	res, cerr := runner.Conclude(ctx, o, rec.Recording)
+	if err != nil {
+		res.Reasons = append(res.Reasons, err.Error())
+	}
+	return res, errors.Join(err, cerr)
+}
