@@ -32,7 +32,8 @@ func (r *report) skipped(owner store.NodeID) {
 	r.replies = append(r.replies, store.Reply{Node: owner, State: store.ReplicaSkipped})
 }
 
-// add notes an answer; state matters only if there was no error.
+// add notes an answer; state matters only if there was no error. An owner that was written
+// back to before its own answer came has its reply already.
 func (r *report) add(a answer, state store.ReplicaState) {
 	switch {
 	case a.err == nil:
@@ -44,18 +45,23 @@ func (r *report) add(a answer, state store.ReplicaState) {
 	default:
 		state = store.ReplicaFailed
 	}
-	r.replies = append(r.replies, store.Reply{Node: a.node, For: a.standsFor(), State: state, RTT: a.rtt})
+	if r.find(a.ask) < 0 {
+		r.replies = append(r.replies, store.Reply{Node: a.node, For: a.standsFor(), State: state, RTT: a.rtt})
+	}
 }
 
 // mark changes the state of the reply to an ask, or adds one.
 func (r *report) mark(a ask, state store.ReplicaState, rtt time.Duration) {
-	for i, reply := range r.replies {
-		if reply.Node == a.node && reply.For == a.standsFor() {
-			r.replies[i].State = state
-			return
-		}
+	if i := r.find(a); i >= 0 {
+		r.replies[i].State = state
+		return
 	}
 	r.replies = append(r.replies, store.Reply{Node: a.node, For: a.standsFor(), State: state, RTT: rtt})
+}
+
+// find returns the index of the reply to an ask, or -1.
+func (r *report) find(a ask) int {
+	return slices.IndexFunc(r.replies, func(reply store.Reply) bool { return reply.Node == a.node && reply.For == a.standsFor() })
 }
 
 // owners returns how many owners took part themselves.

@@ -33,7 +33,7 @@ type Config struct {
 	Peers func(store.NodeID) Connection // the connection to a peer, always the same one; must not block; required
 
 	ReplicaTimeout time.Duration // of one call of a replica; default 1s
-	ForwardTimeout time.Duration // of a write that is handed to another coordinator; default three times ReplicaTimeout
+	ForwardTimeout time.Duration // of a write that is handed to another coordinator; default twice ReplicaTimeout
 	FallbackAfter  time.Duration // an owner silent for so long is stood in for; default a quarter of ReplicaTimeout
 	StragglerWait  time.Duration // how long a get waits after its reply to repair; default a tenth of ReplicaTimeout
 	ProbeInterval  time.Duration // between probes of a peer that is down; default 500ms
@@ -54,7 +54,7 @@ func (c Config) withDefaults() Config {
 		}
 	}
 	orElse(&c.ReplicaTimeout, time.Second)
-	orElse(&c.ForwardTimeout, 3*c.ReplicaTimeout)
+	orElse(&c.ForwardTimeout, 2*c.ReplicaTimeout)
 	orElse(&c.FallbackAfter, c.ReplicaTimeout/4)
 	orElse(&c.StragglerWait, c.ReplicaTimeout/10)
 	if c.Clock == nil {

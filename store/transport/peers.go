@@ -33,7 +33,7 @@ type PeersOptions struct {
 	Dial           Dialer
 	Detector       Detector
 	Timeout        time.Duration // bounds each call but Forward; default 1s
-	ForwardTimeout time.Duration // bounds Forward, behind which the other node asks replicas; default 3s
+	ForwardTimeout time.Duration // bounds Forward, behind which the other node asks replicas; default 2s
 }
 
 // Peers calls other nodes. A peer that the detector believes to be down is not called:
@@ -48,7 +48,7 @@ func NewPeers(o PeersOptions) *Peers {
 		o.Timeout = time.Second
 	}
 	if o.ForwardTimeout == 0 {
-		o.ForwardTimeout = 3 * time.Second
+		o.ForwardTimeout = 2 * time.Second
 	}
 	return &Peers{opts: o}
 }

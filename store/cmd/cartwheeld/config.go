@@ -69,7 +69,7 @@ func (s *settings) check() error {
 		errs = append(errs, errors.New("--id is required: the name of this node"))
 	}
 	if len(s.members) == 0 {
-		errs = append(errs, errors.New("--members is required: all nodes as n1=host:port,n2=host:port,..."))
+		errs = append(errs, errors.New("--members is required: all nodes as n1=host:port,n2=host:port and so on"))
 	}
 	for _, m := range s.members {
 		if id, address, ok := strings.Cut(m, "="); !ok || id == "" || !strings.Contains(address, ":") {

@@ -1,0 +1,220 @@
+package coordinator
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"cartwheel/store"
+	"cartwheel/store/version"
+)
+
+// place is the preference list a b c | d e of a key with three owners.
+var place = placement{[]store.NodeID{"a", "b", "c", "d", "e"}, 3}
+
+// upBut returns a belief in which all nodes but those are up.
+func upBut(down string) func(store.NodeID) bool {
+	return func(n store.NodeID) bool { return !slices.Contains(strings.Fields(down), string(n)) }
+}
+
+func names(nodes []store.NodeID) string {
+	var out []string
+	for _, n := range nodes {
+		out = append(out, string(n))
+	}
+	return strings.Join(out, " ")
+}
+
+func TestWhoCoordinates(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		self store.NodeID
+		hint store.NodeID
+		mode store.Mode
+		down string
+		want string
+	}{
+		{name: "an owner does it itself", self: "b", want: "b"},
+		{name: "an owner does it itself, whatever the hint", self: "b", hint: "a", want: "b"},
+		{name: "a fallback forwards to the owners in order", self: "d", want: "a b c"},
+		{name: "the hint comes first", self: "d", hint: "c", want: "c a b"},
+		{name: "a hint that is down does not", self: "d", hint: "a", down: "a", want: "d"},
+		{name: "a hint that is no owner does not", self: "e", hint: "d", down: "a", want: "b c d"},
+		{name: "sloppy: a fallback among the first three healthy", self: "d", down: "b", want: "d"},
+		{name: "sloppy: one that is not forwards to those", self: "e", down: "b", want: "a c d"},
+		{name: "sloppy: nobody else is left", self: "e", down: "a b c d", want: "e"},
+		{name: "strict: a fallback never does", self: "d", mode: store.Strict, down: "b", want: "a c"},
+		{name: "strict: nobody can", self: "d", mode: store.Strict, down: "a b c", want: ""},
+		{name: "strict: an owner does", self: "c", mode: store.Strict, down: "a b", want: "c"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if got := names(coordinators(place, c.self, c.hint, c.mode, upBut(c.down))); got != c.want {
+				t.Errorf("got %q, want %q", got, c.want)
+			}
+		})
+	}
+	if names(place.list) != "a b c d e" {
+		t.Error("the preference list was changed")
+	}
+}
+
+func TestWhoStandsInForWhom(t *testing.T) {
+	for _, c := range []struct {
+		self store.NodeID
+		down string
+		want store.NodeID
+	}{
+		{"a", "b", ""},
+		{"d", "b", "b"},
+		{"d", "b c", "b"},
+		{"d", "", "c"}, // it was handed the write by a node that sees an owner down
+	} {
+		if got := standsInFor(place, c.self, upBut(c.down)); got != c.want {
+			t.Errorf("%s with %q down stands in for %q, want %q", c.self, c.down, got, c.want)
+		}
+	}
+}
+
+func TestHowManyAreReachable(t *testing.T) {
+	for _, c := range []struct {
+		down           string
+		sloppy, strict int
+	}{{"", 5, 3}, {"a", 4, 2}, {"d e", 3, 3}, {"a b c", 2, 0}} {
+		sloppy, strict := reachable(place, store.Sloppy, upBut(c.down)), reachable(place, store.Strict, upBut(c.down))
+		if sloppy != c.sloppy || strict != c.strict {
+			t.Errorf("with %q down: got %d and %d, want %d and %d", c.down, sloppy, strict, c.sloppy, c.strict)
+		}
+	}
+}
+
+// TestTheRosterAsksEachNodeOnce walks a roster through failures and compares what it asks
+// for, as node>owner.
+func TestTheRosterAsksEachNodeOnce(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		mode store.Mode
+		last store.NodeID
+		down string
+		fail string // asks that fail, as "node>owner"; all others are settled
+		want string
+	}{
+		{name: "all well", want: "a>a b>b c>c"},
+		{name: "an owner is down", down: "b", want: "a>a d>b c>c"},
+		{name: "two are down", down: "a b", want: "d>a e>b c>c"},
+		{name: "three are down: one has nobody", down: "a b c", want: "d>a e>b"},
+		{name: "three are down: the last resort", last: "a", down: "b c d", want: "a>a e>b a>c"},
+		{name: "an owner fails", fail: "b>b", want: "a>a b>b c>c d>b"},
+		{name: "its stand-in fails too", fail: "b>b d>b", want: "a>a b>b c>c d>b e>b"},
+		{name: "everything fails for it", last: "a", fail: "b>b d>b e>b a>b", want: "a>a b>b c>c d>b e>b a>b"},
+		{name: "strict has no stand-ins", mode: store.Strict, down: "b", fail: "c>c", want: "a>a c>c"},
+		{name: "strict parks at the last resort", mode: store.Strict, last: "a", down: "b", fail: "c>c", want: "a>a a>b c>c a>c"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r := newRoster(place, c.mode, c.last, upBut(c.down))
+			var asked []string
+			var line []ask
+			push := func(a ask, ok bool) {
+				if ok {
+					line, asked = append(line, a), append(asked, string(a.node+">"+a.owner))
+				}
+			}
+			for _, o := range place.owners() {
+				push(r.begin(o))
+			}
+			for len(line) > 0 {
+				a := line[0]
+				line = line[1:]
+				if slices.Contains(strings.Fields(c.fail), string(a.node+">"+a.owner)) {
+					push(r.stalled(a))
+				} else {
+					r.settle(a.owner)
+				}
+			}
+			if got := strings.Join(asked, " "); got != c.want {
+				t.Errorf("got %q, want %q", got, c.want)
+			}
+		})
+	}
+}
+
+func TestOnlyTheNewestAskHasASuccessor(t *testing.T) {
+	r := newRoster(place, store.Sloppy, "", upBut(""))
+	owner, _ := r.begin("b")
+	standIn, ok := r.stalled(owner) // silent
+	if !ok || standIn != (ask{"d", "b"}) {
+		t.Fatalf("got %v, %v", standIn, ok)
+	}
+	if a, ok := r.stalled(owner); ok { // and then it failed as well
+		t.Errorf("the owner's failure behind its silence asked %v", a)
+	}
+	r.settle("b")
+	if a, ok := r.stalled(standIn); ok {
+		t.Errorf("a settled owner asked %v", a)
+	}
+}
+
+// history makes sets by name: "x" has the event x, "xy" both as siblings.
+func history(events string) (s version.Set) {
+	for _, e := range events {
+		actor := version.Actor{Node: uint64(e), Epoch: 1}
+		s = s.Put(nil, version.Version{Dot: version.Dot{Actor: actor, Counter: 1}, Value: []byte(string(e))})
+	}
+	return s
+}
+
+func TestWhoIsBehind(t *testing.T) {
+	newer := history("x").Put(history("x").Vector, version.Version{Dot: version.Dot{Actor: version.Actor{Node: 9, Epoch: 1}, Counter: 1}})
+	for _, c := range []struct {
+		name            string
+		answers         []shown
+		holders, behind string
+	}{
+		{"nothing anywhere", []shown{{ask{"a", "a"}, version.Set{}}, {ask{"b", "b"}, version.Set{}}}, "a b", ""},
+		{"one has nothing", []shown{{ask{"a", "a"}, history("x")}, {ask{"b", "b"}, version.Set{}}}, "a", "b"},
+		{"each has something", []shown{{ask{"a", "a"}, history("x")}, {ask{"b", "b"}, history("y")}}, "", "a b"},
+		{"one has it superseded", []shown{{ask{"a", "a"}, history("x")}, {ask{"b", "b"}, newer}}, "b", "a"},
+		{"stand-ins are not mended", []shown{{ask{"a", "a"}, history("x")}, {ask{"d", "b"}, version.Set{}}}, "a", ""},
+		{"stand-ins are believed", []shown{{ask{"a", "a"}, version.Set{}}, {ask{"d", "b"}, history("x")}}, "", "a"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			all := join(c.answers)
+			if got := names(holders(place, c.answers, all)); got != c.holders {
+				t.Errorf("holders: got %q, want %q", got, c.holders)
+			}
+			if got := names(behind(place, c.answers, all)); got != c.behind {
+				t.Errorf("behind: got %q, want %q", got, c.behind)
+			}
+		})
+	}
+}
+
+func TestTheFastestOwnerIsTheHint(t *testing.T) {
+	replies := []store.Reply{
+		{Node: "a", RTT: 3}, {Node: "b", RTT: 1, State: store.ReplicaFailed}, {Node: "c", RTT: 2, State: store.ReplicaStale}, {Node: "d", For: "b", RTT: 1},
+	}
+	if got := fastest(place, replies); got != "c" {
+		t.Errorf("got %q, want c", got)
+	}
+	if got := fastest(place, nil); got != "" {
+		t.Errorf("got %q, want nobody", got)
+	}
+}
+
+func TestRepliesAreReportedInPreferenceOrder(t *testing.T) {
+	r := report{place: place, sent: 4}
+	r.add(answer{ask: ask{"d", "b"}}, store.ReplicaOK)
+	r.add(answer{ask: ask{"c", "c"}, err: store.ErrDown}, store.ReplicaOK)
+	r.add(answer{ask: ask{"a", "a"}, err: store.ErrCorrupt}, store.ReplicaOK)
+	r.skipped("b")
+	got := ""
+	for _, reply := range r.snapshot().Replies {
+		got += fmt.Sprintf("%s/%s:%s ", reply.Node, reply.For, reply.State)
+	}
+	if want := "a/:failed b/:skipped c/:skipped d/b:ok "; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	if r.sent != 3 {
+		t.Errorf("sent is %d, want 3: one was refused before it left", r.sent)
+	}
+}
