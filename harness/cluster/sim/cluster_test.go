@@ -231,20 +231,20 @@ func liveThrough(t *testing.T, seed uint64) (seen string, tally wire.Tally) {
 func TestOneSeedIsOneLife(t *testing.T) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(0))
 	sums := map[uint64]bool{}
-	for seed := range uint64(4) {
+	for seed := range uint64(2) {
 		seen, tally := liveThrough(t, seed)
 		if !strings.Contains(seen, "Unavailable") || !strings.Contains(seen, "DeadlineExceeded") || tally.Packets < 1000 {
 			t.Errorf("seed %d: too little happened in %d packets", seed, tally.Packets)
 		}
 		sums[tally.Sum] = true
-		for _, procs := range []int{1, 2, 8} {
+		for _, procs := range []int{1, 8} {
 			runtime.GOMAXPROCS(procs)
 			if again, sum := liveThrough(t, seed); again != seen || sum != tally {
 				t.Errorf("seed %d at GOMAXPROCS %d: %+v, then %+v", seed, procs, tally, sum)
 			}
 		}
 	}
-	if len(sums) != 4 {
-		t.Errorf("4 seeds lived %d lives", len(sums))
+	if len(sums) != 2 {
+		t.Errorf("2 seeds lived %d lives", len(sums))
 	}
 }
