@@ -131,7 +131,7 @@ func (f *fixture) addLoad() {
 			if done.Kind == harness.Info {
 				process += 10
 			}
-			at += took + seconds(f.rnd.ExpFloat64()*0.03)
+			at += took + seconds(f.rnd.ExpFloat64()*0.12)
 		}
 	}
 }
