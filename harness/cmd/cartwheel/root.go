@@ -53,6 +53,8 @@ func run(ctx context.Context, args []string, lookup func(string) (string, bool),
 	case errors.Is(err, errUsage), errors.Is(err, suite.ErrKnobs), errors.Is(err, runner.ErrRefused):
 		a.say("see: cartwheel help")
 		return exitUsage
+	case ctx.Err() != nil && a.verdict == harness.Unknown:
+		return exitUnknown // interrupted: the harness did what it was told
 	case err != nil:
 		return exitFailed
 	case a.verdict == harness.Unknown:
@@ -83,7 +85,7 @@ recorded history. Exit codes: 0 valid, 1 invalid, 2 unknown, 254 wrong usage,
 	root.SetOut(a.out)
 	root.SetErr(a.err)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return fmt.Errorf("%w: %w", errUsage, err) })
-	root.AddCommand(a.testCommand(), a.checkCommand(), a.doctorCommand(), a.cleanCommand(), a.versionCommand())
+	root.AddCommand(a.testCommand(), a.checkCommand(), a.shrinkCommand(), a.doctorCommand(), a.cleanCommand(), a.versionCommand())
 	return root
 }
 

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"bytes"
+	"context"
 	"os"
 	"path/filepath"
 	"strings"
@@ -41,6 +43,23 @@ func TestRunAndCheckAgree(t *testing.T) {
 				t.Errorf("got %q from check, want %q as before", got, want)
 			}
 		})
+	}
+}
+
+func TestInterruptedRunIsUnknownAndToldAll(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	var out, stderr bytes.Buffer
+	none := func(string) (string, bool) { return "", false }
+	results := t.TempDir()
+	code := run(ctx, []string{"test", "--cluster", "sim", "--time", "1m", "--seed", "3", "--results", results}, none, &out, &stderr)
+	if code != exitUnknown || !strings.Contains(out.String(), "UNKNOWN: ") || !strings.Contains(out.String(), "interrupted") {
+		t.Errorf("got exit code %d, want %d and why; output:\n%s\n%s", code, exitUnknown, &out, &stderr)
+	}
+	for _, name := range []string{"index.html", "history.jsonl", "verdict.json"} {
+		if _, err := os.Stat(filepath.Join(results, "latest", name)); err != nil {
+			t.Errorf("what is known was not written: %v", err)
+		}
 	}
 }
 
