@@ -75,7 +75,7 @@ func (t *Trial) Judge(ctx context.Context, c shrink.Case) (bool, error) {
 		return false, nil
 	}
 	res := runner.Judge(limited, rec.Plan, o.Workload, rec.History, t.o.Limit)
-	return shows(res, t.o.Checker, t.o.Kind), nil
+	return Shows(res, t.o.Checker, t.o.Kind), nil
 }
 
 // Last is why the last case that was judged could not be played to its end; nil if it was.
@@ -159,8 +159,8 @@ func (t *Trial) play(ctx context.Context, c shrink.Case, o runner.Options) (*run
 	}
 }
 
-// shows reports whether a checker has found a kind of anomaly.
-func shows(res harness.Result, checker, kind string) bool {
+// Shows reports whether a checker has found a kind of anomaly.
+func Shows(res harness.Result, checker, kind string) bool {
 	for _, f := range res.Findings {
 		if f.Checker != checker || f.Verdict != harness.Invalid {
 			continue

@@ -101,7 +101,7 @@ func TestAStaleReadIsShrunkToAHandfulOfSteps(t *testing.T) {
 	}
 	root := t.TempDir()
 	res, err := trial.Record(t.Context(), out.Case, root, nil, func(dir string) string { return "play " + dir })
-	if err != nil || res.Verdict != harness.Invalid || !shows(res, "zones", checker.NotLinearizable) {
+	if err != nil || res.Verdict != harness.Invalid || !Shows(res, "zones", checker.NotLinearizable) {
 		t.Fatalf("recorded: %s, %v: %v", res.Verdict, err, res.Reasons)
 	}
 	if len(res.Findings) != 2 || res.Plan.Repeat != "play "+res.Dir || len(res.Plan.Schedule) != got.Faults || res.Plan.Concurrency != got.Threads {
