@@ -18,7 +18,7 @@ const (
 const (
 	probesMax  = 20                     // failed probes told one by one, for each stage and expectation
 	retryEvery = 100 * time.Millisecond // between two looks at what should come true soon
-	openLimit  = 2 * time.Second        // for links to carry packets again
+	openLimit  = 15 * time.Second       // for links to carry packets again; a look alone takes seconds on a busy machine
 )
 
 // proof collects evidence.

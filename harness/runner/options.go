@@ -34,7 +34,7 @@ type Options struct {
 	OpTimeout   time.Duration // deadline of an operation; default 3s
 	Grace       time.Duration // for a client to return after its deadline; default 1s
 	StartLimit  time.Duration // for the cluster to start and be ready; default 2m
-	FaultLimit  time.Duration // for one inject or heal; default 20s
+	FaultLimit  time.Duration // for one inject or heal; default 45s
 	SettleLimit time.Duration // for the cluster to become quiet; default 60s
 	FinalLimit  time.Duration // for reading all replicas; default 60s
 	EqualLimit  time.Duration // for replicas that differ in the final phase to become equal; default 10s
@@ -89,7 +89,7 @@ func (o Options) withDefaults() Options {
 		{&o.OpTimeout, 3 * time.Second},
 		{&o.Grace, time.Second},
 		{&o.StartLimit, 2 * time.Minute},
-		{&o.FaultLimit, 20 * time.Second},
+		{&o.FaultLimit, 45 * time.Second},
 		{&o.SettleLimit, time.Minute},
 		{&o.FinalLimit, time.Minute},
 		{&o.EqualLimit, 10 * time.Second},
