@@ -104,3 +104,27 @@ func TestAxesEndAtRoundNumbers(t *testing.T) {
 		}
 	}
 }
+
+// Of a long chain only the ends are drawn; they must not look concurrent.
+func TestGraphShowsWhatItSkips(t *testing.T) {
+	var h []harness.Op
+	last := ""
+	for i := range 30 {
+		value := string(rune('A' + i))
+		inv := harness.Op{Index: len(h), Time: time.Duration(i) * time.Second, Kind: harness.Invoke, F: harness.Put, Key: "k", Value: value, Context: []byte(last)}
+		done := inv
+		done.Index, done.Kind, done.Time, done.Token, done.Siblings = inv.Index+1, harness.OK, inv.Time+time.Millisecond, []byte("t"+value), []harness.Sibling{{Value: value}}
+		h, last = append(h, inv, done), "t"+value
+	}
+	a := analyse(harness.Result{}, h)
+	g := &graph{a: a, an: harness.Anomaly{Kind: "divergent", Key: "k", Ops: []int{0, 58}}}
+	g.pick(g.build())
+	g.layout()
+	if len(g.nodes) >= 30 {
+		t.Fatalf("got all %d writes, want a few", len(g.nodes))
+	}
+	first, end := g.nodes[0], g.nodes[len(g.nodes)-1]
+	if end.depth <= first.depth || len(g.nodes[1].far) != 1 || g.nodes[1].far[0] != first {
+		t.Errorf("got %d writes, the last at depth %d after %v: want a chain from the first", len(g.nodes), end.depth, g.nodes[1].far)
+	}
+}

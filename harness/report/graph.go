@@ -24,6 +24,7 @@ type node struct {
 	c          *call
 	past       []*node // the writes whose values its context had shown
 	next       []*node
+	far        []*node // shown writes that it comes after by way of others, which are not shown
 	depth, row int
 	final      bool // some copy ended with it
 	proof      bool
@@ -61,7 +62,7 @@ func (a *analysis) graph(an harness.Anomaly) (template.HTML, string) {
 	width, height := g.draw()
 	caption := fmt.Sprintf("All %s of the key.", count(g.total, "write", "writes"))
 	if len(g.nodes) < g.total {
-		caption = fmt.Sprintf("%d of %s of the key: those of the proof and the nearest to them.", len(g.nodes), count(g.total, "write", "writes"))
+		caption = fmt.Sprintf("%d of %s of the key: those of the proof and the nearest to them. A dotted arrow skips some.", len(g.nodes), count(g.total, "write", "writes"))
 	}
 	return g.d.finish(width, height, "graph", "causal graph of key "+an.Key), caption
 }
@@ -197,13 +198,37 @@ func (g *graph) layout() {
 	rows := make(map[int]int)
 	for _, n := range g.nodes { // by invocation, so a past comes before
 		shown[n] = true
+		n.far = beyond(n, shown)
 		n.past = slices.DeleteFunc(n.past, func(p *node) bool { return !shown[p] })
-		for _, p := range n.past {
+		for _, p := range slices.Concat(n.past, n.far) {
 			n.depth = max(n.depth, p.depth+1)
 		}
 		n.row = rows[n.depth]
 		rows[n.depth]++
 	}
+}
+
+// beyond finds the shown writes that a write comes after only by way of writes that are
+// not shown. Without them it would look concurrent to what it superseded.
+func beyond(n *node, shown map[*node]bool) []*node {
+	var far []*node
+	seen := make(map[*node]bool)
+	var walk func(*node)
+	walk = func(o *node) {
+		for _, p := range o.past {
+			switch {
+			case seen[p]:
+			case !shown[p]:
+				seen[p] = true
+				walk(p)
+			case o != n && !slices.Contains(n.past, p):
+				seen[p] = true
+				far = append(far, p)
+			}
+		}
+	}
+	walk(n)
+	return far
 }
 
 func (n *node) xy() (x, y float64) {
@@ -221,6 +246,10 @@ func (g *graph) draw() (width, height float64) {
 		for _, p := range n.past {
 			x1, y1 := p.xy()
 			g.edge(x1+nodeWidth, y1+nodeHeight/2, x2, y2+nodeHeight/2, `class="edge" marker-end="url(#arrow)"`)
+		}
+		for _, p := range n.far {
+			x1, y1 := p.xy()
+			g.edge(x1+nodeWidth, y1+nodeHeight/2, x2, y2+nodeHeight/2, `class="edge far" marker-end="url(#arrow)"`)
 		}
 	}
 	bottom := g.drawCopies(right)
