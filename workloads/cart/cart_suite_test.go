@@ -25,6 +25,6 @@ var _ = DescribeTable("an acknowledged add is never lost, and all replicas agree
 		res := spec.Play(ctx, os.LookupEnv, suite.Knobs{Suite: "cart-" + nemesis, Workload: "cart", Nemesis: nemesis})
 		Expect(res.Verdict).To(Equal(harness.Valid), spec.Where(res))
 	},
-	Entry("while the network is cut apart", Label("partition", "fault", "docker"), limit, "partition"),
-	Entry("while nodes are frozen", Label("pause", "fault", "docker"), limit, "pause"),
+	Entry("while the network is cut apart", Label("partition", "fault"), limit, "partition"),
+	Entry("while nodes are frozen", Label("pause", "fault"), limit, "pause"),
 )

@@ -26,13 +26,13 @@ var _ = DescribeTable("one writer a key, strict quorums and blocking repair make
 		res := spec.Play(ctx, os.LookupEnv, suite.Knobs{Suite: "register-" + nemesis, Workload: "register", Nemesis: nemesis})
 		Expect(res.Verdict).To(Equal(harness.Valid), spec.Where(res))
 	},
-	Entry("while the network is cut apart", Label("partition", "fault", "docker"), limit, "partition"),
-	Entry("while nodes are frozen", Label("pause", "fault", "docker"), limit, "pause"),
+	Entry("while the network is cut apart", Label("partition", "fault"), limit, "partition"),
+	Entry("while nodes are frozen", Label("pause", "fault"), limit, "pause"),
 )
 
 // The self-test of the checker: what R = W = 1 promises is not linearizable, and must be
 // found not to be. Nothing else may be wrong with it.
-var _ = It("finds that R = W = 1 makes none", Label("partition", "fault", "docker"), limit, func(ctx SpecContext) {
+var _ = It("finds that R = W = 1 makes none", Label("partition", "fault"), limit, func(ctx SpecContext) {
 	res := spec.Play(ctx, os.LookupEnv, suite.Knobs{Suite: "register-weak", Workload: "register-weak", Nemesis: "partition"})
 	Expect(res.Verdict).To(Equal(harness.Invalid), spec.Where(res))
 	for _, f := range res.Findings {

@@ -16,6 +16,7 @@ func Workload() harness.Workload {
 		Write:     harness.WriteOptions{W: 2, Strict: true},
 		Generator: Generator,
 		Replay:    Replay,
+		Events:    []harness.Event{checker.Repaired(), unserved()},
 	})
 }
 
@@ -29,6 +30,7 @@ func Weak() harness.Workload {
 		Write:     harness.WriteOptions{W: 1, Strict: true},
 		Generator: weakGenerator,
 		Replay:    weakReplay,
+		Events:    []harness.Event{checker.StaleRead()},
 	})
 }
 
@@ -43,4 +45,22 @@ func workload(w harness.Workload) harness.Workload {
 		checker.Convergence(), checker.Availability(),
 	)
 	return w
+}
+
+// unserved is an operation that a strict quorum could not be found for: the price of
+// linearizability, which is paid under any fault that keeps nodes apart.
+func unserved() harness.Event {
+	return harness.Event{
+		Name: "an operation found no quorum",
+		Count: func(h []harness.Op) int {
+			n := 0
+			for _, op := range h {
+				if op.Process >= 0 && (op.Kind == harness.Fail || op.Kind == harness.Info) {
+					n++
+				}
+			}
+			return n
+		},
+		Needs: func(p harness.Plan) bool { return len(p.Schedule) > 0 },
+	}
 }

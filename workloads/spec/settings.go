@@ -10,17 +10,17 @@ import (
 
 // Settings are what the environment decides about all runs of a suite.
 type Settings struct {
-	Cluster string        // empty: none was chosen
+	Cluster string        // docker or sim
 	Seed    uint64        // of operations and faults
 	Time    time.Duration // of the load
-	Results string        // folder for results
+	Results string        // folder for results; empty: nothing is written
 }
 
 // Read reads the settings. Lookup is os.LookupEnv, or a test's; an empty value counts
 // as none, since make exports its knobs whether set or not. The random seed is Ginkgo's,
 // the label filter tells whether specs were chosen.
 func Read(lookup func(string) (string, bool), random int64, labels string) (Settings, error) {
-	s := Settings{Seed: uint64(random), Time: 30 * time.Second, Results: filepath.Join("..", "..", "results")}
+	s := Settings{Cluster: "docker", Seed: uint64(random), Time: 30 * time.Second, Results: filepath.Join("..", "..", "results")}
 	var errs []error
 	set := func(name string, parse func(string) error) {
 		if v, ok := lookup(name); ok && v != "" {
@@ -29,11 +29,12 @@ func Read(lookup func(string) (string, bool), random int64, labels string) (Sett
 			}
 		}
 	}
-	if labels != "" {
-		s.Cluster = "docker"
-	}
-	set("CLUSTER", func(v string) error { s.Cluster = v; return nil })
+	chosen := labels != ""
+	set("CLUSTER", func(v string) error { s.Cluster, chosen = v, true; return nil })
 	set("RESULTS", func(v string) error { s.Results = v; return nil })
+	if !chosen { // one test among all others: it must need nothing, leave nothing behind and be short
+		s.Cluster, s.Seed, s.Results, s.Time = "sim", 1, "", 10*time.Second
+	}
 	set("SEED", func(v string) (err error) { s.Seed, err = strconv.ParseUint(v, 10, 64); return err })
 	set("TIME", func(v string) (err error) {
 		if s.Time, err = time.ParseDuration(v); err == nil && s.Time <= 0 {
