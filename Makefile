@@ -37,11 +37,11 @@ test: go ## all tests that need no Docker
 
 .PHONY: test-partition
 test-partition: go ## cut a five-node cluster apart under load and judge the store
-	go test $(SUITES) -count=1 -timeout 20m -v -ginkgo.label-filter=partition -ginkgo.v
+	go test $(SUITES) -p 1 -count=1 -timeout 20m -v -ginkgo.label-filter=partition -ginkgo.v
 
 .PHONY: test-pause
 test-pause: go ## freeze nodes under load and judge the store
-	go test $(SUITES) -count=1 -timeout 20m -v -ginkgo.label-filter=pause -ginkgo.v
+	go test $(SUITES) -p 1 -count=1 -timeout 20m -v -ginkgo.label-filter=pause -ginkgo.v
 
 .PHONY: test-docker
 test-docker: go ## test the container backend itself: pods, cuts, pauses, clean-up
