@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"time"
 
 	"cartwheel/harness"
+	"cartwheel/harness/cluster/sim/wire"
 	"cartwheel/harness/report"
 	"cartwheel/harness/runner"
 )
@@ -19,6 +21,8 @@ type Hooks struct {
 	Progress func(p runner.Progress)          // about twice a second; never concurrently
 	Note     func(text string)                // what happens before the run itself
 	Logger   *slog.Logger                     // default discards
+	Journal  io.Writer                        // receives the lines of the history as they are written
+	Packets  func(wire.Tally)                 // of a simulated run: what its network carried
 }
 
 func (h Hooks) note(format string, args ...any) {
@@ -69,7 +73,7 @@ func assemble(k Knobs, h Hooks) (world, runner.Options, error) {
 		Suite: k.Suite, Seed: k.Seed, Workload: k.apply(workload), Nemesis: faults, Schedule: replay,
 		Concurrency: k.Concurrency, Time: k.Time, Rate: k.Rate, Repeat: k.Command(),
 		Dir: k.Results, Keep: k.Keep,
-		Planned: h.Planned, Progress: h.Progress, Report: report.Write, Logger: h.Logger,
+		Planned: h.Planned, Progress: h.Progress, Report: report.Write, Logger: h.Logger, Journal: h.Journal,
 	}, nil
 }
 

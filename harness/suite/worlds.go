@@ -56,7 +56,7 @@ func inDocker(ctx context.Context, k Knobs, h Hooks, o runner.Options) (harness.
 
 // inSimulation plays the run in one process and in virtual time, and judges it outside,
 // where the checkers' budgets are real.
-func inSimulation(ctx context.Context, k Knobs, _ Hooks, o runner.Options) (harness.Result, error) {
+func inSimulation(ctx context.Context, k Knobs, h Hooks, o runner.Options) (harness.Result, error) {
 	if k.Image != "" || k.Overlay != "" || k.Keep {
 		return failed(fmt.Errorf("%w: the simulated cluster has no image, no overlay and nothing to keep", ErrKnobs))
 	}
@@ -67,6 +67,9 @@ func inSimulation(ctx context.Context, k Knobs, _ Hooks, o runner.Options) (harn
 	rec, err := sim.Play(ctx, fresh, o)
 	if rec == nil {
 		return failed(err)
+	}
+	if h.Packets != nil {
+		h.Packets(rec.Tally)
 	}
 	res, cerr := runner.Conclude(ctx, o, rec.Recording)
 	if err != nil {

@@ -18,6 +18,7 @@ type Options struct {
 	Workers int                // processes; default one a CPU
 	Limit   time.Duration      // real time for one run of a seed, once it has begun; default 60s
 	Recheck int                // every so many seeds, one runs again under another GOMAXPROCS; default 50, negative: none
+	Procs   int                // GOMAXPROCS of the second run; default 1, or 8 on a machine of one CPU
 	Done    func(Outcome) bool // told of every seed, one at a time; false: begin no more. Default: go on
 }
 
@@ -30,6 +31,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Recheck == 0 {
 		o.Recheck = 50
+	}
+	if o.Procs == 0 {
+		o.Procs = otherProcs()
 	}
 	if o.Done == nil {
 		o.Done = func(Outcome) bool { return true }
@@ -186,7 +190,7 @@ func (p *pool) outcome(ctx context.Context, w *worker, seed uint64, twice bool) 
 	p.mu.Lock()
 	p.sum.Rechecks++
 	p.mu.Unlock()
-	w, second, end, err := p.attempt(ctx, w, Job{Seed: seed, Procs: otherProcs()}, &out)
+	w, second, end, err := p.attempt(ctx, w, Job{Seed: seed, Procs: p.opts.Procs}, &out)
 	switch {
 	case err != nil:
 	case end != Passed:
@@ -199,7 +203,8 @@ func (p *pool) outcome(ctx context.Context, w *worker, seed uint64, twice bool) 
 	return w, out, err
 }
 
-// otherProcs is a number of processors that makes the scheduler behave otherwise.
+// otherProcs is a number of processors that makes the scheduler behave otherwise than in
+// the first run, where it is as the worker found it.
 func otherProcs() int {
 	if runtime.NumCPU() == 1 {
 		return 8
