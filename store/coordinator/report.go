@@ -45,8 +45,12 @@ func (r *report) add(a answer, state store.ReplicaState) {
 	default:
 		state = store.ReplicaFailed
 	}
-	if r.find(a.ask) < 0 {
-		r.replies = append(r.replies, store.Reply{Node: a.node, For: a.standsFor(), State: state, RTT: a.rtt})
+	reply := store.Reply{Node: a.node, For: a.standsFor(), State: state, RTT: a.rtt}
+	switch i := r.find(a.ask); {
+	case i < 0:
+		r.replies = append(r.replies, reply)
+	case r.replies[i].State == store.ReplicaSkipped: // it came up meanwhile and was asked after all
+		r.replies[i] = reply
 	}
 }
 

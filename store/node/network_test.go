@@ -50,6 +50,12 @@ func (n *network) listen(id store.NodeID, r *registrar) {
 	n.services[id] = r
 }
 
+func (n *network) serving(id store.NodeID) *registrar {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.services[id]
+}
+
 // split cuts all links between the two sides, both ways. No sides heal everything.
 func (n *network) split(sides ...[]store.NodeID) {
 	n.mu.Lock()
@@ -98,9 +104,7 @@ func (l link) Invoke(ctx context.Context, name string, args, reply any, _ ...grp
 	if err := l.travel(ctx, l.from, l.to); err != nil {
 		return err
 	}
-	l.net.mu.Lock()
-	r := l.net.services[l.to]
-	l.net.mu.Unlock()
+	r := l.net.serving(l.to)
 	if r == nil {
 		return status.Error(codes.Unavailable, "connection refused")
 	}
@@ -115,6 +119,9 @@ func (l link) Invoke(ctx context.Context, name string, args, reply any, _ ...grp
 	result, err := m.handler(m.impl, ctx, func(into any) error { return proto.Unmarshal(body, into.(proto.Message)) }, nil)
 	if lost := l.travel(ctx, l.to, l.from); lost != nil {
 		return lost
+	}
+	if l.net.serving(l.to) != r {
+		return status.Error(codes.Unavailable, "connection reset") // that life is over, whatever it did
 	}
 	if err != nil {
 		return err

@@ -7,6 +7,7 @@ import (
 	"hash/fnv"
 	"log/slog"
 	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -28,6 +29,7 @@ type cluster struct {
 	began   time.Time
 	nodes   map[store.NodeID]*node.Node
 	disks   map[store.NodeID]*vfs.MemFS
+	mu      sync.Mutex // guards clients
 	starts  int
 	clients int
 	layout  *ring.Layout
