@@ -1,0 +1,274 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash"
+	"hash/fnv"
+	"iter"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"cartwheel/harness"
+	"cartwheel/harness/cluster/sim/seeds"
+	"cartwheel/harness/cluster/sim/wire"
+	"cartwheel/harness/suite"
+)
+
+// A search runs many seeds on the simulated cluster.
+type search struct {
+	knobs     suite.Knobs
+	workloads []string // a seed does one of them, by its remainder
+	seeds     int
+	first     uint64
+	workers   int
+	limit     time.Duration
+	keepGoing bool
+	isWorker  bool
+}
+
+func (a *app) simCommand() *cobra.Command {
+	var s search
+	c := &cobra.Command{
+		Use:   "sim",
+		Short: "Run many seeds on the simulated cluster",
+		Long: `Runs many seeds in virtual time, each a whole run with faults of its own, in worker
+processes on all cores. A seed is the same run on every machine; one in fifty runs twice to
+hold that true. A worker that dies or hangs is reported with the seed that did it.
+
+The search ends at the first failure, which is printed with the command that repeats it.
+A seed that is unknown shows nothing: it is counted apart, and if no seed was judged
+valid the search is unknown.`,
+		Example: `  cartwheel sim --seeds 1000
+  cartwheel sim --seeds 200 --workload register --nemesis pause --keep-going`,
+		Args: arguments(cobra.NoArgs),
+		RunE: func(c *cobra.Command, _ []string) error {
+			if err := s.check(); err != nil {
+				return err
+			}
+			if s.isWorker {
+				return seeds.Work(c.InOrStdin(), a.out, func(j seeds.Job) seeds.Report { return s.do(c.Context(), j) })
+			}
+			return a.search(c.Context(), s)
+		},
+	}
+	f := c.Flags()
+	f.IntVar(&s.seeds, "seeds", 100, "how many")
+	f.Uint64Var(&s.first, "first", 0, "the first seed; the others follow it")
+	f.StringSliceVar(&s.workloads, "workload", []string{"cart", "register"}, "what clients do, by turns: "+strings.Join(suite.Workloads(), ", "))
+	f.StringVar(&s.knobs.Nemesis, "nemesis", "partition,pause", "faults: "+strings.Join(suite.Nemeses(), ", "))
+	f.DurationVar(&s.knobs.Time, "time", 20*time.Second, "virtual length of the load")
+	f.Float64Var(&s.knobs.Rate, "rate", 15, "operations a second, all threads together")
+	f.IntVar(&s.knobs.Nodes, "nodes", 5, "nodes of the cluster")
+	f.IntVar(&s.knobs.Concurrency, "concurrency", 0, "client threads (default: twice the nodes)")
+	f.IntVar(&s.workers, "workers", 0, "processes (default: one a core)")
+	f.DurationVar(&s.limit, "limit", time.Minute, "real time for one seed, after which it is taken for hung")
+	f.BoolVar(&s.keepGoing, "keep-going", false, "do not end at a failure")
+	f.BoolVar(&s.isWorker, "worker", false, "do jobs from standard input")
+	_ = f.MarkHidden("worker") // it is there: the line above made it
+	return c
+}
+
+func (s search) check() error {
+	if s.seeds < 1 || s.workers < 0 || s.limit <= 0 || len(s.workloads) == 0 {
+		return fmt.Errorf("%w: %d seeds of %d workloads, %d workers, limit %v", errUsage, s.seeds, len(s.workloads), s.workers, s.limit)
+	}
+	for i := range s.workloads {
+		if err := suite.Check(s.knobsOf(uint64(i))); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// knobsOf says which run a seed is.
+func (s search) knobsOf(seed uint64) suite.Knobs {
+	k := s.knobs
+	k.Cluster, k.Seed, k.Workload = "sim", seed, s.workloads[seed%uint64(len(s.workloads))]
+	return k
+}
+
+// A finding is what a worker tells of a seed.
+type finding struct {
+	Verdict harness.Verdict `json:"verdict"`
+	Reasons []string        `json:"reasons,omitempty"`
+	Lines   int             `json:"lines"` // of the history
+}
+
+// do runs one seed, in a worker.
+func (s search) do(ctx context.Context, j seeds.Job) seeds.Report {
+	sum, lines := fnv.New64a(), lineCounter{hash: fnv.New64a()}
+	res, err := suite.Run(ctx, s.knobsOf(j.Seed), suite.Hooks{
+		Journal: &lines,
+		Packets: func(t wire.Tally) {
+			_, _ = sum.Write(binary.BigEndian.AppendUint64(nil, t.Packets)) // a hash never fails
+			_, _ = sum.Write(binary.BigEndian.AppendUint64(nil, t.Sum))
+		},
+	})
+	_, _ = sum.Write(lines.hash.Sum(nil))
+	r := seeds.Report{Sum: sum.Sum64(), Failed: res.Verdict == harness.Invalid || err != nil}
+	if err != nil {
+		r.Error = err.Error()
+	}
+	r.Data, err = json.Marshal(finding{Verdict: res.Verdict, Reasons: res.Reasons, Lines: lines.n})
+	if err != nil {
+		r.Error = errors.Join(errors.New(r.Error), err).Error()
+	}
+	return r
+}
+
+// A lineCounter counts lines and hashes them.
+type lineCounter struct {
+	n    int
+	hash hash.Hash
+}
+
+func (l *lineCounter) Write(p []byte) (int, error) {
+	l.n += bytes.Count(p, []byte("\n"))
+	return l.hash.Write(p)
+}
+
+// worker returns the command of a process that does jobs: this program again.
+func (s search) worker() (func() *exec.Cmd, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, fmt.Errorf("find this program: %w", err)
+	}
+	args := []string{
+		"sim", "--worker", "--workload", strings.Join(s.workloads, ","), "--nemesis", s.knobs.Nemesis,
+		"--time", s.knobs.Time.String(), "--rate", strconv.FormatFloat(s.knobs.Rate, 'g', -1, 64),
+		"--nodes", strconv.Itoa(s.knobs.Nodes), "--concurrency", strconv.Itoa(s.knobs.Concurrency),
+	}
+	return func() *exec.Cmd {
+		cmd := exec.Command(self, args...)
+		// A seed is one chain of events, so a process a core beats many threads; and the
+		// heap is small, so collecting it seldom costs little memory. What is set already stays.
+		cmd.Env = append([]string{"GOMAXPROCS=1", "GOGC=400"}, os.Environ()...)
+		return cmd
+	}, nil
+}
+
+// secondProcs is GOMAXPROCS of the seeds that run twice: not a worker's usual one.
+const secondProcs = 4
+
+// search runs the seeds, tells of failures as they come, and sums up.
+func (a *app) search(ctx context.Context, s search) error {
+	command, err := s.worker()
+	if err != nil {
+		return err
+	}
+	a.say("%d seeds from %d, %s under %s, %v each", s.seeds, s.first, strings.Join(s.workloads, " and "), s.knobs.Nemesis, s.knobs.Time)
+	t := tally{verdicts: map[harness.Verdict]int{}}
+	begin, last := time.Now(), time.Now()
+	sum, err := seeds.Run(ctx, seeds.Options{
+		Command: command, Seeds: from(s.first, s.seeds), Workers: s.workers, Limit: s.limit, Procs: secondProcs,
+		Done: func(o seeds.Outcome) bool {
+			t.add(o)
+			if text := t.failure(o); text != "" {
+				a.tell("seed %d %s\n  repeat with: %s", o.Seed, text, s.knobsOf(o.Seed).Command())
+			}
+			if time.Since(last) > lineEvery {
+				last = time.Now()
+				a.say("  %d of %d seeds, %.0f a minute, %d failures", t.seeds, s.seeds, float64(t.seeds)/time.Since(begin).Minutes(), t.failures)
+			}
+			return t.failures == 0 || s.keepGoing
+		},
+	})
+	a.verdict = t.verdict(err)
+	lo, hi := seeds.Interval(t.failures, t.seeds-t.verdicts[harness.Unknown])
+	a.tell("%s: %d seeds: %d valid, %d unknown, %d failures; %d ran twice", strings.ToUpper(string(a.verdict)),
+		t.seeds, t.verdicts[harness.Valid], t.verdicts[harness.Unknown], t.failures, sum.Rechecks)
+	a.tell("with 95 %% confidence, between %.2f %% and %.2f %% of all seeds fail", 100*lo, 100*hi)
+	a.tell("figure sim_seeds_per_minute %.0f 1/min", sum.PerMinute())
+	if t.diverged > 0 {
+		err = errors.Join(err, fmt.Errorf("%d seeds did not repeat", t.diverged))
+	}
+	return err
+}
+
+// tell prints a result.
+func (a *app) tell(format string, args ...any) { _, _ = fmt.Fprintf(a.out, format+"\n", args...) }
+
+func from(first uint64, count int) iter.Seq[uint64] {
+	return func(yield func(uint64) bool) {
+		for i := range uint64(count) {
+			if !yield(first + i) {
+				return
+			}
+		}
+	}
+}
+
+// A tally counts what became of seeds.
+type tally struct {
+	seeds    int
+	verdicts map[harness.Verdict]int // of seeds that ended by themselves
+	failures int                     // invalid, crashed, hung or diverged
+	diverged int
+}
+
+func (t *tally) add(o seeds.Outcome) {
+	t.seeds++
+	switch o.End {
+	case seeds.Passed:
+		t.verdicts[read(o).Verdict]++
+	case seeds.Diverged:
+		t.diverged++
+		t.failures++
+	default:
+		t.failures++
+	}
+}
+
+// failure says what is wrong with a seed; nothing if nothing is.
+func (t *tally) failure(o seeds.Outcome) string {
+	switch o.End {
+	case seeds.Passed:
+		return ""
+	case seeds.Failed:
+		if o.Report.Error != "" {
+			return "COULD NOT BE RUN: " + o.Report.Error
+		}
+		return "INVALID: " + strings.Join(read(o).Reasons, "; ")
+	case seeds.Diverged:
+		return fmt.Sprintf("DIVERGED: it ran twice and gave %x, then %x", o.Report.Sum, o.Again.Sum)
+	}
+	return fmt.Sprintf("%s:\n%s", strings.ToUpper(o.End.String()), firstLines(o.Stderr, 60))
+}
+
+// verdict judges the search: a seed that is unknown proves nothing, and neither do many.
+func (t *tally) verdict(err error) harness.Verdict {
+	switch {
+	case t.failures > t.diverged:
+		return harness.Invalid
+	case err != nil || t.diverged > 0 || t.verdicts[harness.Valid] == 0:
+		return harness.Unknown
+	}
+	return harness.Valid
+}
+
+// read returns what a worker told of a seed.
+func read(o seeds.Outcome) finding {
+	var f finding
+	if err := json.Unmarshal(o.Report.Data, &f); err != nil {
+		return finding{Verdict: harness.Unknown, Reasons: []string{err.Error()}}
+	}
+	return f
+}
+
+func firstLines(text string, n int) string {
+	lines := strings.SplitN(text, "\n", n+1)
+	if len(lines) > n {
+		lines[n] = "..."
+	}
+	return "  " + strings.Join(lines, "\n  ")
+}
