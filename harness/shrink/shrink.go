@@ -242,21 +242,13 @@ func (s *search) nodes(ctx context.Context) bool {
 // gapMin is the gap that may stay between two moments: less would not read better.
 const gapMin = 10 * time.Millisecond
 
-// gaps makes waiting shorter: first all of it but a little, then by halves.
+// gaps makes waiting shorter, the later first: by all but a little, else by half, a
+// quarter and an eighth of that.
 func (s *search) gaps(ctx context.Context) bool {
 	some := false
 	for i := len(s.best.moments()) - 1; i > 0; i-- {
-		for range 8 { // halvings at most
-			m := s.best.moments()
-			gap := m[i] - m[i-1]
-			if gap <= gapMin {
-				break
-			}
-			if s.try(ctx, s.best.closed(m[i], gap-gapMin)) {
-				some = true
-				break
-			}
-			if gap < 20*gapMin || !s.try(ctx, s.best.closed(m[i], (gap/2)/gapMin*gapMin)) {
+		for range 8 { // times that one gap is made shorter, at most
+			if !s.narrow(ctx, i) {
 				break
 			}
 			some = true
@@ -265,9 +257,25 @@ func (s *search) gaps(ctx context.Context) bool {
 	return some
 }
 
+// narrow takes the most out of the gap before the i-th moment that can be taken out.
+func (s *search) narrow(ctx context.Context, i int) bool {
+	m := s.best.moments()
+	most := m[i] - m[i-1] - gapMin
+	for share := time.Duration(1); share <= 8; share *= 2 {
+		by := most / share
+		if share > 1 {
+			by = by / gapMin * gapMin
+		}
+		if by > 0 && (share == 1 || by >= 5*gapMin) && s.try(ctx, s.best.closed(m[i], by)) {
+			return true
+		}
+	}
+	return false
+}
+
 // grid rounds times up, as coarsely as it goes.
 func (s *search) grid(ctx context.Context) bool {
-	for _, to := range []time.Duration{gapMin, time.Millisecond} {
+	for to := gapMin; to >= time.Microsecond; to /= 10 {
 		if s.try(ctx, s.best.rounded(to)) {
 			return true
 		}
