@@ -53,7 +53,7 @@ bench-harness: go ## how fast a cluster starts and a fault is applied and verifi
 
 .PHONY: mutants
 mutants: build ## plant bugs in the store; the harness must find each, and nothing in the control
-	bin/cartwheel mutants
+	bin/cartwheel mutants --results $(RESULTS) $(if $(CLUSTER),--cluster $(CLUSTER)) $(if $(TIME),--time $(TIME)) $(if $(SEED),--seed $(SEED))
 
 .PHONY: lint
 lint: go generated ## vet, staticcheck, gofumpt, errcheck, layer table, generated code current
