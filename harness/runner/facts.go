@@ -197,5 +197,20 @@ func sum(res harness.Result, doubts []string) (harness.Verdict, []string) {
 			"%d checkers found nothing wrong in %d successful operations under %d proven faults",
 			len(res.Findings), res.Stats.OK, len(res.Plan.Schedule))}
 	}
-	return verdict, slices.Concat(broken, unsure, doubts)
+	// What is wrong with the run is why a checker cannot tell, so it comes first.
+	return verdict, slices.Concat(broken, doubts, unsure)
+}
+
+// because adds to a verdict's reasons why the run did not go its whole way. It is the
+// headline, unless a promise was broken; if no client did anything it is the whole story.
+func because(res harness.Result, trouble error) []string {
+	switch {
+	case trouble == nil:
+		return res.Reasons
+	case res.Verdict == harness.Invalid:
+		return append(res.Reasons, trouble.Error())
+	case res.Stats == harness.Stats{}:
+		return []string{trouble.Error(), "the run was cut short before any client did anything"}
+	}
+	return append([]string{trouble.Error()}, res.Reasons...)
 }

@@ -24,10 +24,15 @@ func Conclude(ctx context.Context, o Options, rec *Recording) (harness.Result, e
 		budget = min(budget, 10*time.Second)
 	}
 	if o.Progress != nil {
-		o.Progress(Progress{Phase: Judging, Remaining: budget, Note: fmt.Sprintf("judging %d lines", len(rec.History))})
+		s := statsOf(rec.History)
+		o.Progress(Progress{
+			Phase: Judging, Remaining: budget, Note: fmt.Sprintf("judging %d lines", len(rec.History)),
+			OK: s.OK, Fail: s.Fail, Info: s.Info,
+		})
 	}
 	res := Judge(context.WithoutCancel(ctx), rec.Plan, o.Workload, rec.History, budget)
 	res.Started, res.Dir = rec.Started, rec.Dir
+	res.Reasons = because(res, rec.Trouble)
 	if rec.Dir == "" {
 		return res, nil
 	}

@@ -41,6 +41,7 @@ type Options struct {
 	StopLimit   time.Duration // for stopping the cluster, and for stuck clients; default 30s
 	CheckBudget time.Duration // for each checker; default 60s
 
+	Started time.Time // for the record and the folder's name, where time.Now is virtual; default now
 	Dir     string    // where results go, one folder a run; empty: nothing is written
 	Keep    bool      // leave the cluster running
 	Journal io.Writer // receives a copy of the history's lines as they are written; optional

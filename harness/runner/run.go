@@ -37,6 +37,7 @@ type Recording struct {
 	Dir     string // the run's folder; empty if nothing is written
 	Started time.Time
 	History []harness.Op
+	Trouble error // why the run did not go its whole way; nil if it did
 }
 
 // Run plays and concludes. The result is as good as what happened allows, also when
@@ -49,9 +50,6 @@ func Run(ctx context.Context, o Options) (harness.Result, error) {
 		return harness.Result{Verdict: harness.Unknown, Reasons: []string{err.Error()}}, err
 	}
 	res, cerr := Conclude(ctx, o, rec)
-	if err != nil {
-		res.Reasons = append(res.Reasons, err.Error())
-	}
 	return res, errors.Join(err, cerr)
 }
 
@@ -69,11 +67,14 @@ func Play(ctx context.Context, o Options) (*Recording, error) {
 	}
 	r := &run{
 		o:     o,
-		rec:   &Recording{Started: time.Now(), Plan: plan(o)},
+		rec:   &Recording{Started: o.Started, Plan: plan(o)},
 		nodes: o.Cluster.Nodes(),
 		keys:  make(map[string]bool),
 	}
-	r.epoch = r.rec.Started
+	r.epoch = time.Now()
+	if r.rec.Started.IsZero() {
+		r.rec.Started = r.epoch
+	}
 	if err := r.open(); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrRefused, err)
 	}
@@ -81,9 +82,9 @@ func Play(ctx context.Context, o Options) (*Recording, error) {
 		o.Planned(r.rec.Plan, r.rec.Dir)
 	}
 	r.board.start(o.Progress)
-	err = r.play(ctx)
+	r.rec.Trouble = r.play(ctx)
 	r.board.stop()
-	return r.rec, errors.Join(err, r.readBack())
+	return r.rec, errors.Join(r.rec.Trouble, r.readBack())
 }
 
 // plan decides everything random about a run but the operations themselves.

@@ -446,6 +446,12 @@ func TestAnInterruptedRunHealsStopsAndSaysWhatIsKnown(t *testing.T) {
 		if !errors.Is(err, context.Canceled) || res.Verdict != harness.Unknown || !strings.Contains(reasons(res), "cut short") {
 			t.Fatalf("%v, %s: %s", err, res.Verdict, reasons(res))
 		}
+		if !strings.Contains(res.Reasons[0], "interrupted") {
+			t.Errorf("the headline is %q, want why it was cut short", res.Reasons[0])
+		}
+		if stored, err := os.ReadFile(filepath.Join(res.Dir, "verdict.json")); err != nil || !strings.Contains(string(stored), "interrupted") {
+			t.Errorf("the stored verdict does not say why: %v\n%s", err, stored)
+		}
 		if running, _ := d.cluster.Running(); running || !d.cluster.Healthy() {
 			t.Fatalf("running %t, healed %t", running, d.cluster.Healthy())
 		}
@@ -458,6 +464,18 @@ func TestAnInterruptedRunHealsStopsAndSaysWhatIsKnown(t *testing.T) {
 			}
 		}
 	})
+}
+
+// A cluster that does not start is the whole story: what follows from it is noise.
+func TestARunThatDoesNotStartSaysWhyAndNoMore(t *testing.T) {
+	d := newBed(bugs{}, 4)
+	d.options.Dir = t.TempDir()
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cancel(errors.New("no room"))
+	res, err := runner.Run(ctx, d.options)
+	if err == nil || res.Verdict != harness.Unknown || len(res.Reasons) != 2 || !strings.Contains(err.Error(), res.Reasons[0]) {
+		t.Errorf("%v, %s: %q", err, res.Verdict, res.Reasons)
+	}
 }
 
 func TestFinalPhaseReadsAgainWhatDiffers(t *testing.T) {
@@ -505,6 +523,7 @@ func testFolder(t *testing.T, b bugs) {
 	d := newBed(b, 11)
 	root := t.TempDir()
 	d.options.Dir, d.options.Suite, d.options.Repeat = root, "a suite/1", "cartwheel test --seed 11"
+	d.options.Started = time.Date(2026, 11, 22, 21, 4, 9, 0, time.UTC) // the bubble's time is its own
 	var planned, reported string
 	d.options.Planned = func(p harness.Plan, dir string) {
 		if _, starts := d.cluster.Running(); starts > 0 || len(p.Schedule) == 0 {
@@ -523,8 +542,8 @@ func testFolder(t *testing.T, b bugs) {
 	if planned != res.Dir || reported != fmt.Sprint(res.Dir, res.Verdict, true) {
 		t.Errorf("planned in %q, reported %q", planned, reported)
 	}
-	if want := filepath.Join(root, "20000101T000000Z-a-suite-1-11"); res.Dir != want {
-		t.Errorf("folder %q, want %q", res.Dir, want)
+	if want := filepath.Join(root, "20261122T210409Z-a-suite-1-11"); res.Dir != want || !res.Started.Equal(d.options.Started) {
+		t.Errorf("folder %q, want %q; started %v", res.Dir, want, res.Started)
 	}
 	if link, err := os.Readlink(filepath.Join(root, "latest")); err != nil || link != filepath.Base(res.Dir) {
 		t.Errorf("latest points to %q: %v", link, err)
