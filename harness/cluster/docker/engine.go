@@ -19,7 +19,7 @@ const engineRemedy = `start one:
   macOS, Windows:                start Docker Desktop, or colima, OrbStack, Rancher Desktop
   not allowed to use the socket: add yourself to the group "docker", then log in again
   another engine:                set DOCKER_HOST, for example to unix:///path/to/docker.sock
-or use the simulated cluster, which needs no engine`
+or use the simulated cluster, which needs no engine: cartwheel test --cluster sim, make test-partition CLUSTER=sim`
 
 // connect returns a client of an engine that answers. It asks the one that the
 // environment names (DOCKER_HOST) or the usual socket, then the sockets of desktop
@@ -27,7 +27,7 @@ or use the simulated cluster, which needs no engine`
 func connect(ctx context.Context) (*client.Client, error) {
 	cli, err := client.NewClientWithOpts(client.FromEnv, client.WithAPIVersionNegotiation())
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrNoEngine, err)
+		return nil, fmt.Errorf("%w: %w\n%s", ErrNoEngine, err, engineRemedy)
 	}
 	first := ping(ctx, cli)
 	if first == nil {
@@ -54,6 +54,17 @@ func connect(ctx context.Context) (*client.Client, error) {
 		return nil, fmt.Errorf("connect to the engine at %s: %w", host, ctx.Err())
 	}
 	return nil, fmt.Errorf("%w at %s: %w\n%s", ErrNoEngine, host, first, engineRemedy)
+}
+
+// Reachable returns nil if an engine answers, otherwise an error that is [ErrNoEngine]
+// and says how to get one.
+func Reachable(ctx context.Context) error {
+	cli, err := connect(ctx)
+	if err != nil {
+		return err
+	}
+	_ = cli.Close() // it was asked, and that was all
+	return nil
 }
 
 // ping asks for a sign of life, and on the way settles the API version.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os/exec"
+	"strings"
 	"time"
 
 	"github.com/docker/docker/client"
@@ -56,7 +57,7 @@ func Examine(ctx context.Context, root string) Report {
 	if err != nil {
 		detail := err.Error()
 		if errors.Is(err, ErrNoEngine) {
-			detail = ErrNoEngine.Error()
+			detail, _, _ = strings.Cut(detail, "\n") // what follows is the remedy
 		}
 		r.add("engine", Broken, detail, engineRemedy)
 		return r

@@ -43,6 +43,23 @@ func HostImage(ctx context.Context, root string, log *slog.Logger) (string, erro
 	return hostImage(ctx, cli, root, log)
 }
 
+// HasHostImage reports whether [HostImage] has nothing to make.
+func HasHostImage(ctx context.Context, root string) (bool, error) {
+	cli, err := connect(ctx)
+	if err != nil {
+		return false, fmt.Errorf("host image: %w", err)
+	}
+	defer func() { _ = cli.Close() }()
+	if root, err = checkout(root); err != nil {
+		return false, fmt.Errorf("host image: %w", err)
+	}
+	ref, _, err := hostRef(root)
+	if err != nil {
+		return false, fmt.Errorf("host image: %w", err)
+	}
+	return hasImage(ctx, cli, ref)
+}
+
 func hostImage(ctx context.Context, cli *client.Client, root string, log *slog.Logger) (string, error) {
 	root, err := checkout(root)
 	if err != nil {

@@ -67,14 +67,19 @@ func TestNoEngineSaysHowToGetOne(t *testing.T) {
 	}
 	_, cleaned := Clean(t.Context(), All)
 	_, image := HostImage(t.Context(), "", nil)
-	for what, err := range map[string]error{"start": c.Start(t.Context()), "clean": cleaned, "image": image} {
+	_, has := HasHostImage(t.Context(), "")
+	reach := Reachable(t.Context())
+	t.Setenv("DOCKER_HOST", "nonsense")
+	for what, err := range map[string]error{
+		"start": c.Start(t.Context()), "clean": cleaned, "image": image, "image there": has, "reach": reach, "nonsense": Reachable(t.Context()),
+	} {
 		if !errors.Is(err, ErrNoEngine) || !strings.Contains(err.Error(), "docker.io") {
 			t.Errorf("%s: got %v, want %v and how to get one", what, err, ErrNoEngine)
 		}
 	}
 	r := Examine(t.Context(), "")
-	if r.Usable() || len(r.Checks) != 1 || r.Checks[0].Level != Broken || r.Checks[0].Remedy == "" {
-		t.Errorf("got %+v, want one broken check with a remedy", r)
+	if r.Usable() || len(r.Checks) != 1 || r.Checks[0].Level != Broken || r.Checks[0].Remedy == "" || !strings.Contains(r.Checks[0].Detail, "nonsense") {
+		t.Errorf("got %+v, want one broken check that says what it asked, with a remedy", r)
 	}
 }
 
