@@ -12,6 +12,7 @@ import (
 	"unicode"
 
 	"cartwheel/harness"
+	"cartwheel/harness/target/cartwheel"
 	"cartwheel/nemesis/schedule"
 )
 
@@ -63,11 +64,11 @@ func (k Knobs) validate() error {
 		}
 	}
 	need(k.Time > 0, "time %v: must be positive", k.Time)
-	need(k.Nodes > 0, "%d nodes: must be positive", k.Nodes)
+	need(k.Nodes >= cartwheel.Replicas, "%d nodes: the store keeps %d replicas of each key, so there must be at least as many", k.Nodes, cartwheel.Replicas)
 	need(k.Concurrency > 0, "concurrency %d: must be positive", k.Concurrency)
 	need(k.Rate >= 0 && !math.IsInf(k.Rate, 0) && !math.IsNaN(k.Rate), "rate %v: must be a number from 0", k.Rate)
-	need(k.R >= 0 && k.R <= k.Nodes, "r %d: must be from 1 to the %d nodes", k.R, k.Nodes)
-	need(k.W >= 0 && k.W <= k.Nodes, "w %d: must be from 1 to the %d nodes", k.W, k.Nodes)
+	need(k.R >= 0 && k.R <= cartwheel.Replicas, "r %d: must be from 1 to the %d replicas of a key", k.R, cartwheel.Replicas)
+	need(k.W >= 0 && k.W <= cartwheel.Replicas, "w %d: must be from 1 to the %d replicas of a key", k.W, cartwheel.Replicas)
 	need(k.Quorum == "" || k.Quorum == "strict" || k.Quorum == "sloppy", "quorum %q: strict or sloppy", k.Quorum)
 	need(k.Repair == "" || k.Repair == "async" || k.Repair == "blocking" || k.Repair == "none", "repair %q: async, blocking or none", k.Repair)
 	need(k.Image == "" || k.Overlay == "", "an image and an overlay: the overlay would change nothing")
@@ -93,11 +94,11 @@ func (k Knobs) apply(w harness.Workload) harness.Workload {
 	return w
 }
 
-// Command is the command line that does the run again. Defaults are left out, so that
-// it stays short enough to be read and pasted.
+// Command is the command line that does the run again, at the root of a checkout after
+// "make build". Defaults are left out, so that it stays short enough to be read.
 func (k Knobs) Command() string {
 	k = k.withDefaults()
-	words := []string{"cartwheel", "test", "--workload", k.Workload, "--nemesis", k.Nemesis, "--time", k.Time.String(), "--seed", strconv.FormatUint(k.Seed, 10)}
+	words := []string{"bin/cartwheel", "test", "--workload", k.Workload, "--nemesis", k.Nemesis, "--time", k.Time.String(), "--seed", strconv.FormatUint(k.Seed, 10)}
 	add := func(flag, value string, differs bool) {
 		if differs {
 			words = append(words, flag, quoted(value))

@@ -82,7 +82,7 @@ func (s Shrinking) note(format string, args ...any) {
 
 // repeat is the command line that plays a shrunk run again.
 func (s Shrinking) repeat(dir string) string {
-	words := []string{"cartwheel", "shrink", "--budget", "0s"}
+	words := []string{"bin/cartwheel", "shrink", "--budget", "0s"}
 	if s.Flags != "" {
 		words = append(words, s.Flags)
 	}

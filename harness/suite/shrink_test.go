@@ -72,7 +72,7 @@ func TestAStoredRunIsShrunkAndPlayedAgain(t *testing.T) {
 	if got.Kind != "not-linearizable" || got.Result.Verdict != harness.Invalid || size.Steps > 4 || size.Threads > 2 || got.From.Steps < 50 || got.Outcome.Minimal {
 		t.Fatalf("got %s %s: from %s to %s", got.Checker, got.Kind, got.From, size)
 	}
-	if p := got.Result.Plan; p.Suite != "register-weak-shrunk" || p.Repeat != "cartwheel shrink --budget 0s --mutant M0 "+quoted(got.Result.Dir) {
+	if p := got.Result.Plan; p.Suite != "register-weak-shrunk" || p.Repeat != "bin/cartwheel shrink --budget 0s --mutant M0 "+quoted(got.Result.Dir) {
 		t.Errorf("suite %q, repeat %q", p.Suite, p.Repeat)
 	}
 	for _, file := range []string{"history.jsonl", "verdict.json", "index.html", trial.File} {

@@ -47,6 +47,9 @@ func TestWrongKnobsAreAllToldAtOnce(t *testing.T) {
 			t.Errorf("got %v, want %s told", err, want)
 		}
 	}
+	if err := Check(Knobs{Nodes: 2}); !errors.Is(err, ErrKnobs) {
+		t.Errorf("got %v for fewer nodes than replicas", err)
+	}
 	if err := Check(Knobs{}); err != nil {
 		t.Errorf("got %v for the defaults", err)
 	}
@@ -63,10 +66,10 @@ func TestCommandDoesTheRunAgain(t *testing.T) {
 		k    Knobs
 		want string
 	}{
-		{Knobs{Seed: 7}, "cartwheel test --workload cart --nemesis partition --time 30s --seed 7"},
+		{Knobs{Seed: 7}, "bin/cartwheel test --workload cart --nemesis partition --time 30s --seed 7"},
 		{
 			Knobs{Workload: "register", Nemesis: "partition,pause", Time: 2 * time.Minute, Seed: 1 << 63, Nodes: 3, Concurrency: 4, Rate: 12.5, R: 1, W: 2, Quorum: "strict", Repair: "none", Schedule: "it's here.json"},
-			`cartwheel test --workload register --nemesis partition,pause --time 2m0s --seed 9223372036854775808 --nodes 3 --concurrency 4 --rate 12.5 --r 1 --w 2 --quorum strict --repair none --schedule 'it'\''s here.json'`,
+			`bin/cartwheel test --workload register --nemesis partition,pause --time 2m0s --seed 9223372036854775808 --nodes 3 --concurrency 4 --rate 12.5 --r 1 --w 2 --quorum strict --repair none --schedule 'it'\''s here.json'`,
 		},
 	} {
 		if got := c.k.Command(); got != c.want {

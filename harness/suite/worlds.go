@@ -42,10 +42,17 @@ func inDocker(ctx context.Context, k Knobs, h Hooks, o runner.Options) (harness.
 			return failed(err)
 		}
 	}
+	if there, err := docker.HasHostImage(ctx, ""); err == nil && !there {
+		h.note("building the image of the nodes' hosts: this happens once and takes a minute or a few")
+	}
+	host, err := docker.HostImage(ctx, "", h.Logger)
+	if err != nil {
+		return failed(err)
+	}
 	cluster, err := docker.New(docker.Options{
 		// Unique among live runs: two of one instant on one machine differ in their process.
 		Run:   fmt.Sprintf("%s-%d", time.Now().UTC().Format("20060102T150405.000"), os.Getpid()),
-		Nodes: k.Nodes, Image: image, Command: cartwheel.Command, Port: cartwheel.Port, Logger: h.Logger,
+		Nodes: k.Nodes, Image: image, HostImage: host, Command: cartwheel.Command, Port: cartwheel.Port, Logger: h.Logger,
 	})
 	if err != nil {
 		return failed(err)
@@ -63,7 +70,7 @@ func inSimulation(ctx context.Context, k Knobs, h Hooks, o runner.Options) (harn
 	fresh := func() (*sim.Cluster, error) {
 		return sim.NewStore(sim.Options{Nodes: k.Nodes, Seed: k.Seed}, nil)
 	}
-	o.Target = cartwheel.Seeded(sim.Names(k.Seed))
+	o.Target, o.Started = cartwheel.Seeded(sim.Names(k.Seed)), time.Now()
 	rec, err := sim.Play(ctx, fresh, o)
 	if rec == nil {
 		return failed(err)
@@ -72,8 +79,5 @@ func inSimulation(ctx context.Context, k Knobs, h Hooks, o runner.Options) (harn
 		h.Packets(rec.Tally)
 	}
 	res, cerr := runner.Conclude(ctx, o, rec.Recording)
-	if err != nil {
-		res.Reasons = append(res.Reasons, err.Error())
-	}
 	return res, errors.Join(err, cerr)
 }

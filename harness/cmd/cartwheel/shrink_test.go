@@ -25,7 +25,7 @@ func TestShrinkWritesASmallerRunThatShowsTheSame(t *testing.T) {
 	if code != exitValid {
 		t.Fatalf("got exit code %d:\n%s\n%s", code, out, stderr)
 	}
-	for _, want := range []string{"not-linearizable", "to:     2 operations by 2 clients on 1 key, 1 fault, 3 nodes", "no part can be taken away", "repeat: cartwheel shrink --budget 0s "} {
+	for _, want := range []string{"not-linearizable", "to:     2 operations by 2 clients on 1 key, 1 fault, 3 nodes", "no part can be taken away", "repeat: bin/cartwheel shrink --budget 0s "} {
 		if !strings.Contains(out, want) {
 			t.Errorf("want %q in:\n%s", want, out)
 		}

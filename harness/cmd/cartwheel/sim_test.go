@@ -36,7 +36,7 @@ func TestASearchEndsAtAFailureThatCanBeRepeated(t *testing.T) {
 	if code != exitInvalid || !strings.Contains(out, "INVALID: ") || !strings.Contains(out, "not-linearizable") {
 		t.Fatalf("got exit code %d; output:\n%s\n%s", code, out, stderr)
 	}
-	_, repeat, found := strings.Cut(out, "repeat with: cartwheel ")
+	_, repeat, found := strings.Cut(out, "repeat with: bin/cartwheel ")
 	repeat, _, _ = strings.Cut(repeat, "\n")
 	if !found {
 		t.Fatalf("it does not say how to repeat it:\n%s", out)

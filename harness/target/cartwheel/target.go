@@ -12,8 +12,12 @@ import (
 	"cartwheel/harness"
 	"cartwheel/store"
 	"cartwheel/store/client"
+	"cartwheel/store/ring"
 	"cartwheel/store/transport"
 )
+
+// Replicas is how many owners each key has (N): a cluster needs as many nodes.
+const Replicas = ring.DefaultReplicas
 
 // callTimeout bounds a call of the harness's own, not of a client.
 const callTimeout = 3 * time.Second
