@@ -24,7 +24,12 @@ func (a *app) checkCommand() *cobra.Command {
 exit code is the verdict. Nothing in the folder changes unless a new page is asked for.`,
 		Example: `  cartwheel check results/latest
   cartwheel check --workload cart history.jsonl`,
-		Args: arguments(cobra.ExactArgs(1)),
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) != 1 {
+				return fmt.Errorf("%w: check takes one run's folder or history file, such as results/latest, got %d", errUsage, len(args))
+			}
+			return nil
+		},
 		RunE: func(c *cobra.Command, args []string) error {
 			res, h, err := suite.Judge(c.Context(), args[0], workload, budget)
 			if errors.Is(err, fs.ErrNotExist) {

@@ -43,7 +43,7 @@ func run(ctx context.Context, args []string, lookup func(string) (string, bool),
 	a := &app{lookup: lookup, out: out, err: stderr}
 	root := a.root()
 	root.SetArgs(args)
-	err := root.ExecuteContext(ctx)
+	c, err := root.ExecuteContextC(ctx)
 	if err != nil {
 		a.say("error: %v", err)
 	}
@@ -51,7 +51,7 @@ func run(ctx context.Context, args []string, lookup func(string) (string, bool),
 	case a.verdict == harness.Invalid:
 		return exitInvalid
 	case errors.Is(err, errUsage), errors.Is(err, suite.ErrKnobs), errors.Is(err, runner.ErrRefused):
-		a.say("see: cartwheel help")
+		a.say("see: %s --help", c.CommandPath())
 		return exitUsage
 	case ctx.Err() != nil && a.verdict == harness.Unknown:
 		return exitUnknown // interrupted: the harness did what it was told

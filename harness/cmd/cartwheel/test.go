@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"crypto/rand"
 	"encoding/binary"
 	"errors"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"cartwheel/harness"
 	"cartwheel/harness/report"
@@ -30,6 +32,9 @@ removes what is left.`,
   cartwheel test --schedule results/latest/schedule.json --seed 7   # the same faults again`,
 		Args: arguments(cobra.NoArgs),
 		RunE: func(c *cobra.Command, _ []string) error {
+			if err := meant(c.Flags(), "time", "nodes", "concurrency", "r", "w"); err != nil {
+				return err
+			}
 			if !c.Flags().Changed("seed") {
 				seed, err := newSeed()
 				if err != nil {
@@ -62,6 +67,19 @@ removes what is left.`,
 	return c
 }
 
+// meant refuses a zero that was typed: unset it stands for a default, which nobody who
+// types it can mean.
+func meant(flags *pflag.FlagSet, names ...string) error {
+	var errs []error
+	for _, name := range names {
+		f := flags.Lookup(name)
+		if v := f.Value.String(); f.Changed && (v == "0" || v == "0s") {
+			errs = append(errs, fmt.Errorf("%w: --%s %s: must be positive", errUsage, name, v))
+		}
+	}
+	return errors.Join(errs...)
+}
+
 // test prints the seed and the plan first, the verdict and the report's path last.
 func (a *app) test(c *cobra.Command, k suite.Knobs, verbose bool) error {
 	if err := suite.Check(k); err != nil {
@@ -71,6 +89,9 @@ func (a *app) test(c *cobra.Command, k suite.Knobs, verbose bool) error {
 		return fmt.Errorf("print the seed: %w", err)
 	}
 	s := newScreen(a.err)
+	defer context.AfterFunc(c.Context(), func() {
+		s.note("interrupted: it heals, stops the cluster and writes what is known; once more leaves at once")
+	})()
 	var printed error
 	res, err := suite.Run(c.Context(), k, suite.Hooks{
 		Planned:  func(p harness.Plan, dir string) { printed = s.above(func() error { return a.plan(p, dir) }) },
