@@ -12,7 +12,7 @@ RESULTS ?= $(CURDIR)/results
 export CLUSTER SEED TIME RESULTS
 
 TOOLS := bin/tools
-SUITES := ./workloads/...
+SUITES := $(patsubst %/,./%,$(sort $(dir $(wildcard workloads/*/*_suite_test.go))))
 # The race detector needs a C compiler; without one the tests still run.
 RACE  := $(if $(shell command -v gcc 2>/dev/null || command -v clang 2>/dev/null),-race,)
 # Debian's packages, where this machine can install them; otherwise say what is missing.
@@ -21,6 +21,8 @@ need = command -v $(1) >/dev/null || { test "$$(id -u)" = 0 && command -v apt-ge
 .PHONY: help
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
+	@echo
+	@echo "knobs: CLUSTER=docker|sim SEED=7 TIME=30s RESULTS=folder, for example: make test-partition SEED=7 TIME=2m"
 
 .PHONY: build
 build: go ## build cartwheel, cartwheeld and cartwheelctl into bin/
@@ -82,5 +84,5 @@ golden: go ## rewrite the expected output of script tests; read the diff
 
 .PHONY: clean
 clean: ## remove what was built and what killed runs left in Docker
-	@if command -v go >/dev/null; then go run ./harness/cmd/cartwheel clean || true; fi
+	@if command -v go >/dev/null; then go run ./harness/cmd/cartwheel clean 2>&1 | head -n 1 || true; fi
 	rm -rf bin

@@ -27,6 +27,15 @@ func worlds() []entry[world] {
 // Clusters lists the names that Knobs.Cluster may have.
 func Clusters() []string { return names(worlds()) }
 
+// Reach returns nil if a cluster of that name can be had on this machine, else an error
+// that says what to do about it.
+func Reach(ctx context.Context, cluster string) error {
+	if cluster == "docker" {
+		return docker.Reachable(ctx)
+	}
+	return nil
+}
+
 // failed is the result of a run that did not come about.
 func failed(err error) (harness.Result, error) {
 	return harness.Result{Verdict: harness.Unknown, Reasons: []string{err.Error()}}, err

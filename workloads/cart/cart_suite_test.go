@@ -20,6 +20,8 @@ func TestCart(t *testing.T) {
 // The tree is built before flags are parsed, so it can know the time limit only.
 var limit = SpecTimeout(spec.Limit(os.LookupEnv))
 
+var _ = ReportAfterSuite("runs", spec.Tell)
+
 var _ = DescribeTable("an acknowledged add is never lost, and all replicas agree in the end",
 	func(ctx SpecContext, nemesis string) {
 		res := spec.Play(ctx, os.LookupEnv, suite.Knobs{Suite: "cart-" + nemesis, Workload: "cart", Nemesis: nemesis})

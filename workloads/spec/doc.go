@@ -1,7 +1,8 @@
 // Package spec is what the workloads' Ginkgo suites share: settings from the
 // environment, playing a run as a spec, and telling what came of it.
 //
-//	CLUSTER  docker or sim; default docker if specs were chosen by label, else sim
+//	CLUSTER  docker or sim; default docker if specs were chosen by label, else sim;
+//	         where no engine answers, that default plays in simulation and says so loudly
 //	SEED     of operations and faults; default 1 if nothing was chosen, else Ginkgo's own
 //	TIME     of the load; default 10s if nothing was chosen, else 30s
 //	RESULTS  folder for results; default the repository's

@@ -22,9 +22,16 @@ const tellEvery = 5 * time.Second
 func Play(ctx ginkgo.SpecContext, lookup func(string) (string, bool), k suite.Knobs) harness.Result {
 	ginkgo.GinkgoHelper()
 	s, err := Read(lookup, ginkgo.GinkgoRandomSeed(), ginkgo.GinkgoLabelFilter())
-	gomega.Expect(err).NotTo(gomega.HaveOccurred(), "settings from the environment")
+	if err != nil {
+		ginkgo.Fail("settings from the environment: " + err.Error())
+	}
+	s, warning := s.Settle(func(cluster string) error { return suite.Reach(ctx, cluster) })
 	k.Cluster, k.Seed, k.Time, k.Results = s.Cluster, s.Seed, s.Time, s.Results
 	say := func(format string, args ...any) { fmt.Fprintf(ginkgo.GinkgoWriter, format+"\n", args...) }
+	if warning != "" {
+		say("%s", warning)
+		ginkgo.AddReportEntry("SIMULATED", "there is no Docker Engine")
+	}
 	say("SEED %d", k.Seed)
 	ginkgo.AddReportEntry("seed", k.Seed)
 	ginkgo.AddReportEntry("repeat", k.Command())
@@ -33,15 +40,41 @@ func Play(ctx ginkgo.SpecContext, lookup func(string) (string, bool), k suite.Kn
 		Planned:  func(p harness.Plan, _ string) { told(report.Plan(ginkgo.GinkgoWriter, p)) },
 		Progress: teller(say),
 	})
+	ginkgo.AddReportEntry("verdict", string(res.Verdict), ginkgo.ReportEntryVisibilityNever)
 	if res.Dir != "" {
 		if at, err := filepath.Abs(res.Dir); err == nil {
 			res.Dir = at
 		}
 		ginkgo.AddReportEntry("report", filepath.Join(res.Dir, report.IndexFile))
 	}
-	told(report.Text(ginkgo.GinkgoWriter, res))
-	gomega.Expect(err).NotTo(gomega.HaveOccurred(), "the harness failed, which is no verdict")
+	if len(res.Plan.Nodes) > 0 { // else there was no run to tell of
+		told(report.Text(ginkgo.GinkgoWriter, res))
+	}
+	if err != nil { // in its own words: what it is made of helps nobody
+		ginkgo.Fail("the harness failed, which is no verdict: " + err.Error())
+	}
 	return res
+}
+
+// Tell lists the runs of a suite at its end, with what they found and where their reports
+// are. It is for ReportAfterSuite.
+func Tell(r ginkgo.Report) { fmt.Print(listed(r)) }
+
+func listed(r ginkgo.Report) string {
+	var b strings.Builder
+	for _, s := range r.SpecReports {
+		entries := make(map[string]string)
+		for _, e := range s.ReportEntries {
+			entries[e.Name] = e.StringRepresentation()
+		}
+		if entries["verdict"] != "" {
+			fmt.Fprintf(&b, "%-6s  %-8s  %-40s  %s\n", s.State, entries["verdict"], s.LeafNodeText, entries["report"])
+		}
+	}
+	if b.Len() == 0 {
+		return ""
+	}
+	return "\nspec    verdict   what it is about                          report\n" + b.String()
 }
 
 // told fails the spec when its story cannot be written.

@@ -11,6 +11,7 @@ import (
 // Settings are what the environment decides about all runs of a suite.
 type Settings struct {
 	Cluster string        // docker or sim
+	Insists bool          // the cluster was asked for by name: no other will do
 	Seed    uint64        // of operations and faults
 	Time    time.Duration // of the load
 	Results string        // folder for results; empty: nothing is written
@@ -30,7 +31,7 @@ func Read(lookup func(string) (string, bool), random int64, labels string) (Sett
 		}
 	}
 	chosen := labels != ""
-	set("CLUSTER", func(v string) error { s.Cluster, chosen = v, true; return nil })
+	set("CLUSTER", func(v string) error { s.Cluster, s.Insists, chosen = v, true, true; return nil })
 	set("RESULTS", func(v string) error { s.Results = v; return nil })
 	if !chosen { // one test among all others: it must need nothing, leave nothing behind and be short
 		s.Cluster, s.Seed, s.Results, s.Time = "sim", 1, "", 10*time.Second
@@ -43,6 +44,20 @@ func Read(lookup func(string) (string, bool), random int64, labels string) (Sett
 		return err
 	})
 	return s, errors.Join(errs...)
+}
+
+// Settle returns the settings that can be had on this machine. Where there is no Docker
+// Engine and nobody insists on one, the simulation plays instead, and the warning says so.
+func (s Settings) Settle(reach func(cluster string) error) (_ Settings, warning string) {
+	if s.Insists || reach(s.Cluster) == nil {
+		return s, ""
+	}
+	s.Cluster = "sim"
+	return s, `
+!!! NO DOCKER ENGINE ANSWERS: this run plays on the SIMULATED cluster, in one process and virtual time.
+!!! The store, the workload, the faults and the checkers are the same; processes, network and disks are not real.
+!!! "bin/cartwheel doctor" says how to get an engine; CLUSTER=docker fails without one, CLUSTER=sim says that this is meant.
+`
 }
 
 // Limit is how long a run may take in all: building images the first time, the load,
