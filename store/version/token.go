@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"hash/fnv"
+	"strings"
 
 	"cartwheel/store"
 )
@@ -36,7 +37,7 @@ func DecodeToken(key store.Key, c store.Context) (Token, error) {
 	}
 	d, err := unseal(c, tokenFormat)
 	if err != nil {
-		return Token{}, fmt.Errorf("%w: %v", store.ErrBadContext, err)
+		return Token{}, badContext(err)
 	}
 	if got := binary.BigEndian.Uint64(d.bytes(8)); got != keyHash(key) {
 		return Token{}, fmt.Errorf("%w: it was issued for another key than %q", store.ErrBadContext, key)
@@ -44,9 +45,14 @@ func DecodeToken(key store.Key, c store.Context) (Token, error) {
 	t := Token{Hint: store.NodeID(d.bytes(d.count(1)))}
 	t.Vector = d.vector()
 	if err := d.finish(); err != nil {
-		return Token{}, fmt.Errorf("%w: %v", store.ErrBadContext, err)
+		return Token{}, badContext(err)
 	}
 	return t, nil
+}
+
+// badContext says what is wrong with a token, and not that stored data is corrupt.
+func badContext(err error) error {
+	return fmt.Errorf("%w: it is damaged or none of ours: %s", store.ErrBadContext, strings.TrimSuffix(err.Error(), ": "+store.ErrCorrupt.Error()))
 }
 
 func keyHash(key store.Key) uint64 {

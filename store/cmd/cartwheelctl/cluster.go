@@ -129,17 +129,18 @@ func statusCommand(g *globals) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			list, rows := []client.Status{}, [][]string{{"MEMBER", "ADDRESS", "STATE", "UPTIME", "LIFE", "HINTS", "IN FLIGHT", "BELIEVES DOWN", "RING"}}
+			list, rows := []statusJSON{}, [][]string{{"MEMBER", "ADDRESS", "STATE", "UPTIME", "LIFE", "HINTS", "IN FLIGHT", "BELIEVES DOWN", "RING"}}
 			for _, a := range answers {
 				if a.err != nil {
 					rows = append(rows, []string{string(a.member.ID), a.member.Address, trouble(a.err)})
+					list = append(list, statusJSON{Member: a.member.ID, Error: a.err.Error()})
 					continue
 				}
 				s := a.answer
-				list = append(list, s)
+				list = append(list, statusOf(a.member.ID, s))
 				rows = append(rows, []string{
 					string(s.Node), a.member.Address, stateText(s), s.Uptime.Round(time.Second).String(), fmt.Sprint(s.Incarnation),
-					fmt.Sprint(s.Hints), fmt.Sprint(s.InFlight), orDash(join(down(s))), fmt.Sprintf("%08x", uint32(s.RingDigest)),
+					fmt.Sprint(s.Hints), fmt.Sprint(s.InFlight), orDash(join(down(s))), ringDigest(s.RingDigest)[:8],
 				})
 			}
 			if g.json {

@@ -127,6 +127,16 @@ func TestALifeOfAKey(t *testing.T) {
 	expect(do("ring"), "8 partitions, 3 replicas", "n2.invalid:7070")
 	expect(do("hints"), "no hints wait")
 	expect(do("status"), "n1", "n2", "n3", "IN FLIGHT")
+	var status []struct {
+		Member string `json:"member"`
+		Ring   string `json:"ring"`
+	}
+	if err := json.Unmarshal([]byte(do("status", "--json")), &status); err != nil || len(status) != 3 || status[2].Member != "n3" {
+		t.Errorf("status as JSON: %v, %+v", err, status)
+	} else {
+		expect(do("ring"), status[0].Ring)
+		expect(do("status"), status[0].Ring[:8])
+	}
 	do("delete", "cart:1", "--merge")
 	if _, _, err := ctl(t, append([]string{"get", "cart:1"}, at...)...); exitCode(err) != 1 || !strings.Contains(explain(err), "no value") {
 		t.Errorf("get of a deleted key: %v, exit code %d", err, exitCode(err))
@@ -150,6 +160,7 @@ func TestErrorsSayWhatToDoNext(t *testing.T) {
 		{"unknown command", []string{"frobnicate"}, 254, "--help"},
 		{"unknown flag", []string{"get", "k", "--fast"}, 254, "--help"},
 		{"missing value", append([]string{"put", "k"}, at...), 254, "KEY and VALUE"},
+		{"bad server", []string{"get", "k", "--server", "n1"}, 254, "host:port"},
 		{"bad map", []string{"status", "--map", "n1"}, 254, "id=host:port"},
 		{"bad repair", append([]string{"get", "k", "--repair", "lazy"}, at...), 254, "blocking"},
 		{"delete without context", append([]string{"delete", "k"}, at...), 254, "--merge"},

@@ -8,6 +8,7 @@ import (
 	"text/tabwriter"
 
 	"cartwheel/store"
+	"cartwheel/store/client"
 )
 
 // table prints rows in columns; the first row is the heading.
@@ -71,6 +72,47 @@ type (
 		RTTNanos  int64        `json:"rtt_nanos"`
 	}
 )
+
+// The JSON of a member's status. Numbers that use all 64 bits are text: many readers of
+// JSON would round them.
+type (
+	statusJSON struct {
+		Member        store.NodeID      `json:"member"`
+		Error         string            `json:"error,omitempty"` // why it did not answer; then nothing else is set
+		NodeNumber    string            `json:"node_number,omitempty"`
+		Incarnation   uint64            `json:"incarnation"`
+		Ring          string            `json:"ring,omitempty"`
+		Settled       bool              `json:"settled"`
+		Fault         string            `json:"fault,omitempty"`
+		UptimeNanos   int64             `json:"uptime_nanos"`
+		WriteAgeNanos int64             `json:"write_age_nanos"`
+		Hints         uint64            `json:"hints"`
+		InFlight      uint64            `json:"in_flight"`
+		Peers         []peerJSON        `json:"peers"`
+		Counters      map[string]uint64 `json:"counters"`
+	}
+	peerJSON struct {
+		Node          store.NodeID `json:"node"`
+		Up            bool         `json:"up"`
+		Compared      bool         `json:"compared"`
+		CleanAgeNanos int64        `json:"clean_age_nanos"`
+	}
+)
+
+func statusOf(member store.NodeID, s client.Status) statusJSON {
+	out := statusJSON{
+		Member: member, NodeNumber: fmt.Sprintf("%016x", s.NodeNumber), Incarnation: s.Incarnation, Ring: ringDigest(s.RingDigest),
+		Settled: s.Settled, Fault: s.Fault, UptimeNanos: int64(s.Uptime), WriteAgeNanos: int64(s.WriteAge),
+		Hints: s.Hints, InFlight: s.InFlight, Peers: []peerJSON{}, Counters: s.Counters,
+	}
+	for _, p := range s.Peers {
+		out.Peers = append(out.Peers, peerJSON{p.Node, p.Up, p.Compared, int64(p.CleanAge)})
+	}
+	return out
+}
+
+// ringDigest names a ring: equal rings, equal names.
+func ringDigest(d uint64) string { return fmt.Sprintf("%016x", d) }
 
 func stateJSON(key string, siblings []store.Sibling, c store.Context, m store.Meta) keyJSON {
 	out := keyJSON{

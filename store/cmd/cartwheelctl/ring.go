@@ -57,10 +57,10 @@ func (g *globals) showMembers(cmd *cobra.Command, l client.Layout) error {
 	}
 	if g.json {
 		return printJSON(cmd.OutOrStdout(), map[string]any{
-			"members": list, "partitions": len(l.Partitions), "replicas": l.Replicas, "digest": fmt.Sprintf("%016x", l.Digest),
+			"members": list, "partitions": len(l.Partitions), "replicas": l.Replicas, "digest": ringDigest(l.Digest),
 		})
 	}
-	fmt.Fprintf(cmd.OutOrStdout(), "%d partitions, %d replicas, digest %016x\n", len(l.Partitions), l.Replicas, l.Digest)
+	fmt.Fprintf(cmd.OutOrStdout(), "%d partitions, %d replicas, digest %s\n", len(l.Partitions), l.Replicas, ringDigest(l.Digest))
 	return table(cmd.OutOrStdout(), rows)
 }
 

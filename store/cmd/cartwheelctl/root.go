@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"strings"
 	"time"
 
@@ -70,14 +71,19 @@ func root(lookupEnv func(string) (string, bool)) *cobra.Command {
 }
 
 func (g *globals) fromEnvironment(lookupEnv func(string) (string, bool)) error {
-	if v, ok := lookupEnv("CARTWHEELCTL_SERVER"); ok && len(g.servers) == 0 {
+	if v, ok := lookupEnv("CARTWHEELCTL_SERVER"); ok && v != "" && len(g.servers) == 0 {
 		g.servers = strings.Split(v, ",")
 	}
-	if v, ok := lookupEnv("CARTWHEELCTL_MAP"); ok && len(g.mapped) == 0 {
+	if v, ok := lookupEnv("CARTWHEELCTL_MAP"); ok && v != "" && len(g.mapped) == 0 {
 		g.mapped = strings.Split(v, ",")
 	}
 	if len(g.servers) == 0 {
 		g.servers = []string{defaultServer}
+	}
+	for _, s := range g.servers {
+		if host, port, err := net.SplitHostPort(s); err != nil || host == "" || port == "" {
+			return fmt.Errorf("%w: --server %q is not of the form host:port", errUsage, s)
+		}
 	}
 	for _, m := range g.mapped {
 		if id, address, ok := strings.Cut(m, "="); !ok || id == "" || !strings.Contains(address, ":") {
