@@ -76,6 +76,7 @@ type Plan struct {
 	Nodes       []NodeID      `json:"nodes"`
 	Concurrency int           `json:"concurrency"`
 	Time        time.Duration `json:"time"`
+	Rate        float64       `json:"rate,omitempty"` // operations a second; 0: the workload's default
 	Read        ReadOptions   `json:"read"`
 	Write       WriteOptions  `json:"write"`
 	Schedule    []Fault       `json:"schedule"`

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"sync"
@@ -71,14 +72,10 @@ func JudgeDir(ctx context.Context, path string, find func(harness.Plan) (harness
 		return harness.Result{}, nil, err
 	}
 	dir := filepath.Dir(file)
-	var stored harness.Result
-	data, err := os.ReadFile(filepath.Join(dir, verdictFile))
+	stored, err := Stored(dir)
 	whole := err == nil
-	if whole {
-		if err := json.Unmarshal(data, &stored); err != nil {
-			return harness.Result{}, h, fmt.Errorf("read %s: %w", verdictFile, err)
-		}
-	} else {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
 		stored.Plan = planOf(h)
 	}
 	w, err := find(stored.Plan)
@@ -96,6 +93,20 @@ func judge(ctx context.Context, p harness.Plan, w harness.Workload, h []harness.
 		Plan: p, Stats: statsOf(h), Phases: phasesOf(h),
 		Faults: faultsOf(h), Events: []harness.EventRecord{}, Findings: []harness.Finding{},
 	}
+// Stored returns what a run's folder says of the run.
+func Stored(dir string) (harness.Result, error) {
+	var res harness.Result
+	data, err := os.ReadFile(filepath.Join(dir, verdictFile))
+	if err != nil {
+		return res, fmt.Errorf("read verdict: %w", err)
+	}
+	if err := json.Unmarshal(data, &res); err != nil {
+		return harness.Result{}, fmt.Errorf("read %s: %w", verdictFile, err)
+	}
+	res.Dir = dir
+	return res, nil
+}
+
 	var doubts []string
 	if err := history.Validate(h); err != nil {
 		// A checker that is fed nonsense would find nonsense.

@@ -93,7 +93,7 @@ func plan(o Options) harness.Plan {
 		Suite: o.Suite, Workload: o.Workload.Name, Nemesis: "none",
 		World: o.Cluster.World(), Target: o.Target.Name(),
 		Seed: o.Seed, Nodes: o.Cluster.Nodes(),
-		Concurrency: o.Concurrency, Time: o.Time,
+		Concurrency: o.Concurrency, Time: o.Time, Rate: o.Rate,
 		Read: o.Workload.Read, Write: o.Workload.Write,
 		Schedule: o.Schedule, Repeat: o.Repeat,
 	}

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"cartwheel/harness"
 	"cartwheel/harness/cluster/sim/seeds"
@@ -33,6 +34,7 @@ type search struct {
 	workers   int
 	limit     time.Duration
 	keepGoing bool
+	unknownOK bool // seeds may be unknown
 	isWorker  bool
 }
 
@@ -46,12 +48,15 @@ processes on all cores. A seed is the same run on every machine; one in fifty ru
 hold that true. A worker that dies or hangs is reported with the seed that did it.
 
 The search ends at the first failure, which is printed with the command that repeats it.
-A seed that is unknown shows nothing: it is counted apart, and if no seed was judged
-valid the search is unknown.`,
+A seed that is unknown shows nothing: it is told with its reason, and makes the search
+unknown unless that is allowed. If no seed was judged valid, it is unknown either way.`,
 		Example: `  cartwheel sim --seeds 1000
   cartwheel sim --seeds 200 --workload register --nemesis pause --keep-going`,
 		Args: arguments(cobra.NoArgs),
 		RunE: func(c *cobra.Command, _ []string) error {
+			if s.seeds < 1 || s.workers < 0 || s.limit <= 0 {
+				return fmt.Errorf("%w: %d seeds, %d workers, limit %v", errUsage, s.seeds, s.workers, s.limit)
+			}
 			if err := s.check(); err != nil {
 				return err
 			}
@@ -64,23 +69,35 @@ valid the search is unknown.`,
 	f := c.Flags()
 	f.IntVar(&s.seeds, "seeds", 100, "how many")
 	f.Uint64Var(&s.first, "first", 0, "the first seed; the others follow it")
-	f.StringSliceVar(&s.workloads, "workload", []string{"cart", "register"}, "what clients do, by turns: "+strings.Join(suite.Workloads(), ", "))
-	f.StringVar(&s.knobs.Nemesis, "nemesis", "partition,pause", "faults: "+strings.Join(suite.Nemeses(), ", "))
-	f.DurationVar(&s.knobs.Time, "time", 20*time.Second, "virtual length of the load")
-	f.Float64Var(&s.knobs.Rate, "rate", 15, "operations a second, all threads together")
-	f.IntVar(&s.knobs.Nodes, "nodes", 5, "nodes of the cluster")
-	f.IntVar(&s.knobs.Concurrency, "concurrency", 0, "client threads (default: twice the nodes)")
+	s.seedFlags(f)
 	f.IntVar(&s.workers, "workers", 0, "processes (default: one a core)")
 	f.DurationVar(&s.limit, "limit", time.Minute, "real time for one seed, after which it is taken for hung")
 	f.BoolVar(&s.keepGoing, "keep-going", false, "do not end at a failure")
+	f.BoolVar(&s.unknownOK, "allow-unknown", false, "unknown seeds do not make the search unknown")
 	f.BoolVar(&s.isWorker, "worker", false, "do jobs from standard input")
 	_ = f.MarkHidden("worker") // it is there: the line above made it
 	return c
 }
 
+// seedFlags say what a seed is a run of. They are the same wherever a seed is named, so
+// that it is the same run there. It returns their names.
+func (s *search) seedFlags(f *pflag.FlagSet) []string {
+	own := pflag.NewFlagSet("seed", pflag.ContinueOnError)
+	own.StringSliceVar(&s.workloads, "workload", []string{"cart", "register"}, "what clients do, by turns: "+strings.Join(suite.Workloads(), ", "))
+	own.StringVar(&s.knobs.Nemesis, "nemesis", "partition,pause", "faults: "+strings.Join(suite.Nemeses(), ", "))
+	own.DurationVar(&s.knobs.Time, "time", 20*time.Second, "virtual length of the load")
+	own.Float64Var(&s.knobs.Rate, "rate", 15, "operations a second, all threads together")
+	own.IntVar(&s.knobs.Nodes, "nodes", 5, "nodes of the cluster")
+	own.IntVar(&s.knobs.Concurrency, "concurrency", 0, "client threads (default: twice the nodes)")
+	var names []string
+	own.VisitAll(func(g *pflag.Flag) { names = append(names, g.Name) })
+	f.AddFlagSet(own)
+	return names
+}
+
 func (s search) check() error {
-	if s.seeds < 1 || s.workers < 0 || s.limit <= 0 || len(s.workloads) == 0 {
-		return fmt.Errorf("%w: %d seeds of %d workloads, %d workers, limit %v", errUsage, s.seeds, len(s.workloads), s.workers, s.limit)
+	if len(s.workloads) == 0 {
+		return fmt.Errorf("%w: no workload", errUsage)
 	}
 	for i := range s.workloads {
 		if err := suite.Check(s.knobsOf(uint64(i))); err != nil {
@@ -137,17 +154,22 @@ func (l *lineCounter) Write(p []byte) (int, error) {
 	return l.hash.Write(p)
 }
 
+// seedArgs say on a command line what seedFlags read.
+func (s search) seedArgs() []string {
+	return []string{
+		"--workload", strings.Join(s.workloads, ","), "--nemesis", s.knobs.Nemesis,
+		"--time", s.knobs.Time.String(), "--rate", strconv.FormatFloat(s.knobs.Rate, 'g', -1, 64),
+		"--nodes", strconv.Itoa(s.knobs.Nodes), "--concurrency", strconv.Itoa(s.knobs.Concurrency),
+	}
+}
+
 // worker returns the command of a process that does jobs: this program again.
 func (s search) worker() (func() *exec.Cmd, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, fmt.Errorf("find this program: %w", err)
 	}
-	args := []string{
-		"sim", "--worker", "--workload", strings.Join(s.workloads, ","), "--nemesis", s.knobs.Nemesis,
-		"--time", s.knobs.Time.String(), "--rate", strconv.FormatFloat(s.knobs.Rate, 'g', -1, 64),
-		"--nodes", strconv.Itoa(s.knobs.Nodes), "--concurrency", strconv.Itoa(s.knobs.Concurrency),
-	}
+	args := append([]string{"sim", "--worker"}, s.seedArgs()...)
 	return func() *exec.Cmd {
 		cmd := exec.Command(self, args...)
 		// A seed is one chain of events, so a process a core beats many threads; and the
@@ -167,13 +189,13 @@ func (a *app) search(ctx context.Context, s search) error {
 		return err
 	}
 	a.say("%d seeds from %d, %s under %s, %v each", s.seeds, s.first, strings.Join(s.workloads, " and "), s.knobs.Nemesis, s.knobs.Time)
-	t := tally{verdicts: map[harness.Verdict]int{}}
+	t := tally{verdicts: map[harness.Verdict]int{}, unknownOK: s.unknownOK}
 	begin, last := time.Now(), time.Now()
 	sum, err := seeds.Run(ctx, seeds.Options{
 		Command: command, Seeds: from(s.first, s.seeds), Workers: s.workers, Limit: s.limit, Procs: secondProcs,
 		Done: func(o seeds.Outcome) bool {
 			t.add(o)
-			if text := t.failure(o); text != "" {
+			if text := t.remark(o); text != "" {
 				a.tell("seed %d %s\n  repeat with: %s", o.Seed, text, s.knobsOf(o.Seed).Command())
 			}
 			if time.Since(last) > lineEvery {
@@ -214,6 +236,8 @@ type tally struct {
 	verdicts map[harness.Verdict]int // of seeds that ended by themselves
 	failures int                     // invalid, crashed, hung or diverged
 	diverged int
+
+	unknownOK bool // unknown seeds do not make the search unknown
 }
 
 func (t *tally) add(o seeds.Outcome) {
@@ -229,10 +253,13 @@ func (t *tally) add(o seeds.Outcome) {
 	}
 }
 
-// failure says what is wrong with a seed; nothing if nothing is.
-func (t *tally) failure(o seeds.Outcome) string {
+// remark says what is wrong with a seed, or why it is unknown; nothing if it is valid.
+func (t *tally) remark(o seeds.Outcome) string {
 	switch o.End {
 	case seeds.Passed:
+		if f := read(o); f.Verdict != harness.Valid {
+			return "UNKNOWN: " + strings.Join(f.Reasons, "; ")
+		}
 		return ""
 	case seeds.Failed:
 		if o.Report.Error != "" {
@@ -245,12 +272,13 @@ func (t *tally) failure(o seeds.Outcome) string {
 	return fmt.Sprintf("%s:\n%s", strings.ToUpper(o.End.String()), firstLines(o.Stderr, 60))
 }
 
-// verdict judges the search: a seed that is unknown proves nothing, and neither do many.
+// verdict judges the search: a seed that is unknown proves nothing, and that must not
+// look like a pass.
 func (t *tally) verdict(err error) harness.Verdict {
 	switch {
 	case t.failures > t.diverged:
 		return harness.Invalid
-	case err != nil || t.diverged > 0 || t.verdicts[harness.Valid] == 0:
+	case err != nil, t.diverged > 0, t.verdicts[harness.Valid] == 0, t.verdicts[harness.Unknown] > 0 && !t.unknownOK:
 		return harness.Unknown
 	}
 	return harness.Valid

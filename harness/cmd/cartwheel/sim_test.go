@@ -22,7 +22,7 @@ func TestMain(m *testing.M) {
 
 func TestASearchRunsItsSeedsAndSumsUp(t *testing.T) {
 	t.Setenv(beCartwheel, "1")
-	code, out, stderr := cartwheel(nil, "sim", "--seeds", "4", "--time", "8s", "--rate", "20", "--nemesis", "partition", "--workers", "2")
+	code, out, stderr := cartwheel(nil, "sim", "--seeds", "4", "--time", "8s", "--rate", "20", "--nemesis", "partition", "--workers", "2", "--allow-unknown")
 	if code != exitValid || !strings.Contains(out, "VALID: 4 seeds") || !strings.Contains(out, "figure sim_seeds_per_minute ") {
 		t.Errorf("got exit code %d; output:\n%s\n%s", code, out, stderr)
 	}
@@ -68,8 +68,9 @@ func TestATallyIsAsBadAsItsSeeds(t *testing.T) {
 	}{
 		{"nothing", nil, harness.Unknown, ""},
 		{"valid", []seeds.Outcome{valid}, harness.Valid, ""},
-		{"unknown only", []seeds.Outcome{unknown, unknown}, harness.Unknown, ""},
-		{"some unknown", []seeds.Outcome{unknown, valid, unknown}, harness.Valid, ""},
+		{"unknown only", []seeds.Outcome{unknown, unknown}, harness.Unknown, "UNKNOWN: because"},
+		{"some unknown", []seeds.Outcome{valid, valid, unknown}, harness.Unknown, "UNKNOWN: because"},
+		{"some unknown, last valid", []seeds.Outcome{unknown, valid}, harness.Unknown, ""},
 		{"invalid", []seeds.Outcome{valid, {End: seeds.Failed, Report: report(harness.Invalid)}}, harness.Invalid, "INVALID: because"},
 		{"not run", []seeds.Outcome{{End: seeds.Failed, Report: seeds.Report{Error: "ouch"}}}, harness.Invalid, "COULD NOT BE RUN: ouch"},
 		{"crashed", []seeds.Outcome{valid, {End: seeds.Crashed, Stderr: "panic: ouch"}}, harness.Invalid, "CRASHED:\n  panic: ouch"},
@@ -80,10 +81,24 @@ func TestATallyIsAsBadAsItsSeeds(t *testing.T) {
 		said := ""
 		for _, o := range c.outcomes {
 			tl.add(o)
-			said = tl.failure(o)
+			said = tl.remark(o)
 		}
 		if got := tl.verdict(nil); got != c.want || !strings.Contains(said, c.says) || (said == "") != (c.says == "") {
 			t.Errorf("%s: got %s and %q, want %s and %q", c.name, got, said, c.want, c.says)
 		}
+	}
+}
+
+func TestUnknownSeedsMayBeAllowedButNotAlone(t *testing.T) {
+	unknown := seeds.Outcome{End: seeds.Passed, Report: seeds.Report{Data: []byte(`{"verdict":"unknown"}`)}}
+	valid := seeds.Outcome{End: seeds.Passed, Report: seeds.Report{Data: []byte(`{"verdict":"valid"}`)}}
+	tl := tally{verdicts: map[harness.Verdict]int{}, unknownOK: true}
+	tl.add(unknown)
+	if got := tl.verdict(nil); got != harness.Unknown {
+		t.Errorf("one unknown seed alone: got %s", got)
+	}
+	tl.add(valid)
+	if got := tl.verdict(nil); got != harness.Valid {
+		t.Errorf("an unknown and a valid one: got %s", got)
 	}
 }
