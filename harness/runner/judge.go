@@ -77,6 +77,8 @@ func JudgeDir(ctx context.Context, path string, find func(harness.Plan) (harness
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		stored.Plan = planOf(h)
+	case err != nil:
+		return harness.Result{}, h, err
 	}
 	w, err := find(stored.Plan)
 	if err != nil {
@@ -88,11 +90,6 @@ func JudgeDir(ctx context.Context, path string, find func(harness.Plan) (harness
 	return res, h, nil
 }
 
-func judge(ctx context.Context, p harness.Plan, w harness.Workload, h []harness.Op, budget time.Duration, whole bool) harness.Result {
-	res := harness.Result{
-		Plan: p, Stats: statsOf(h), Phases: phasesOf(h),
-		Faults: faultsOf(h), Events: []harness.EventRecord{}, Findings: []harness.Finding{},
-	}
 // Stored returns what a run's folder says of the run.
 func Stored(dir string) (harness.Result, error) {
 	var res harness.Result
@@ -107,6 +104,11 @@ func Stored(dir string) (harness.Result, error) {
 	return res, nil
 }
 
+func judge(ctx context.Context, p harness.Plan, w harness.Workload, h []harness.Op, budget time.Duration, whole bool) harness.Result {
+	res := harness.Result{
+		Plan: p, Stats: statsOf(h), Phases: phasesOf(h),
+		Faults: faultsOf(h), Events: []harness.EventRecord{}, Findings: []harness.Finding{},
+	}
 	var doubts []string
 	if err := history.Validate(h); err != nil {
 		// A checker that is fed nonsense would find nonsense.
