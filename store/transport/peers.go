@@ -93,8 +93,10 @@ func (p *Peers) Forward(ctx context.Context, to store.NodeID, w coordinator.Writ
 		if err != nil {
 			return err
 		}
-		res, err = WriteResult(reply, w.Value)
-		return err
+		if res, err = WriteResult(reply, w.Value); err != nil {
+			return fmt.Errorf("reply: %v", err) // not wrapped: that it is garbled says nothing of the write
+		}
+		return nil
 	})
 	return res, err
 }

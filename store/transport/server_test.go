@@ -19,6 +19,7 @@ import (
 	"cartwheel/store/coordinator"
 	"cartwheel/store/ring"
 	"cartwheel/store/storage"
+	"cartwheel/store/storepb"
 	"cartwheel/store/version"
 )
 
@@ -255,6 +256,28 @@ func TestAShortDeadlineAccusesNobody(t *testing.T) {
 			t.Errorf("the detector was told %q", got)
 		}
 	})
+}
+
+// A garbled connection answers every write with a write id that is none.
+type garbled struct{}
+
+func (garbled) Invoke(_ context.Context, _ string, _, reply any, _ ...grpc.CallOption) error {
+	reply.(*storepb.PutReply).Versions = []*storepb.Version{{WriteId: []byte{1}}}
+	return nil
+}
+
+func (garbled) NewStream(context.Context, *grpc.StreamDesc, string, ...grpc.CallOption) (grpc.ClientStream, error) {
+	return nil, status.Error(codes.Unimplemented, "unary only")
+}
+
+// The other node has made the write: that its reply makes no sense must not look like a
+// refusal, which would be sworn on to the client.
+func TestAGarbledReplyLeavesAForwardedWriteUnknown(t *testing.T) {
+	p := NewPeers(PeersOptions{Self: "n1", Detector: &believer{}, Dial: func(store.NodeID) grpc.ClientConnInterface { return garbled{} }})
+	_, err := p.Forward(context.Background(), "n2", Write{Key: "k"})
+	if err == nil || store.Definite(err) {
+		t.Errorf("got %v, which is definite: %t", err, store.Definite(err))
+	}
 }
 
 func TestNothingIsSentToANodeThatIsDown(t *testing.T) {
