@@ -15,6 +15,8 @@ TOOLS := bin/tools
 SUITES := $(patsubst %/,./%,$(sort $(dir $(wildcard workloads/*/*_suite_test.go))))
 # The race detector needs a C compiler; without one the tests still run.
 RACE  := $(if $(shell command -v gcc 2>/dev/null || command -v clang 2>/dev/null),-race,)
+# Version 2 is a plugin of the docker command, version 1 a command of its own.
+compose = $(if $(shell docker compose version 2>/dev/null),docker compose,docker-compose) -f docker/compose.yaml
 # Debian's packages, where this machine can install them; otherwise say what is missing.
 need = command -v $(1) >/dev/null || { test "$$(id -u)" = 0 && command -v apt-get >/dev/null && echo "installing $(2)" && { apt-get install -qq -y --no-install-recommends $(2) >/dev/null 2>&1 || { apt-get update -qq && apt-get install -qq -y --no-install-recommends $(2) >/dev/null; }; } || { echo "$(1) is missing: install the package $(2), for example with 'sudo apt-get install $(2)'" >&2; exit 1; }; }
 
@@ -39,11 +41,11 @@ test: go ## all tests that need no Docker
 
 .PHONY: test-partition
 test-partition: go ## cut a five-node cluster apart under load and judge the store
-	go test $(SUITES) -p 1 -count=1 -timeout 20m -v -ginkgo.label-filter=partition -ginkgo.v
+	go test $(SUITES) -p 1 -count=1 -timeout 20m -v -ginkgo.fail-on-empty -ginkgo.label-filter=partition -ginkgo.v
 
 .PHONY: test-pause
 test-pause: go ## freeze nodes under load and judge the store
-	go test $(SUITES) -p 1 -count=1 -timeout 20m -v -ginkgo.label-filter=pause -ginkgo.v
+	go test $(SUITES) -p 1 -count=1 -timeout 20m -v -ginkgo.fail-on-empty -ginkgo.label-filter=pause -ginkgo.v
 
 .PHONY: test-docker
 test-docker: go ## test the container backend itself: pods, cuts, pauses, clean-up
@@ -81,6 +83,15 @@ generated:
 .PHONY: golden
 golden: go ## rewrite the expected output of script tests; read the diff
 	go test ./store/... ./harness/... -run 'Script|Golden' -rewrite
+
+.PHONY: up
+up: build ## start a cluster of five nodes by hand, see docker/README.md
+	bin/cartwheel images
+	$(compose) up -d
+
+.PHONY: down
+down: ## remove that cluster and its data
+	$(compose) down -v
 
 .PHONY: clean
 clean: ## remove what was built and what killed runs left in Docker
