@@ -135,6 +135,9 @@ func idle(s harness.Stats) []string {
 // unproven says which planned faults did not demonstrably strike, hold and heal.
 func unproven(p harness.Plan, records []harness.FaultRecord) []string {
 	var doubts []string
+	if len(p.Schedule) == 0 && p.Nemesis != "" && p.Nemesis != "none" {
+		doubts = append(doubts, fmt.Sprintf("nemesis %s had no fault to inject, so nothing was withstood", p.Nemesis))
+	}
 	for _, f := range p.Schedule {
 		what := fmt.Sprintf("fault %s (%s %s)", f.ID, f.Kind, f.Name)
 		i := slices.IndexFunc(records, func(r harness.FaultRecord) bool { return r.Fault.ID == f.ID })

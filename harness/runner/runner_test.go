@@ -232,6 +232,10 @@ func TestVerdicts(t *testing.T) {
 				o.Schedule = []harness.Fault{{ID: "f1", Kind: "pause", Name: "one", Start: time.Hour, Stop: 2 * time.Hour, Nodes: []harness.NodeID{"n1"}}}
 			},
 		},
+		{
+			name: "a nemesis without faults", verdict: harness.Unknown, reason: "had no fault to inject",
+			change: func(o *runner.Options) { o.Schedule = []harness.Fault{} },
+		},
 		{name: "no checkers", change: func(o *runner.Options) { o.Workload.Checkers = nil }, verdict: harness.Unknown, reason: "nothing was checked"},
 		{name: "a broken checker", change: func(o *runner.Options) { o.Workload = tags(broken) }, verdict: harness.Unknown, reason: "off by one"},
 		{name: "a slow checker", change: func(o *runner.Options) { o.Workload = tags(lazy) }, verdict: harness.Unknown, reason: "ran out of time"},
