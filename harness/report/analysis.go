@@ -98,6 +98,21 @@ func (a *analysis) bounds() {
 	}
 }
 
+// busy is when the load and the faults were over. What follows, settling and reading
+// copies, has nothing that a plot could show.
+func (a *analysis) busy() time.Duration {
+	t := a.load[1]
+	for _, w := range a.windows {
+		if w.Struck {
+			t = max(t, w.Stop)
+		}
+	}
+	if t == 0 {
+		return a.end
+	}
+	return t
+}
+
 // window returns when a fault was in force. One that was never healed lasted to the
 // end of the load, as far as anybody knows.
 func (a *analysis) window(f harness.FaultRecord) window {

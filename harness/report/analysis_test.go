@@ -2,6 +2,7 @@ package report
 
 import (
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -90,10 +91,32 @@ func TestWords(t *testing.T) {
 		{seen(nil), "nothing"},
 		{seen([]harness.Sibling{{Value: "a"}, {Tombstone: true}}), "a, deleted"},
 		{links([]harness.Link{{From: "n1", To: "n2"}, {From: "n2", To: "n1"}, {From: "n1", To: "n3"}}), "n1 ⇹ n2; n1 ⇸ n3"},
+		{sides([]harness.Link{{From: "n1", To: "n2"}, {From: "n2", To: "n1"}, {From: "n1", To: "n3"}}), ""},
+		{sides([]harness.Link{{From: "n1", To: "n2"}, {From: "n3", To: "n2"}, {From: "n2", To: "n1"}, {From: "n2", To: "n3"}}), "n1 n3 ⇹ n2"},
+		{sides([]harness.Link{{From: "n1", To: "n3"}, {From: "n1", To: "n4"}, {From: "n2", To: "n3"}, {From: "n2", To: "n4"}}), "n1 n2 ⇸ n3 n4"},
+		{sides([]harness.Link{{From: "n1", To: "n2"}, {From: "n3", To: "n4"}}), ""},
 	} {
 		if c.got != c.want {
 			t.Errorf("got %q, want %q", c.got, c.want)
 		}
+	}
+}
+
+// A run that never got to its faults must not look like one without any.
+func TestFaultsThatNeverStruckAreShown(t *testing.T) {
+	res := harness.Result{Verdict: harness.Unknown, Plan: harness.Plan{Schedule: []harness.Fault{{
+		ID: "f1", Kind: "pause", Name: "one", Start: time.Second, Stop: 2 * time.Second, Nodes: []harness.NodeID{"n1"},
+	}}}}
+	p, err := newPage(res, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(p.Faults) != 1 || p.Faults[0].Actual != "never struck" || p.Tiles[2].Value != "0 of 1" || p.Tiles[2].Class != "bad" {
+		t.Errorf("got %+v and %+v", p.Faults, p.Tiles)
+	}
+	var told strings.Builder
+	if err := Text(&told, res); err != nil || !strings.Contains(told.String(), "never struck") {
+		t.Errorf("%v, told\n%s", err, &told)
 	}
 }
 

@@ -147,8 +147,9 @@ func storeOptions(p harness.Plan) string {
 }
 
 func (a *analysis) tiles(p *page) []tile {
+	planned := allFaults(a.res)
 	proven := 0
-	for _, f := range a.res.Faults {
+	for _, f := range planned {
 		if f.Evidence.Proven() {
 			proven++
 		}
@@ -166,7 +167,7 @@ func (a *analysis) tiles(p *page) []tile {
 	tiles := []tile{
 		{thousands(p.Stats.Total()), "operations", ""},
 		{p.Stats.Percent(), "acknowledged", ""},
-		{fmt.Sprintf("%d of %d", proven, len(a.res.Faults)), "faults proven", class(proven == len(a.res.Faults))},
+		{fmt.Sprintf("%d of %d", proven, len(planned)), "faults proven", class(proven == len(planned))},
 		{thousands(anomalies), "anomalies", class(anomalies == 0)},
 	}
 	if len(p.Avail) > 1 && p.Avail[1].All.Total() > 0 {

@@ -57,7 +57,7 @@ func TestPageTellsTheWholeStory(t *testing.T) {
 		"value in full":       "w3 {milk flour}",
 		"unseen event":        `<td>siblings were merged</td><td class="n bad">0</td>`,
 		"one-way arrow":       "n2 ⇸ n1 n3",
-		"both-way arrow":      "n1 ⇹ n3 n4 n5",
+		"both-way arrow":      "n1 n2 ⇹ n3 n4 n5",
 		"differing copies":    `<td class="cell s1" title="n3: w3">B</td>`,
 		"repeat":              "--nemesis partition,pause --time 30s --seed 4711",
 		"latency table":       "p99.9",

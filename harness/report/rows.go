@@ -43,8 +43,12 @@ func (s probeSum) Lines() []string {
 func (s probeSum) Bad() bool { return s.Good < s.All }
 
 func (a *analysis) faultRows() []faultRow {
-	out := make([]faultRow, 0, len(a.windows))
-	for _, w := range a.windows {
+	windows := slices.Clone(a.windows)
+	for _, f := range allFaults(a.res)[len(a.res.Faults):] {
+		windows = append(windows, a.window(f))
+	}
+	out := make([]faultRow, 0, len(windows))
+	for _, w := range windows {
 		row := faultRow{
 			FaultRecord: w.FaultRecord, Title: faultTitle(w.Fault), Target: faultTarget(w.Fault),
 			Planned: span(w.Fault.Start, w.Fault.Stop), Actual: "never struck", Proven: w.Evidence.Proven(),

@@ -22,7 +22,7 @@ func Text(w io.Writer, res harness.Result) error {
 	for _, f := range res.Findings {
 		t.finding(f)
 	}
-	t.faults(res.Faults)
+	t.faults(allFaults(res))
 	t.events(res.Events)
 	if res.Plan.Repeat != "" {
 		t.say("repeat: %s", res.Plan.Repeat)

@@ -101,7 +101,7 @@ func (a *analysis) newPlot(yLabel string) *plot.Plot {
 	}
 	p.X.Label.Text, p.Y.Label.Text = "seconds since the run began", yLabel
 	p.X.Label.Padding, p.Y.Label.Padding = 4, 6
-	p.X.Min, p.X.Max = 0, max(a.end.Seconds(), 1)
+	p.X.Min, p.X.Max = 0, max(a.busy().Seconds(), 1)
 	p.X.Tick.Marker = secondTicks{}
 	return p
 }

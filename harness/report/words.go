@@ -81,8 +81,28 @@ func faultTitle(f harness.Fault) string {
 	return strings.TrimSpace(f.Kind + " " + f.Name)
 }
 
+// allFaults lists the faults that struck and, after them, those that were planned only.
+func allFaults(res harness.Result) []harness.FaultRecord {
+	all := slices.Clone(res.Faults)
+	for _, f := range res.Plan.Schedule {
+		if !slices.ContainsFunc(res.Faults, func(r harness.FaultRecord) bool { return r.Fault.ID == f.ID }) {
+			all = append(all, harness.FaultRecord{Fault: f})
+		}
+	}
+	return all
+}
+
+// targetMax bounds what is told of a fault's targets, in characters; a cluster of a
+// hundred nodes has ten thousand links.
+const targetMax = 160
+
 // faultTarget says in words whom a fault hit, as it was resolved.
 func faultTarget(f harness.Fault) string {
+	if len(f.Links) > 0 {
+		if split := sides(f.Links); split != "" {
+			return clip(split, targetMax)
+		}
+	}
 	var parts []string
 	if len(f.Nodes) > 0 {
 		parts = append(parts, nodeList(f.Nodes))
@@ -90,7 +110,54 @@ func faultTarget(f harness.Fault) string {
 	if len(f.Links) > 0 {
 		parts = append(parts, links(f.Links))
 	}
-	return strings.Join(parts, ": ")
+	return clip(strings.Join(parts, ": "), targetMax)
+}
+
+// sides shows links that cut everything between two sets of nodes: "n1 n2 ⇹ n3 n4 n5",
+// or "n1 n2 ⇸ n3" if it is one way only. It is empty if the links are anything else.
+func sides(ls []harness.Link) string {
+	have := make(map[harness.Link]bool, len(ls))
+	out := make(map[harness.NodeID][]harness.NodeID)
+	var froms []harness.NodeID
+	for _, l := range ls {
+		if have[l] {
+			continue
+		}
+		have[l] = true
+		if out[l.From] == nil {
+			froms = append(froms, l.From)
+		}
+		out[l.From] = append(out[l.From], l.To)
+	}
+	if len(froms) == 0 {
+		return ""
+	}
+	right := out[froms[0]]
+	var left []harness.NodeID
+	for _, n := range froms {
+		if !slices.Contains(right, n) {
+			left = append(left, n)
+		}
+	}
+	there, back := 0, 0
+	for _, l := range left {
+		for _, r := range right {
+			if have[harness.Link{From: l, To: r}] {
+				there++
+			}
+			if have[harness.Link{From: r, To: l}] {
+				back++
+			}
+		}
+	}
+	all := len(left) * len(right)
+	switch {
+	case there == all && back == all && len(have) == 2*all:
+		return nodeList(left) + " ⇹ " + nodeList(right)
+	case there == all && back == 0 && len(have) == all:
+		return nodeList(left) + " ⇸ " + nodeList(right)
+	}
+	return ""
 }
 
 func nodeList(nodes []harness.NodeID) string {
