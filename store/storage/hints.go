@@ -53,6 +53,9 @@ func (r *Replica) NextHints(ctx context.Context, target store.NodeID, after []by
 	if err := ctx.Err(); err != nil {
 		return nil, nil, err
 	}
+	if r.ledger.of(target) == 0 {
+		return nil, nil, nil // nearly always, and every node asks for every other twice a second
+	}
 	entries, next, err := r.indexPage(target, after, limit)
 	if err != nil {
 		return nil, nil, fmt.Errorf("next hints for %s: %w", target, err)
@@ -188,6 +191,16 @@ func (l *ledger) hints() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.total
+}
+
+// of returns how many hints wait for a target.
+func (l *ledger) of(target store.NodeID) uint64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if t := l.targets[target]; t != nil {
+		return t.Hints
+	}
+	return 0
 }
 
 func (l *ledger) list() []HintStat {
