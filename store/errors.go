@@ -60,3 +60,9 @@ func Definite(err error) bool {
 	}
 	return false
 }
+
+// OfOneKey reports whether an error says something of its key and not of a node, as when a
+// record is damaged: work on other keys must not wait for that to heal.
+func OfOneKey(err error) bool {
+	return errors.Is(err, ErrCorrupt) || errors.Is(err, ErrInvalid) || errors.Is(err, ErrNotOwner)
+}

@@ -183,7 +183,7 @@ func (h *Handoff) deliver(ctx context.Context, page []storage.Hint) (goOn bool) 
 			}
 			if err := h.deliverOne(ctx, one); err != nil && ctx.Err() == nil {
 				h.log.Debug("hint was not delivered", "target", one.Target, "key", string(one.Key), "err", err)
-				if !ofOneKey(err) {
+				if !store.OfOneKey(err) {
 					stop.Store(true)
 				}
 			}
@@ -192,17 +192,6 @@ func (h *Handoff) deliver(ctx context.Context, page []storage.Hint) (goOn bool) 
 	}
 	_ = eg.Wait() // nil: the failures were noted above
 	return !stop.Load()
-}
-
-// ofOneKey reports whether an error says something of its key and not of the node, as
-// when the owner's record is damaged: the hints behind it must not wait for that to heal.
-func ofOneKey(err error) bool {
-	for _, e := range []error{store.ErrCorrupt, store.ErrInvalid, store.ErrNotOwner} {
-		if errors.Is(err, e) {
-			return true
-		}
-	}
-	return false
 }
 
 // deliverOne sends a hint and, once it is acknowledged, drops it.

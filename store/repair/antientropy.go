@@ -3,7 +3,6 @@ package repair
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"hash/fnv"
 	"log/slog"
@@ -145,7 +144,7 @@ func (a *AntiEntropy) compare(ctx context.Context, peer store.NodeID) (differenc
 		}
 		a.compared.Add(1)
 		differences++
-		if err := a.mend(ctx, peer, diff); ofOneKey(err) {
+		if err := a.mend(ctx, peer, diff); store.OfOneKey(err) { // the comparison goes on, but it is not clean
 			a.log.Warn("could not mend a key", "peer", peer, "key", string(diff.Key), "err", err)
 		} else if err != nil {
 			return differences, err
@@ -153,17 +152,6 @@ func (a *AntiEntropy) compare(ctx context.Context, peer store.NodeID) (differenc
 			a.repaired.Add(1)
 		}
 	}
-}
-
-// ofOneKey reports whether an error says something of its key and not of a node, as when
-// a record is damaged: the comparison then goes on, but it is not clean.
-func ofOneKey(err error) bool {
-	for _, e := range []error{store.ErrCorrupt, store.ErrInvalid, store.ErrNotOwner} {
-		if errors.Is(err, e) {
-			return true
-		}
-	}
-	return false
 }
 
 // mend makes this node and the peer hold the join of what they had of a key.
