@@ -2,6 +2,9 @@ package harness
 
 import (
 	"errors"
+	"fmt"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -79,6 +82,25 @@ type Sibling struct {
 	Value     string `json:"value,omitempty"`
 	Tombstone bool   `json:"tombstone,omitempty"`
 	Write     string `json:"write,omitempty"` // the store's own name for the write, where it tells one
+}
+
+// SiblingSet names a set of siblings, whatever their order: equal sets, equal names.
+func SiblingSet(siblings []Sibling) string {
+	lines := make([]string, 0, len(siblings))
+	for _, s := range siblings {
+		lines = append(lines, fmt.Sprintf("%q %t %q", s.Value, s.Tombstone, s.Write))
+	}
+	slices.Sort(lines)
+	return strings.Join(lines, "\n")
+}
+
+// CopyState names the copy that a replica read returned: its digest, or what it shows
+// where the store has no digests. Equal copies have equal names.
+func (o Op) CopyState() string {
+	if o.State != "" {
+		return o.State
+	}
+	return SiblingSet(o.Siblings)
 }
 
 // Meta is what a store says about how it served a request. Stores that say nothing leave it out.

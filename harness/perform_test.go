@@ -67,3 +67,23 @@ func TestPerformCompletesAnOperationByWhatItsErrorProves(t *testing.T) {
 		})
 	}
 }
+
+func TestEqualCopiesHaveEqualNames(t *testing.T) {
+	a, b := Sibling{Value: "a", Write: "1"}, Sibling{Value: "b", Write: "2"}
+	for _, c := range []struct {
+		name string
+		x, y Op
+		same bool
+	}{
+		{name: "the order of siblings does not count", x: Op{Siblings: []Sibling{a, b}}, y: Op{Siblings: []Sibling{b, a}}, same: true},
+		{name: "values do", x: Op{Siblings: []Sibling{a}}, y: Op{Siblings: []Sibling{{Value: "c", Write: "1"}}}},
+		{name: "tombstones do", x: Op{Siblings: []Sibling{{Write: "1"}}}, y: Op{Siblings: []Sibling{{Write: "1", Tombstone: true}}}},
+		{name: "a digest says it all", x: Op{State: "s", Siblings: []Sibling{a}}, y: Op{State: "s"}, same: true},
+		{name: "digests differ", x: Op{State: "s"}, y: Op{State: "t"}},
+		{name: "something and nothing", x: Op{State: "s"}, y: Op{}},
+	} {
+		if got := c.x.CopyState() == c.y.CopyState(); got != c.same {
+			t.Errorf("%s: equal is %t, want %t", c.name, got, c.same)
+		}
+	}
+}

@@ -80,7 +80,7 @@ func (k *keyIndex) odd(read []copyRead) int {
 	return none
 }
 
-func (k *keyIndex) shown(r copyRead) string { return siblingSet(k.h[r.done].Siblings) }
+func (k *keyIndex) shown(r copyRead) string { return harness.SiblingSet(k.h[r.done].Siblings) }
 
 // empty reports whether a replica has nothing where a copy would be.
 func (k *keyIndex) empty(r copyRead) bool { return len(k.h[r.done].Siblings) == 0 }

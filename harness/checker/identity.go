@@ -1,9 +1,7 @@
 package checker
 
 import (
-	"fmt"
 	"slices"
-	"strings"
 
 	"cartwheel/harness"
 )
@@ -141,22 +139,4 @@ func (k *keyIndex) candidates(name string, deletes []int, taken map[int]bool, ow
 		return effective
 	}
 	return failed
-}
-
-// stateOf is the digest of a copy, or the copy itself where the store has no digests.
-func stateOf(op harness.Op) string {
-	if op.State != "" {
-		return op.State
-	}
-	return siblingSet(op.Siblings)
-}
-
-// siblingSet names a set of siblings, whatever their order.
-func siblingSet(siblings []harness.Sibling) string {
-	lines := make([]string, 0, len(siblings))
-	for _, s := range siblings {
-		lines = append(lines, fmt.Sprintf("%q %t %q", s.Value, s.Tombstone, s.Write))
-	}
-	slices.Sort(lines)
-	return strings.Join(lines, "\n")
 }

@@ -178,7 +178,7 @@ func (k *keyIndex) copyRead(p history.Pair) {
 	op := k.h[p.Invoke]
 	c := copyRead{node: op.Node, inv: p.Invoke, done: p.Completion, answer: none}
 	if p.Completion >= 0 && k.h[p.Completion].Kind == harness.OK {
-		c.answer, c.state = p.Completion, stateOf(k.h[p.Completion]) // the position follows in link
+		c.answer, c.state = p.Completion, k.h[p.Completion].CopyState() // the position follows in link
 		k.answers = append(k.answers, answer{inv: p.Invoke, done: p.Completion, own: none, replica: true})
 	}
 	last := len(k.rounds) - 1

@@ -169,7 +169,7 @@ func (k *keyIndex) sameContext(c *collector, first map[string]int, i int) {
 		return
 	}
 	b := &k.answers[before]
-	if siblingSet(done.Siblings) == siblingSet(k.h[b.done].Siblings) {
+	if harness.SiblingSet(done.Siblings) == harness.SiblingSet(k.h[b.done].Siblings) {
 		return
 	}
 	c.add(UnequalSiblings, 0, func() harness.Anomaly {

@@ -279,7 +279,7 @@ func (s *simulation) final() {
 			}
 			s.add(op)
 			op.Kind, op.Siblings, op.Token = harness.OK, c.shown(), c.token()
-			op.State = string(op.Token) + "|" + siblingSet(op.Siblings)
+			op.State = string(op.Token) + "|" + harness.SiblingSet(op.Siblings)
 			s.add(op)
 		}
 	}

@@ -139,7 +139,7 @@ func (r *run) replicasOf(ctx context.Context, reader harness.ReplicaReader, key 
 		if err != nil {
 			return false, err
 		}
-		digest := stateOf(op)
+		digest := op.CopyState()
 		if i == 0 {
 			first = digest
 		}
@@ -164,17 +164,4 @@ func (r *run) replica(ctx context.Context, reader harness.ReplicaReader, n harne
 		return err
 	})
 	return r.journal.Append(harness.Complete(op, err))
-}
-
-// stateOf is the digest of a copy, or the copy itself where the store has no digests.
-func stateOf(op harness.Op) string {
-	if op.State != "" {
-		return op.State
-	}
-	var lines []string
-	for _, s := range op.Siblings {
-		lines = append(lines, fmt.Sprintf("%q %t %q", s.Value, s.Tombstone, s.Write))
-	}
-	slices.Sort(lines)
-	return strings.Join(lines, "\n")
 }
