@@ -21,16 +21,21 @@ import (
 // A Scope says what [Clean] removes.
 type Scope int
 
-// Scopes, each of which includes those before it.
+// Scopes.
 const (
 	Stale  Scope = iota // what runs have left whose process is gone
 	All                 // what any run has made, live ones too
-	Images              // and the images, which the next run builds again
+	Images              // as Stale, and the images that nothing uses, which the next run builds again
 )
 
 // Cleaned counts what was removed.
 type Cleaned struct {
 	Runs, Containers, Networks, Volumes, Images int
+}
+
+// Plus adds up.
+func (c Cleaned) Plus(d Cleaned) Cleaned {
+	return Cleaned{c.Runs + d.Runs, c.Containers + d.Containers, c.Networks + d.Networks, c.Volumes + d.Volumes, c.Images + d.Images}
 }
 
 // Clean removes what runs have made, by label alone. It returns an error that is
@@ -51,14 +56,14 @@ func clean(ctx context.Context, cli *client.Client, scope Scope) (Cleaned, error
 		return done, fmt.Errorf("clean: %w", err)
 	}
 	here, now := machine(), time.Now()
-	condemned := left.keep(func(o owner) bool { return scope != Stale || o.stale(here, now, holderGone) })
+	condemned := left.keep(func(o owner) bool { return scope == All || o.stale(here, now, holderGone) })
 	if err := condemned.remove(ctx, cli, &done); err != nil {
 		return done, fmt.Errorf("clean: %w", err)
 	}
 	for _, path := range condemned.leases(here) {
 		dropLease(path)
 	}
-	if scope < Images {
+	if scope != Images {
 		return done, nil
 	}
 	images, err := cli.ImageList(ctx, image.ListOptions{Filters: filters.NewArgs(filters.Arg("label", labelImage))})
@@ -66,7 +71,11 @@ func clean(ctx context.Context, cli *client.Client, scope Scope) (Cleaned, error
 		return done, fmt.Errorf("clean: list images: %w", err)
 	}
 	for _, im := range images {
-		if err := removed(cli.ImageRemove(ctx, im.ID, image.RemoveOptions{Force: true, PruneChildren: true})); err != nil {
+		err := removed(cli.ImageRemove(ctx, im.ID, image.RemoveOptions{Force: true, PruneChildren: true}))
+		if errdefs.IsConflict(err) {
+			continue // a container uses it
+		}
+		if err != nil {
 			return done, fmt.Errorf("clean: image %s: %w", im.ID, err)
 		}
 		done.Images++

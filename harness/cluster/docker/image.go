@@ -108,6 +108,16 @@ func compile(ctx context.Context, root string, b Build, arch string) (binary []b
 	return os.ReadFile(out)
 }
 
+// Tag gives an image one more name, which moves there if another image has it.
+func Tag(ctx context.Context, ref, name string) error {
+	cli, err := connect(ctx)
+	if err != nil {
+		return fmt.Errorf("tag %s: %w", ref, err)
+	}
+	defer func() { _ = cli.Close() }()
+	return wrap(cli.ImageTag(ctx, ref, name), "tag %s as %s", ref, name)
+}
+
 // RemoveImage removes a store image that is no longer needed. Removing one that is not
 // there is no error.
 func RemoveImage(ctx context.Context, ref string) error {

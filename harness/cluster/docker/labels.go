@@ -71,11 +71,12 @@ func machine() string {
 	return name
 }
 
-// ours selects everything that any run made, or one run if it is named.
+// ours selects everything that any run made, or one run if it is named. What has no run
+// was started by hand: it inherits the other labels from our images.
 func ours(run string) filters.Args {
-	f := filters.NewArgs(filters.Arg("label", labelOurs+"=true"))
+	of := labelRun
 	if run != "" {
-		f.Add("label", labelRun+"="+run)
+		of += "=" + run
 	}
-	return f
+	return filters.NewArgs(filters.Arg("label", labelOurs+"=true"), filters.Arg("label", of))
 }

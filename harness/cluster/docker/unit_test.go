@@ -107,6 +107,22 @@ func TestSubnetsAvoidThoseInUse(t *testing.T) {
 	}
 }
 
+// A cluster by hand runs our images, whose labels its containers inherit: it is nobody's
+// leftover.
+func TestOnlyWhatARunMadeIsOurs(t *testing.T) {
+	run := owner{}.labels("r1")
+	byHand := map[string]string{labelOurs: "true", labelImage: "store"}
+	for _, c := range []struct {
+		run    string
+		labels map[string]string
+		want   bool
+	}{{"", run, true}, {"r1", run, true}, {"r2", run, false}, {"", byHand, false}, {"r1", byHand, false}} {
+		if got := ours(c.run).MatchKVList("label", c.labels); got != c.want {
+			t.Errorf("run %q, labels %v: got %v, want %v", c.run, c.labels, got, c.want)
+		}
+	}
+}
+
 func TestStale(t *testing.T) {
 	now := time.Unix(1_000_000, 0)
 	gone := func(path string) (bool, error) {

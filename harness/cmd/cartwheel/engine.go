@@ -43,6 +43,42 @@ func indent(s string) string {
 	return strings.ReplaceAll(strings.TrimSpace(s), "\n", "\n"+strings.Repeat(" ", 26))
 }
 
+func (a *app) imagesCommand() *cobra.Command {
+	var tag string
+	c := &cobra.Command{
+		Use:   "images",
+		Short: "Build the images of docker/compose.yaml, for a cluster by hand",
+		Long: `Builds the image of the store from this checkout, and that of the nodes' hosts unless it is
+there, and gives them the names that docker/compose.yaml uses.`,
+		Args: arguments(cobra.NoArgs),
+		RunE: func(c *cobra.Command, _ []string) error {
+			if there, err := docker.HasHostImage(c.Context(), ""); err != nil {
+				return err
+			} else if !there {
+				a.say("building the image of the nodes' hosts: this happens once and takes a minute or a few")
+			}
+			host, err := docker.HostImage(c.Context(), "", nil)
+			if err != nil {
+				return err
+			}
+			store, err := docker.StoreImage(c.Context(), docker.Build{})
+			if err != nil {
+				return err
+			}
+			for _, ref := range []string{host, store} {
+				name, _, _ := strings.Cut(ref, ":")
+				if err := docker.Tag(c.Context(), ref, name+":"+tag); err != nil {
+					return err
+				}
+				a.tell("%s:%s is %s", name, tag, ref)
+			}
+			return nil
+		},
+	}
+	c.Flags().StringVar(&tag, "tag", "dev", "of the images")
+	return c
+}
+
 func (a *app) cleanCommand() *cobra.Command {
 	var all, images bool
 	c := &cobra.Command{
@@ -52,18 +88,22 @@ func (a *app) cleanCommand() *cobra.Command {
 alive keep theirs, unless all are asked for.`,
 		Args: arguments(cobra.NoArgs),
 		RunE: func(c *cobra.Command, _ []string) error {
-			scope := docker.Stale
+			scopes := []docker.Scope{docker.Stale}
 			if all {
-				scope = docker.All
+				scopes = append(scopes, docker.All)
 			}
 			if images {
-				scope = docker.Images
+				scopes = append(scopes, docker.Images)
 			}
-			done, err := docker.Clean(c.Context(), scope)
-			if err != nil {
-				return err
+			var done docker.Cleaned
+			for _, scope := range scopes {
+				d, err := docker.Clean(c.Context(), scope)
+				if err != nil {
+					return err
+				}
+				done = done.Plus(d)
 			}
-			_, err = fmt.Fprintf(a.out, "removed what %d runs left: %d containers, %d networks, %d volumes, %d images\n",
+			_, err := fmt.Fprintf(a.out, "removed what %d runs left: %d containers, %d networks, %d volumes, %d images\n",
 				done.Runs, done.Containers, done.Networks, done.Volumes, done.Images)
 			if err != nil {
 				return fmt.Errorf("print what was removed: %w", err)
@@ -72,6 +112,6 @@ alive keep theirs, unless all are asked for.`,
 		},
 	}
 	c.Flags().BoolVar(&all, "all", false, "remove what any run made, those that are alive too")
-	c.Flags().BoolVar(&images, "images", false, "and the images, which the next run builds again")
+	c.Flags().BoolVar(&images, "images", false, "remove the images that nothing uses, too; the next run builds them again")
 	return c
 }
