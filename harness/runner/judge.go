@@ -43,6 +43,9 @@ func Conclude(ctx context.Context, o Options, rec *Recording) (harness.Result, e
 		JUnit(&junit, res),
 		saveFile(filepath.Join(rec.Dir, junitFile), junit.Bytes()),
 	}
+	if rec.Attach != nil {
+		errs = append(errs, guarded(func() error { return rec.Attach(res, rec.History) }))
+	}
 	if o.Report != nil {
 		if err := guarded(func() error { return o.Report(rec.Dir, res, rec.History) }); err != nil {
 			errs = append(errs, fmt.Errorf("write report: %w", err))

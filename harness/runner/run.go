@@ -36,8 +36,12 @@ type Recording struct {
 	Plan    harness.Plan
 	Dir     string // the run's folder; empty if nothing is written
 	Started time.Time
+	Epoch   time.Time // the zero of the history's times, on the run's own clock
 	History []harness.Op
 	Trouble error // why the run did not go its whole way; nil if it did
+	// Attach writes what else is known of the run into its folder, before the report is
+	// made; optional.
+	Attach func(res harness.Result, h []harness.Op) error
 }
 
 // Run plays and concludes. The result is as good as what happened allows, also when
@@ -83,6 +87,7 @@ func Play(ctx context.Context, o Options) (*Recording, error) {
 	}
 	r.board.start(o.Progress)
 	r.rec.Trouble = r.play(ctx)
+	r.rec.Epoch = r.epoch
 	r.board.stop()
 	return r.rec, errors.Join(r.rec.Trouble, r.readBack())
 }

@@ -25,6 +25,7 @@ type Cluster struct {
 	opts  Options
 	ids   []harness.NodeID
 	begin time.Time
+	trace *recorder // nil: nothing is recorded
 
 	// change is held while nodes start and stop, which takes time, so it is a channel.
 	change chan struct{}
@@ -89,6 +90,7 @@ func (c *Cluster) Start(ctx context.Context) error {
 	o := c.opts.Wire
 	o.Seed = fate.Hash(c.opts.Seed, 'w')
 	c.net = wire.New(o)
+	c.trace.started()
 	c.nodes = map[harness.NodeID]*machine{}
 	for _, id := range c.ids {
 		c.nodes[id] = newMachine(c, id)

@@ -10,6 +10,7 @@ import (
 	"cartwheel/harness"
 	"cartwheel/harness/cluster/sim/disk"
 	"cartwheel/harness/cluster/sim/wire"
+	"cartwheel/harness/trace"
 )
 
 // Cut loses everything that nodes send over the links from now on.
@@ -19,6 +20,7 @@ func (c *Cluster) Cut(ctx context.Context, fault string, links []harness.Link) e
 		return fmt.Errorf("cut %s: %w", fault, err)
 	}
 	net.Cut(fault, links)
+	c.trace.event(trace.Line{Event: trace.Cut, Fault: fault, Links: links})
 	return nil
 }
 
@@ -31,6 +33,7 @@ func (c *Cluster) Mend(_ context.Context, fault string) error {
 		return fmt.Errorf("mend %s: %w", fault, ErrStopped)
 	}
 	net.Mend(fault)
+	c.trace.event(trace.Line{Event: trace.Mend, Fault: fault})
 	return nil
 }
 
@@ -78,6 +81,7 @@ func (c *Cluster) Shape(ctx context.Context, links []harness.Link, s wire.Shape)
 		return fmt.Errorf("shape links: %w", err)
 	}
 	net.Shape(s, links...)
+	c.trace.event(trace.Line{Event: trace.Disturb, Links: links, Detail: fmt.Sprintf("links: %+v", s)})
 	return nil
 }
 
@@ -111,6 +115,7 @@ func (c *Cluster) Pause(ctx context.Context, n harness.NodeID) error {
 			return fmt.Errorf("%s is dead", n)
 		}
 		net.Freeze(n)
+		c.note(trace.Pause, n, "")
 		return nil
 	})
 }
@@ -119,6 +124,7 @@ func (c *Cluster) Pause(ctx context.Context, n harness.NodeID) error {
 func (c *Cluster) Resume(ctx context.Context, n harness.NodeID) error {
 	return c.on(ctx, "resume", n, func(net *wire.Net, _ *machine) error {
 		net.Thaw(n)
+		c.note(trace.Resume, n, "")
 		return nil
 	})
 }
@@ -168,6 +174,7 @@ func (c *Cluster) Alive(ctx context.Context, n harness.NodeID) (alive bool, err 
 func (c *Cluster) Skew(ctx context.Context, n harness.NodeID, d time.Duration) error {
 	return c.on(ctx, "skew the clock of", n, func(_ *wire.Net, v *machine) error {
 		v.clock.Set(d)
+		c.note(trace.Disturb, n, fmt.Sprintf("its clock is off by %v", d))
 		return nil
 	})
 }
@@ -176,6 +183,7 @@ func (c *Cluster) Skew(ctx context.Context, n harness.NodeID, d time.Duration) e
 func (c *Cluster) Disturb(ctx context.Context, n harness.NodeID, f disk.Fault) error {
 	return c.on(ctx, "disturb the disk of", n, func(_ *wire.Net, v *machine) error {
 		v.disk.Disturb(f)
+		c.note(trace.Disturb, n, fmt.Sprintf("its disk: %+v", f))
 		return nil
 	})
 }

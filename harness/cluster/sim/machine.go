@@ -14,6 +14,7 @@ import (
 	"cartwheel/harness/cluster/sim/disk"
 	"cartwheel/harness/cluster/sim/fate"
 	"cartwheel/harness/cluster/sim/wire"
+	"cartwheel/harness/trace"
 	"cartwheel/store"
 	"cartwheel/store/clock"
 )
@@ -76,6 +77,7 @@ func (v *machine) start(ctx context.Context) error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.life = l
+	v.cluster.note(trace.Start, v.id, "")
 	return nil
 }
 
@@ -124,6 +126,7 @@ func (v *machine) stop() error {
 	if l == nil {
 		return nil
 	}
+	v.cluster.note(trace.End, v.id, "")
 	return l.close()
 }
 
@@ -136,6 +139,7 @@ func (v *machine) kill() {
 	}
 	l.proc.Kill()
 	v.disk.Crash()
+	v.cluster.note(trace.Kill, v.id, "")
 	v.cluster.dying.Go(func() {
 		if err := l.close(); err != nil {
 			v.log.note(fmt.Sprintf("the killed process ended with: %v", err))

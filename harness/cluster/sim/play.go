@@ -7,10 +7,12 @@ import (
 	"sync"
 	"time"
 
+	"cartwheel/harness"
 	"cartwheel/harness/cluster/sim/bubble"
 	"cartwheel/harness/cluster/sim/fate"
 	"cartwheel/harness/cluster/sim/wire"
 	"cartwheel/harness/runner"
+	"cartwheel/harness/trace"
 	"cartwheel/store"
 )
 
@@ -26,7 +28,7 @@ type Recording struct {
 // depends on the seed and the options, not on the machine.
 //
 // The recording is nil only if there was no run. It is judged outside, by
-// runner.Conclude with o. A cancelled ctx ends the run within a virtual second. A hang in
+// runner.Conclude with o. A run that has a folder gets its trace there. A cancelled ctx ends the run within a virtual second. A hang in
 // the store that waits for no virtual time hangs here: watch from another process.
 func Play(ctx context.Context, fresh func() (*Cluster, error), o runner.Options) (*Recording, error) {
 	var rec *Recording
@@ -38,17 +40,32 @@ func Play(ctx context.Context, fresh func() (*Cluster, error), o runner.Options)
 			return
 		}
 		o.Cluster = cluster
+		if o.Dir != "" { // whoever keeps a run wants to look at it
+			cluster.Record()
+		}
 		inner, stop := inside(ctx)
 		defer stop()
 		var r *runner.Recording
 		if r, played = runner.Play(inner, o); r != nil {
 			rec = &Recording{Recording: r, Tally: cluster.Tally()}
+			if o.Dir != "" {
+				r.Attach = attachTrace(r.Dir, cluster.Trace(r.Epoch))
+			}
 		}
 	})
 	if err = errors.Join(err, played); err != nil {
 		return rec, fmt.Errorf("simulate seed %d: %w", o.Seed, err)
 	}
 	return rec, nil
+}
+
+// attachTrace returns what writes a trace into a run's folder, once it is known what there
+// is to look at.
+func attachTrace(dir string, lines []trace.Line) func(harness.Result, []harness.Op) error {
+	return func(res harness.Result, h []harness.Op) error {
+		focus, _ := trace.FocusOf(res, h, lines)
+		return trace.Write(dir, trace.Shorten(lines, focus, trace.LinesMax))
+	}
 }
 
 // inside returns a context for use in a bubble. Waiting for a channel from outside would

@@ -16,6 +16,7 @@ import (
 	"cartwheel/harness/cluster/sim/wire"
 	"cartwheel/harness/runner"
 	"cartwheel/harness/target/cartwheel"
+	"cartwheel/harness/trace"
 	"cartwheel/nemesis"
 	"cartwheel/workloads/cart"
 	"cartwheel/workloads/register"
@@ -151,5 +152,43 @@ func BenchmarkPlay(b *testing.B) {
 			b.Fatal(err)
 		}
 		b.ReportMetric(float64(len(rec.History)), "lines/op")
+	}
+}
+
+func TestARunThatIsKeptGetsItsTrace(t *testing.T) {
+	fresh, o := scenario(3, workloads()[0])
+	o.Dir, o.Time = t.TempDir(), 8*time.Second
+	rec, err := sim.Play(t.Context(), fresh, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.Report = func(dir string, _ harness.Result, h []harness.Op) error {
+		lines, err := trace.Load(dir)
+		if err != nil || len(lines) < 1000 || len(lines) > trace.LinesMax {
+			t.Errorf("the report finds %d lines, %v", len(lines), err)
+		}
+		// Both files tell one time: a client's request leaves at an invocation.
+		begun := map[time.Duration]bool{}
+		for _, op := range h {
+			if op.Kind == harness.Invoke {
+				begun[op.Time] = true
+			}
+		}
+		requests := 0
+		for _, l := range lines {
+			if l.What != trace.Client || l.Kind != trace.Request {
+				continue
+			}
+			if requests++; !begun[l.Time] {
+				t.Errorf("no operation began at %v, when %s asked %s", l.Time, l.From, l.To)
+			}
+		}
+		if requests < 50 {
+			t.Errorf("only %d requests of clients", requests)
+		}
+		return nil
+	}
+	if _, err := runner.Conclude(t.Context(), o, rec.Recording); err != nil {
+		t.Fatal(err)
 	}
 }

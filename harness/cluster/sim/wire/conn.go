@@ -104,6 +104,7 @@ func (c *Conn) Invoke(ctx context.Context, method string, args, reply any, opts 
 		return status.Error(codes.Unavailable, "this process is dead")
 	}
 	defer c.end(k)
+	c.net.say(k, c.link, Request, body, nil)
 	c.net.sendRequest(k)
 	select {
 	case a := <-k.answer:
@@ -256,6 +257,7 @@ func (n *Net) sendReset(k *call, why string, unsent bool) {
 
 // sendAnswer takes an answer to the caller. Only the first to arrive counts.
 func (n *Net) sendAnswer(k *call, kind Kind, owner *Proc, a answer, name uint64) {
+	n.say(k, k.back(), kind, a.body, a.status)
 	f := k.flight(kind, k.back(), owner, name, len(a.body))
 	f.deliver = func() (Fate, func()) {
 		if from := k.conn.from; from != nil && from.dead() {

@@ -21,6 +21,9 @@ type Options struct {
 	// when it tried to connect; optional. A client library that knows does the same.
 	Unsent func(error) error
 	Trace  func(Packet) // told of every packet when its fate is sealed; concurrently, and must not wait; optional
+	// Message is told of every request, in its caller's goroutine, and of every reply and
+	// reset, before they leave; concurrently, and must not wait; optional.
+	Message func(Message)
 }
 
 func (o Options) withDefaults() Options {
