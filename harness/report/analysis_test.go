@@ -107,7 +107,7 @@ func TestFaultsThatNeverStruckAreShown(t *testing.T) {
 	res := harness.Result{Verdict: harness.Unknown, Plan: harness.Plan{Schedule: []harness.Fault{{
 		ID: "f1", Kind: "pause", Name: "one", Start: time.Second, Stop: 2 * time.Second, Nodes: []harness.NodeID{"n1"},
 	}}}}
-	p, err := newPage(res, nil)
+	p, err := newPage(res, nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

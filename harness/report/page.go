@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"cartwheel/harness"
+	"cartwheel/harness/trace"
 )
 
 // Limits of a page, so that a long run still opens on a phone.
@@ -41,6 +42,7 @@ type page struct {
 	Matrix   *matrix
 	Ops      []opRow
 	OpsCut   bool
+	Trace    *lamportView
 	Stats    tally
 	Schedule string
 	Phases   []phaseRow
@@ -81,7 +83,7 @@ type picture struct {
 
 type phaseRow struct{ Name, Window, Length string }
 
-func newPage(res harness.Result, h []harness.Op) (*page, error) {
+func newPage(res harness.Result, h []harness.Op, lines []trace.Line) (*page, error) {
 	a := analyse(res, h)
 	p := &page{
 		Res: res, Verdict: string(res.Verdict), Started: "an unknown time",
@@ -107,6 +109,11 @@ func newPage(res harness.Result, h []harness.Op) (*page, error) {
 	p.Pictures = pictures(res)
 	p.Faults = a.faultRows()
 	p.Ops, p.OpsCut = a.opRows()
+	linked := make(map[int]bool, len(p.Ops))
+	for _, row := range p.Ops {
+		linked[row.Index] = true
+	}
+	p.Trace = a.lamport(lines, linked)
 	for _, ph := range res.Phases {
 		p.Phases = append(p.Phases, phaseRow{string(ph.Phase), span(ph.Start, ph.End), short(ph.End - ph.Start)})
 	}

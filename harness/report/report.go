@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"cartwheel/harness"
+	"cartwheel/harness/trace"
 )
 
 // IndexFile is the page that Write makes in a run's folder.
@@ -20,9 +21,14 @@ const IndexFile = "index.html"
 var files embed.FS
 
 // Write makes index.html in a run's folder, and beside it each picture that a checker
-// drew. Files of an earlier report are replaced. The history may be empty.
+// drew. Files of an earlier report are replaced. The history may be empty. Where the
+// folder has a trace, the page shows what of it explains the first anomaly.
 func Write(dir string, res harness.Result, h []harness.Op) error {
-	p, err := newPage(res, h)
+	lines, err := trace.Load(dir)
+	if err != nil {
+		return fmt.Errorf("report of %s: %w", res.Plan.Suite, err)
+	}
+	p, err := newPage(res, h, lines)
 	if err != nil {
 		return fmt.Errorf("report of %s: %w", res.Plan.Suite, err)
 	}
