@@ -55,6 +55,14 @@ test-docker: go ## test the container backend itself: pods, cuts, pauses, clean-
 bench-harness: go ## how fast a cluster starts and a fault is applied and verified
 	CARTWHEEL_DOCKER=1 go test -count=1 -run '^$$' -bench . -benchtime 3x ./harness/cluster/docker
 
+.PHONY: bench-sim
+bench-sim: build ## how many seeds a minute: 300 operations in 20 virtual seconds under NEMESIS, SEEDS of them
+	bin/cartwheel sim --seeds $(or $(SEEDS),300) --nemesis $(or $(NEMESIS),partition) --time 20s --rate 15 --workload cart,register --keep-going --allow-unknown
+
+.PHONY: test-replay
+test-replay: go ## replay 200 seeds with GOMAXPROCS 1, 2 and 8, look for leaks in 1,000 runs
+	CARTWHEEL_REPLAY_SEEDS=$(or $(SEEDS),200) CARTWHEEL_BUBBLES=1000 go test ./harness/suite -count=1 -timeout 30m -v -run 'OnAnyNumberOfProcessors|LeaveNoGoroutines'
+
 .PHONY: mutants
 mutants: build ## plant bugs in the store; the harness must find each, and nothing in the control
 	bin/cartwheel mutants --results $(RESULTS) $(if $(CLUSTER),--cluster $(CLUSTER)) $(if $(TIME),--time $(TIME)) $(if $(SEED),--seed $(SEED))

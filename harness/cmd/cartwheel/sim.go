@@ -14,6 +14,7 @@ import (
 	"os/exec"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -118,7 +119,8 @@ func (s search) knobsOf(seed uint64) suite.Knobs {
 type finding struct {
 	Verdict harness.Verdict `json:"verdict"`
 	Reasons []string        `json:"reasons,omitempty"`
-	Lines   int             `json:"lines"` // of the history
+	Lines   int             `json:"lines"`   // of the history
+	Virtual time.Duration   `json:"virtual"` // from the begin of the load to the run's end
 }
 
 // do runs one seed, in a worker.
@@ -136,7 +138,11 @@ func (s search) do(ctx context.Context, j seeds.Job) seeds.Report {
 	if err != nil {
 		r.Error = err.Error()
 	}
-	r.Data, err = json.Marshal(finding{Verdict: res.Verdict, Reasons: res.Reasons, Lines: lines.n})
+	f := finding{Verdict: res.Verdict, Reasons: res.Reasons, Lines: lines.n}
+	if n := len(res.Phases); n > 0 {
+		f.Virtual = res.Phases[n-1].End
+	}
+	r.Data, err = json.Marshal(f)
 	if err != nil {
 		r.Error = errors.Join(errors.New(r.Error), err).Error()
 	}
@@ -190,7 +196,7 @@ func (a *app) search(ctx context.Context, s search) error {
 	}
 	a.say("%d seeds from %d, %s under %s, %v each", s.seeds, s.first, strings.Join(s.workloads, " and "), s.knobs.Nemesis, s.knobs.Time)
 	t := tally{verdicts: map[harness.Verdict]int{}, unknownOK: s.unknownOK}
-	begin, last := time.Now(), time.Now()
+	begin, last, cpu := time.Now(), time.Now(), childrenCPU()
 	sum, err := seeds.Run(ctx, seeds.Options{
 		Command: command, Seeds: from(s.first, s.seeds), Workers: s.workers, Limit: s.limit, Procs: secondProcs,
 		Done: func(o seeds.Outcome) bool {
@@ -211,10 +217,21 @@ func (a *app) search(ctx context.Context, s search) error {
 		t.seeds, t.verdicts[harness.Valid], t.verdicts[harness.Unknown], t.failures, sum.Rechecks)
 	a.tell("with 95 %% confidence, between %.2f %% and %.2f %% of all seeds fail", 100*lo, 100*hi)
 	a.tell("figure sim_seeds_per_minute %.0f 1/min", sum.PerMinute())
+	a.tell("figure sim_virtual_per_real %.0f s/s", t.virtual.Seconds()/max(sum.Took.Seconds(), 1e-3))
+	a.tell("figure sim_cpu_per_seed %.1f ms", (childrenCPU()-cpu).Seconds()*1e3/float64(max(t.seeds+sum.Rechecks, 1)))
 	if t.diverged > 0 {
 		err = errors.Join(err, fmt.Errorf("%d seeds did not repeat", t.diverged))
 	}
 	return err
+}
+
+// childrenCPU is the time on processors that child processes have used that have ended.
+func childrenCPU() time.Duration {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_CHILDREN, &u); err != nil {
+		return 0
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
 // tell prints a result.
@@ -236,12 +253,16 @@ type tally struct {
 	verdicts map[harness.Verdict]int // of seeds that ended by themselves
 	failures int                     // invalid, crashed, hung or diverged
 	diverged int
+	virtual  time.Duration // that passed in seeds that ended by themselves, second runs left out
 
 	unknownOK bool // unknown seeds do not make the search unknown
 }
 
 func (t *tally) add(o seeds.Outcome) {
 	t.seeds++
+	if o.End == seeds.Passed || o.End == seeds.Failed {
+		t.virtual += read(o).Virtual
+	}
 	switch o.End {
 	case seeds.Passed:
 		t.verdicts[read(o).Verdict]++
