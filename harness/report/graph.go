@@ -267,7 +267,11 @@ func (g *graph) edge(x1, y1, x2, y2 float64, attrs string) {
 // drawCopies draws the column of what is left, and of what should be there and is not.
 func (g *graph) drawCopies(x float64) (bottom float64) {
 	y := 26.0
-	g.d.text(8, 14, `class="small soft"`, "writes, each after those its writer had seen")
+	heading := "writes, each after those its writer had seen"
+	if x < 280 { // one column of writes: the long heading would run into the next
+		heading = "writes"
+	}
+	g.d.text(8, 14, `class="small soft"`, heading)
 	g.d.text(x, 14, `class="small soft"`, "what the copies ended with")
 	if len(g.copies) == 0 {
 		g.d.text(x, y+16, `class="small"`, "(no final reads)")
