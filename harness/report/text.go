@@ -86,7 +86,11 @@ func (t *teller) verdict(res harness.Result) {
 		t.say("  %s", r)
 	}
 	p, s := res.Plan, res.Stats
-	t.say("suite %s on %s, seed %d, %d nodes, %d clients, load %v, %s", p.Suite, p.World, p.Seed, len(p.Nodes), p.Concurrency, p.Time, storeOptions(p))
+	if p.Suite == "" {
+		t.say("the plan is not known; the history shows %s, %s, load %v", count(len(p.Nodes), "node", "nodes"), count(p.Concurrency, "client", "clients"), p.Time)
+	} else {
+		t.say("suite %s on %s, seed %d, %d nodes, %d clients, load %v, %s", p.Suite, p.World, p.Seed, len(p.Nodes), p.Concurrency, p.Time, storeOptions(p))
+	}
 	counts := tally{s.OK, s.Fail, s.Info}
 	t.say("operations: %d, %d ok, %d fail, %d info (%s acknowledged)", counts.Total(), s.OK, s.Fail, s.Info, counts.Percent())
 }

@@ -53,7 +53,7 @@ func TestExitCodes(t *testing.T) {
 		{name: "check nothing", args: []string{"check"}, code: exitUsage, says: "check takes one"},
 		{name: "check what is not there", args: []string{"check", filepath.Join(dir, "none")}, code: exitUsage, says: "no such file"},
 		{name: "check without a plan", args: []string{"check", empty}, code: exitUsage, says: "name its workload"},
-		{name: "check an empty history", args: []string{"check", "--workload", "cart", empty}, code: exitUnknown, says: "UNKNOWN"},
+		{name: "check an empty history", args: []string{"check", "--workload", "cart", empty}, code: exitUnknown, says: "the plan is not known"},
 		{name: "check garbage", args: []string{"check", "--workload", "cart", garbage}, code: exitFailed, says: "line 1"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
