@@ -27,8 +27,11 @@ type Evidence struct {
 	Problems []string      `json:"problems,omitempty"` // why it does not count as proven; empty: it bit, held and healed
 }
 
-// Proven reports whether the fault bit, held until its heal, and healed.
-func (e Evidence) Proven() bool { return len(e.Problems) == 0 && e.Healed > 0 }
+// Proven reports whether the fault bit, held until its heal, and healed. A nemesis that
+// tells of no problem but not of an injection or of no observation has proven nothing.
+func (e Evidence) Proven() bool {
+	return len(e.Problems) == 0 && len(e.Probes) > 0 && e.Injected > 0 && e.Healed >= e.Injected
+}
 
 // A Probe is one observation of a fault.
 type Probe struct {

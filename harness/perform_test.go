@@ -87,3 +87,24 @@ func TestEqualCopiesHaveEqualNames(t *testing.T) {
 		}
 	}
 }
+
+func TestOnlyAnObservedFaultIsProven(t *testing.T) {
+	seen := []Probe{{When: "during", What: "n1 paused", Want: true, Got: true}}
+	for _, c := range []struct {
+		name string
+		e    Evidence
+		want bool
+	}{
+		{name: "it struck, held and healed", e: Evidence{Injected: 1, Healed: 2, Probes: seen}, want: true},
+		{name: "nothing is told", e: Evidence{}},
+		{name: "a problem", e: Evidence{Injected: 1, Healed: 2, Probes: seen, Problems: []string{"n1 is not paused"}}},
+		{name: "not healed", e: Evidence{Injected: 1, Probes: seen}},
+		{name: "healed, but never in force", e: Evidence{Healed: 2, Probes: seen}},
+		{name: "healed before it was in force", e: Evidence{Injected: 2, Healed: 1, Probes: seen}},
+		{name: "nobody looked", e: Evidence{Injected: 1, Healed: 2}},
+	} {
+		if got := c.e.Proven(); got != c.want {
+			t.Errorf("%s: got %t, want %t", c.name, got, c.want)
+		}
+	}
+}

@@ -146,8 +146,10 @@ func unproven(p harness.Plan, records []harness.FaultRecord) []string {
 			doubts = append(doubts, what+" was never injected")
 		case len(records[i].Evidence.Problems) > 0:
 			doubts = append(doubts, what+" is not proven: "+strings.Join(records[i].Evidence.Problems, "; "))
-		case !records[i].Evidence.Proven():
+		case records[i].Evidence.Injected > 0 && records[i].Evidence.Healed == 0:
 			doubts = append(doubts, what+" was not healed")
+		case !records[i].Evidence.Proven():
+			doubts = append(doubts, what+" is not proven: there is no evidence that it struck, held and healed")
 		}
 	}
 	return doubts
