@@ -313,6 +313,27 @@ func TestVerdicts(t *testing.T) {
 	}
 }
 
+// A journal that could not be made durable is found out when all lines are written.
+func TestATroubledRunIsNeverValid(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newBed(bugs{}, 7)
+		rec, err := runner.Play(t.Context(), d.options)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, c := range []struct {
+			trouble error
+			want    harness.Verdict
+		}{{nil, harness.Valid}, {errors.New("sync history: disk full"), harness.Unknown}} {
+			rec.Trouble = c.trouble
+			res, err := runner.Conclude(t.Context(), d.options, rec)
+			if err != nil || res.Verdict != c.want || c.trouble != nil && res.Reasons[0] != c.trouble.Error() {
+				t.Errorf("trouble %v: got %v, %s, want %s:\n%s", c.trouble, err, res.Verdict, c.want, reasons(res))
+			}
+		}
+	})
+}
+
 func TestRefusalsComeBeforeTheClusterStarts(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
