@@ -290,7 +290,7 @@ func (t *tally) remark(o seeds.Outcome) string {
 	case seeds.Diverged:
 		return fmt.Sprintf("DIVERGED: it ran twice and gave %x, then %x", o.Report.Sum, o.Again.Sum)
 	}
-	return fmt.Sprintf("%s:\n%s", strings.ToUpper(o.End.String()), firstLines(o.Stderr, 60))
+	return fmt.Sprintf("%s:\n%s", strings.ToUpper(o.End.String()), firstLines(culprits(o.Stderr), 60))
 }
 
 // verdict judges the search: a seed that is unknown proves nothing, and that must not
@@ -312,6 +312,21 @@ func read(o seeds.Outcome) finding {
 		return finding{Verdict: harness.Unknown, Reasons: []string{err.Error()}}
 	}
 	return f
+}
+
+// culprits picks from the stacks of all goroutines those that stop virtual time: they wait
+// for a mutex. If there are none it is all the same who comes first.
+func culprits(stacks string) string {
+	var found []string
+	for block := range strings.SplitSeq(stacks, "\n\n") {
+		if head, _, _ := strings.Cut(block, "\n"); strings.HasPrefix(head, "goroutine ") && strings.Contains(head, "Mutex.") {
+			found = append(found, block)
+		}
+	}
+	if len(found) == 0 {
+		return stacks
+	}
+	return strings.Join(found, "\n\n")
 }
 
 func firstLines(text string, n int) string {

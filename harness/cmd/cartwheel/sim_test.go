@@ -102,3 +102,16 @@ func TestUnknownSeedsMayBeAllowedButNotAlone(t *testing.T) {
 		t.Errorf("an unknown and a valid one: got %s", got)
 	}
 }
+
+func TestAHangShowsWhoWaitsForAMutex(t *testing.T) {
+	const idle, stuck = "goroutine 1 [select, synctest bubble 1]:\nidle()", "goroutine 2 gp=0x1 [sync.Mutex.Lock, synctest bubble 1]:\nstuck()"
+	for in, want := range map[string]string{
+		"SIGQUIT: quit\n\n" + idle + "\n\n" + stuck + "\n\n" + idle: stuck,
+		"SIGQUIT: quit\n\n" + idle:                                  "SIGQUIT: quit\n\n" + idle,
+		"panic: in a Mutex.":                                        "panic: in a Mutex.",
+	} {
+		if got := culprits(in); got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+}
