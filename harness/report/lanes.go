@@ -300,6 +300,7 @@ func (l *lanes) drawCall(c call) {
 // drawReplies draws who answered: a dot for a copy of the node's own, a ring for one
 // that it keeps for another node.
 func (l *lanes) drawReplies(c call, x, y float64, lost bool) {
+	stoodInFor := map[int][]string{}
 	for _, r := range acks(c) {
 		i := slices.Index(l.nodes, r.Node)
 		class := "ack"
@@ -311,13 +312,22 @@ func (l *lanes) drawReplies(c call, x, y float64, lost bool) {
 		if r.For != "" {
 			class += " hint"
 			tip += " in place of " + string(r.For)
+			stoodInFor[i] = append(stoodInFor[i], string(r.For))
 		}
 		l.d.open(class, tip, "")
 		l.d.circle(x, l.nodeY(i), 5, "")
-		if r.For != "" {
-			l.d.text(x+8, l.nodeY(i)-4, `class="small"`, "for "+string(r.For))
-		}
 		l.d.close(false)
+	}
+	class := "ack hint"
+	if lost {
+		class += " lost"
+	}
+	for i := range l.nodes {
+		if owners := stoodInFor[i]; len(owners) > 0 { // one node can stand in for several
+			l.d.open(class, "", "")
+			l.d.text(x+8, l.nodeY(i)-4, `class="small"`, "for "+strings.Join(owners, ", "))
+			l.d.close(false)
+		}
 	}
 }
 
