@@ -42,7 +42,7 @@ func TestASeedIsOneHistoryOnAnyNumberOfProcessors(t *testing.T) {
 		history []byte
 		packets wire.Tally
 	}
-	for seed := range countOf(t, "CARTWHEEL_REPLAY_SEEDS", 3) {
+	for seed := range countOf(t, "CARTWHEEL_REPLAY_SEEDS", 2) {
 		var first trace
 		for i, procs := range []int{1, 2, 8} {
 			runtime.GOMAXPROCS(procs)
@@ -79,12 +79,12 @@ func TestRunsLeaveNoGoroutinesAndNoMemory(t *testing.T) {
 			t.Fatalf("seed %d: %v", seed, err)
 		}
 	}
-	const warm = 10 // pools, tables and caches of the process fill once
+	const warm = 6 // pools, tables and caches of the process fill once
 	for seed := range warm {
 		run(seed)
 	}
 	goroutines, heap := left(0)
-	runs := countOf(t, "CARTWHEEL_BUBBLES", 20)
+	runs := countOf(t, "CARTWHEEL_BUBBLES", 10)
 	for seed := range runs {
 		run(warm + seed)
 	}
