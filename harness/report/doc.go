@@ -3,7 +3,8 @@
 //
 // [Write] makes index.html, a single file that asks nothing of the network. It opens
 // with the verdict in sentences, then shows each finding with its proof in words,
-// in time (lanes) and in cause (the graph of the key's writes), then plots with
+// in time (lanes) and in cause (the graph of the key's writes). Of a simulated run it shows
+// the messages behind the first anomaly. Then come plots with
 // fault bands, then the tables behind them. [Text] tells the same story in plain
 // lines.
 //

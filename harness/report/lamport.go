@@ -32,8 +32,9 @@ type lamport struct {
 	arrows  []arrow
 	events  []trace.Line
 	bands   []window
-	missing int // messages about the key that are not drawn
-	calls   map[string]*call
+	missing int              // messages about the key that are not drawn
+	calls   map[string]*call // of client's messages, by the name of their call
+	proving map[string]bool  // calls that were made for an operation of the proof
 
 	clients []int // threads
 	nodes   []harness.NodeID
@@ -81,14 +82,14 @@ var families = []struct{ what, class, label string }{
 	{trace.Look, "noise", ""},
 }
 
-// lamport draws the messages around the first anomaly, or around the first hint of a run
+// lamport draws the messages around the first anomaly, or around a hint of a run
 // without one. It is nil if there is no trace or nothing to be seen in it.
 func (a *analysis) lamport(lines []trace.Line, linked map[int]bool) *lamportView {
 	focus, ok := trace.FocusOf(a.res, a.ops, lines)
 	if !ok {
 		return nil
 	}
-	l := &lamport{a: a, focus: focus, linked: linked, proof: map[int]bool{}, values: map[string]string{}, calls: map[string]*call{}}
+	l := newLamport(a, focus, linked)
 	l.collect(lines)
 	if len(l.arrows) == 0 {
 		return nil
@@ -104,6 +105,13 @@ func (a *analysis) lamport(lines []trace.Line, linked map[int]bool) *lamportView
 	}
 	v.Head, v.Body = l.drawHead(), l.draw()
 	return v
+}
+
+func newLamport(a *analysis, focus trace.Focus, linked map[int]bool) *lamport {
+	return &lamport{
+		a: a, focus: focus, linked: linked,
+		proof: map[int]bool{}, values: map[string]string{}, calls: map[string]*call{}, proving: map[string]bool{},
+	}
 }
 
 // collect picks what is drawn.
@@ -134,12 +142,15 @@ func (l *lamport) collect(lines []trace.Line) {
 		to = max(to, min(l.ops[i].end, l.focus.Stop+time.Second))
 	}
 	var noise, near []arrow
+	after := map[string]bool{} // calls that begin when all is over
 	for _, m := range lines {
 		switch {
 		case m.Event == trace.Left, m.Time > to:
 		case m.Event != trace.Message: // earlier ones, too: a node may be dead from before
 			l.events = append(l.events, m)
 		case m.Ended < from:
+		case after[m.Call], m.Kind == trace.Request && m.Time > l.focus.Stop:
+			after[m.Call] = true
 		case m.Key == l.focus.Key && m.What != trace.Look:
 			near = append(near, l.arrow(m))
 		case m.Key == "" && len(noise) < noiseMax && m.Time >= from && m.Ended <= to:
@@ -189,11 +200,16 @@ func (l *lamport) choose(near []arrow) {
 		}
 		return 3
 	}
-	slices.SortStableFunc(near, func(x, y arrow) int { return rank(x) - rank(y) })
+	ranks := make(map[string]int, len(near)) // by the name of the message
+	name := func(r arrow) string { return r.Call + r.Kind }
+	for _, r := range near {
+		ranks[name(r)] = rank(r)
+	}
+	slices.SortStableFunc(near, func(x, y arrow) int { return ranks[name(x)] - ranks[name(y)] })
 	room := [4]int{messagesMax, messagesMax, othersMax, othersMax}
 	n := map[int]int{}
 	for _, r := range near {
-		n[rank(r)]++
+		n[ranks[name(r)]]++
 	}
 	// Half of the other writes would look as if the others had not been: all or none.
 	for i, fits := 0, 0; i < len(room); i++ {
@@ -203,7 +219,7 @@ func (l *lamport) choose(near []arrow) {
 	}
 	drawn := near[:0]
 	for _, r := range near {
-		if room[rank(r)] > 0 && len(drawn) < messagesMax {
+		if room[ranks[name(r)]] > 0 && len(drawn) < messagesMax {
 			drawn = append(drawn, r)
 		} else {
 			l.missing++
@@ -215,36 +231,25 @@ func (l *lamport) choose(near []arrow) {
 }
 
 // ofProof reports whether a message was sent for an operation of the proof: it is that
-// client's, or its coordinator's while it served it.
+// client's, or its coordinator's while it served it, or an answer to one of these. Requests
+// are asked about before their answers.
 func (l *lamport) ofProof(r arrow) bool {
 	if r.op != nil {
 		return l.proof[r.op.inv.Index]
 	}
+	if r.Kind != trace.Request {
+		return l.proving[r.Call]
+	}
 	for i := range l.ops {
 		c := &l.ops[i]
-		if !l.proof[c.inv.Index] || r.Time < c.inv.Time || r.Time > c.end+time.Second {
+		if !l.proof[c.inv.Index] || r.Time < c.inv.Time || r.Time > c.end {
 			continue
 		}
-		coordinator := c.inv.Node
-		if c.done.Meta != nil && c.done.Meta.Coordinator != "" {
-			coordinator = c.done.Meta.Coordinator
-		}
-		at := r.From
-		if r.Kind == trace.Reply || r.Kind == trace.Reset {
-			at = r.To
-		}
-		if at != coordinator && at != c.inv.Node {
-			continue
-		}
-		switch r.What {
-		case trace.Read:
-			if !c.inv.IsWrite() && r.Time <= c.end {
-				return true
-			}
-		case trace.Replicate, trace.Hint, trace.Forward:
-			if c.inv.IsWrite() {
-				return true
-			}
+		served := r.From == c.inv.Node || c.done.Meta != nil && r.From == c.done.Meta.Coordinator
+		forWrite := r.What == trace.Replicate || r.What == trace.Hint || r.What == trace.Forward
+		if served && (c.inv.IsWrite() && forWrite || !c.inv.IsWrite() && r.What == trace.Read) {
+			l.proving[r.Call] = true
+			return true
 		}
 	}
 	return false
@@ -313,21 +318,19 @@ func (l *lamport) names(vs []harness.Sibling) string {
 	return clip(seen(known), 22)
 }
 
-// left says what is not drawn.
+// left says what is not drawn, and what is not in the file, in whole sentences.
 func (l *lamport) left(lines []trace.Line) string {
-	var parts []string
+	var b strings.Builder
 	if l.missing > 0 {
-		parts = append(parts, fmt.Sprintf("%s about this key, of operations that prove nothing, are not drawn", count(l.missing, "more message", "more messages")))
+		more := count(l.missing, "more message about this key is", "more messages about this key are")
+		fmt.Fprintf(&b, "%s not drawn. ", more)
 	}
 	for _, m := range lines {
 		if m.Event == trace.Left {
-			parts = append(parts, "of the whole trace "+m.Detail)
+			fmt.Fprintf(&b, "The file is cut: %s. ", m.Detail)
 		}
 	}
-	if len(parts) == 0 {
-		return ""
-	}
-	return strings.Join(parts, "; ") + "."
+	return strings.TrimSpace(b.String())
 }
 
 func (l *lamport) legend() []kindEntry {

@@ -14,14 +14,15 @@ import (
 
 // Measures of a Lamport diagram.
 const (
-	lamportGutter  = 84.0
-	lamportClient  = 118.0 // between lanes of clients: operations are named beside them
+	lamportGutter  = 92.0
+	lamportClient  = 120.0 // between lanes of clients: operations are named beside them
 	lamportNode    = 126.0
 	lamportWide    = 1030.0                // what fits the page
 	lamportLabel   = 13.0                  // height of a label
 	lamportPause   = 40 * time.Millisecond // a gap that is told in words
 	lamportHeadTop = 34.0
-	opTextRunes    = 14 // characters that fit beside an operation
+	faultRunes     = 70 // of whom a fault hit
+	opTextRunes    = 15 // characters that fit beside an operation
 )
 
 // A stop is an instant with a place of its own on the axis.
@@ -77,14 +78,19 @@ func (l *lamport) thread(process int) int {
 
 // clientX is the place of a client's lane.
 func (l *lamport) clientX(thread int) float64 {
-	return lamportGutter + lamportClient*(float64(slices.Index(l.clients, thread))+0.75)
+	return lamportGutter + lamportClient*(float64(slices.Index(l.clients, thread))+0.85)
 }
 
 // nodeX is the place of a node's lane. Nodes share what the clients leave.
 func (l *lamport) nodeX(i int) float64 {
-	left := lamportGutter + lamportClient*(float64(len(l.clients))+0.1)
+	left := l.nodesX()
 	step := (l.width - left - 10) / float64(max(len(l.nodes), 1))
 	return left + step*(float64(i)+0.5)
+}
+
+// nodesX is where the clients' part of the picture ends.
+func (l *lamport) nodesX() float64 {
+	return lamportGutter + lamportClient*(float64(len(l.clients))+0.15)
 }
 
 // laneX is the place of who sends or receives a message, or 0.
@@ -152,14 +158,14 @@ func (l *lamport) axis() {
 		times = append(times, t)
 	}
 	slices.Sort(times)
-	y, lowest := 18.0, map[string]float64{}
+	y, lowest := 18+lamportLabel*float64(max(l.opening()-1, 0)), map[string]float64{}
 	for i, t := range times {
 		if i > 0 {
 			y += gapHeight(t - times[i-1])
 		}
 		for _, lane := range slices.Concat(need[t], leave[t]) {
 			if low, ok := lowest[lane]; ok {
-				y = max(y, low+lamportLabel)
+				y = max(y, low+labelHeight(lane))
 			}
 		}
 		for _, lane := range need[t] {
@@ -170,6 +176,26 @@ func (l *lamport) axis() {
 		l.stops = append(l.stops, stop{t, y})
 	}
 	l.bottom = y + 26
+}
+
+// labelHeight is how much room a text needs on its side of a lane. Beside an operation
+// stands its name below its begin and its result above its end.
+func labelHeight(lane string) float64 {
+	if strings.HasPrefix(lane, "client") {
+		return 1.6 * lamportLabel
+	}
+	return lamportLabel
+}
+
+// opening counts the faults that were in force before the picture begins.
+func (l *lamport) opening() int {
+	n := 0
+	for _, w := range l.bands {
+		if w.Start <= l.focus.Start {
+			n++
+		}
+	}
+	return n
 }
 
 // gapHeight is how much of the picture a stretch of time gets.

@@ -24,8 +24,8 @@ func (l *lamport) drawHead() template.HTML {
 }
 
 func (l *lamport) draw() template.HTML {
-	l.drawFaults()
 	l.drawRails()
+	l.drawFaults()
 	l.drawTime()
 	for _, c := range l.ops {
 		l.drawOp(c)
@@ -91,7 +91,8 @@ func (l *lamport) drawTime() {
 
 // drawFaults shades what was cut off or stood still, and writes when faults begin and end.
 func (l *lamport) drawFaults() {
-	left := lamportGutter + lamportClient*(float64(len(l.clients))+0.1)
+	left := l.nodesX()
+	opening := 0
 	for _, w := range l.bands {
 		top, bottom := l.y(w.Start), l.y(w.Stop)
 		if w.Start <= l.focus.Start {
@@ -111,14 +112,20 @@ func (l *lamport) drawFaults() {
 				l.d.rect(l.nodeX(i)-22, top, 44, bottom-top, 4, `class="fill strong"`)
 			}
 		}
+		whom := nodeList(w.Fault.Nodes)
+		if len(w.Fault.Links) > 0 {
+			whom = links(w.Fault.Links)
+		}
+		whom = clip(whom, faultRunes)
 		mark := func(y float64, text string) {
 			l.d.line(left, y, l.width-4, y, `class="edge-line"`)
 			l.d.text(l.width-10, y-4, `class="small end halo"`, text)
 		}
 		if top > 0 {
-			mark(top, name+" begins: "+faultTarget(w.Fault))
+			mark(top, name+" begins: "+whom)
 		} else {
-			l.d.text(l.width-10, 12, `class="small end halo"`, name+": "+faultTarget(w.Fault))
+			l.d.text(l.width-10, 12+lamportLabel*float64(opening), `class="small end halo"`, name+": "+whom)
+			opening++
 		}
 		if bottom < l.bottom {
 			mark(bottom, name+" ends")
@@ -161,13 +168,13 @@ func (l *lamport) href(c call) string {
 func (l *lamport) drawOpText(c call) {
 	x, room := l.clientX(l.thread(c.inv.Process))-11, opTextRunes
 	l.d.open("optext"+l.opClass(c), callTip(c), l.href(c))
-	l.d.text(x, l.y(c.inv.Time)+9, `class="small end halo bold"`, clip(fmt.Sprintf("#%d %s", c.inv.Index, opLabel(c.inv)), room))
+	l.d.text(x, l.y(c.inv.Time)+10, `class="small end halo bold"`, clip(fmt.Sprintf("#%d %s", c.inv.Index, opLabel(c.inv)), room))
 	result := string(c.outcome())
 	if c.inv.F == harness.Get && c.outcome() == harness.OK {
 		result = "→ " + seen(c.done.Siblings)
 	}
 	if c.end <= l.last() {
-		l.d.text(x, l.y(c.end)+3, `class="small end halo"`, clip(result, room))
+		l.d.text(x, l.y(c.end)-2, `class="small end halo"`, clip(result, room))
 	}
 	l.d.close(l.href(c) != "")
 }

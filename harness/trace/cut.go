@@ -16,7 +16,7 @@ type Focus struct {
 }
 
 // FocusOf finds the focus of a run: its first anomaly, worst checker first; or, where
-// there is none, the life of the first hint that was handed off. It is false if nothing
+// there is none, the shortest life of a hint that was handed off. It is false if nothing
 // stands out.
 func FocusOf(res harness.Result, h []harness.Op, lines []Line) (Focus, bool) {
 	for _, f := range res.Findings {
@@ -33,46 +33,76 @@ func FocusOf(res harness.Result, h []harness.Op, lines []Line) (Focus, bool) {
 	return hintLife(lines)
 }
 
-// span is the time in which clients did what proves an anomaly.
+// span is the time in which clients did what proves an anomaly. A proof may name an
+// operation's invocation, its completion or both: all of it belongs to it.
 func span(an harness.Anomaly, h []harness.Op) (Focus, bool) {
-	w := Focus{Key: an.Key, Start: 1<<63 - 1}
-	var clients []int
+	w, found := Focus{Key: an.Key, Start: 1<<63 - 1}, false
 	for _, i := range an.Ops {
 		if i < 0 || i >= len(h) || h[i].Process < 0 || h[i].Key != an.Key {
 			continue
 		}
-		w.Start = min(w.Start, h[i].Time)
-		w.Stop = max(w.Stop, h[i].Time)
-		clients = append(clients, i)
-	}
-	// A proof may name an invocation only: its end belongs to it.
-	for _, i := range clients {
-		if h[i].Kind != harness.Invoke {
-			continue
-		}
-		for _, op := range h[i+1:] {
-			if op.Process == h[i].Process {
-				w.Stop = max(w.Stop, op.Time)
-				break
+		found = true
+		other := h[i]
+		mate := func(op harness.Op) bool { return op.Process == h[i].Process && op.Kind != h[i].Kind }
+		if h[i].Kind == harness.Invoke {
+			if j := slices.IndexFunc(h[i:], mate); j >= 0 {
+				other = h[i+j]
+			}
+		} else {
+			for j := i - 1; j >= 0; j-- {
+				if mate(h[j]) {
+					other = h[j]
+					break
+				}
 			}
 		}
+		w.Start = min(w.Start, h[i].Time, other.Time)
+		w.Stop = max(w.Stop, h[i].Time, other.Time)
 	}
-	return w, len(clients) > 0
+	return w, found
 }
 
-// hintLife is the first hint, from the put that made it to its hand-off.
-func hintLife(lines []Line) (Focus, bool) {
+// hintLife is the shortest life of a hint, which is the easiest to follow: from the put
+// that made it to its hand-off.
+func hintLife(lines []Line) (best Focus, ok bool) {
 	for i, l := range lines {
 		if l.What != Hint || l.Kind != Request || l.Fate != Delivered || l.Time < 0 {
 			continue
 		}
+		start := putOf(lines[:i], l)
 		for _, m := range lines[i+1:] {
-			if m.What == HandOff && m.Kind == Request && m.Fate == Delivered && m.Key == l.Key && m.From == l.To && m.To == l.For {
-				return Focus{Key: l.Key, Start: l.Time, Stop: m.Ended, Why: fmt.Sprintf("the life of a hint for %s on key %s", l.For, l.Key)}, true
+			if ok && m.Time-start >= best.Stop-best.Start {
+				break
+			}
+			if m.delivers(l) {
+				best, ok = Focus{Key: l.Key, Start: start, Stop: m.Ended, Why: fmt.Sprintf("the life of a hint for %s on key %s", l.For, l.Key)}, true
+				break
 			}
 		}
 	}
-	return Focus{}, false
+	return best, ok
+}
+
+// delivers reports whether a message hands a hint off: from the node that keeps it to the
+// one that it is for, after it came, with some of what it said.
+func (l Line) delivers(hint Line) bool {
+	return l.What == HandOff && l.Kind == Request && l.Fate == Delivered && l.Key == hint.Key &&
+		l.From == hint.To && l.To == hint.For && l.Time >= hint.Ended &&
+		slices.ContainsFunc(l.Versions, func(v harness.Sibling) bool {
+			return slices.ContainsFunc(hint.Versions, func(w harness.Sibling) bool { return v.Write == w.Write })
+		})
+}
+
+// putOf is when a client sent the latest write that a hint carries; without one, when the
+// hint was sent.
+func putOf(before []Line, hint Line) time.Duration {
+	for _, l := range slices.Backward(before) {
+		if l.What == Client && l.Kind == Request && l.Key == hint.Key && len(l.Versions) == 1 &&
+			slices.ContainsFunc(hint.Versions, func(v harness.Sibling) bool { return v.Write == l.Versions[0].Write }) {
+			return l.Time
+		}
+	}
+	return hint.Time
 }
 
 // margin is how much of a run's time around a focus belongs to it: a put's replicas are

@@ -77,7 +77,7 @@ func TestTheFocusIsTheFirstAnomaly(t *testing.T) {
 	}
 	res := harness.Result{Findings: []harness.Finding{
 		{Verdict: harness.Valid, Anomalies: []harness.Anomaly{{Key: "other", Ops: []int{3}}}},
-		{Verdict: harness.Invalid, Anomalies: []harness.Anomaly{{Kind: "stale", Key: "k", Ops: []int{0, 2, 5}}, {Key: "other", Ops: []int{3}}}},
+		{Verdict: harness.Invalid, Anomalies: []harness.Anomaly{{Kind: "stale", Key: "k", Ops: []int{1, 2, 5}}, {Key: "other", Ops: []int{3}}}},
 	}}
 	f, ok := FocusOf(res, h, nil)
 	if want := (Focus{Key: "k", Start: ms, Stop: 9 * ms, Why: "stale on key k"}); !ok || f != want {
@@ -94,17 +94,28 @@ func TestWithoutAnomalyTheFocusIsAHintThatWasHandedOff(t *testing.T) {
 		l.For = owner
 		return l
 	}
+	with := func(l Line, writes ...string) Line {
+		for _, w := range writes {
+			l.Versions = append(l.Versions, harness.Sibling{Write: w})
+		}
+		return l
+	}
 	lines := []Line{
-		hint("never", "n3", "n4", 10*ms),
-		hint("k", "n3", "n4", 20*ms),
-		message(HandOff, "k", "n5", "n3", 30*ms, 31*ms), // another's
-		message(HandOff, "k", "n4", "n3", 40*ms, 41*ms),
+		with(hint("never", "n3", "n4", 10*ms), "a"),
+		with(message(Client, "k", "c1", "n1", 18*ms, 19*ms), "b"),
+		with(hint("k", "n3", "n4", 20*ms), "a", "b"),
+		with(message(HandOff, "k", "n5", "n3", 30*ms, 31*ms), "b"), // another's
+		with(message(HandOff, "k", "n4", "n3", 32*ms, 33*ms), "c"), // of something else
+		with(message(HandOff, "k", "n4", "n3", 40*ms, 41*ms), "b"),
+		with(hint("long", "n3", "n4", 50*ms), "d"),
+		with(message(HandOff, "long", "n4", "n3", 90*ms, 91*ms), "d"),
 	}
 	f, ok := FocusOf(harness.Result{}, nil, lines)
-	if !ok || f.Key != "k" || f.Start != 20*ms || f.Stop != 41*ms {
-		t.Errorf("got %+v, %t", f, ok)
+	if !ok || f.Key != "k" || f.Start != 18*ms || f.Stop != 41*ms {
+		t.Errorf("got %+v, %t, want k's, from the put to the hand-off", f, ok)
 	}
-	lines[3].Fate = Lost
+	lines = lines[:6]
+	lines[5].Fate = Lost
 	if f, ok := FocusOf(harness.Result{}, nil, lines); ok {
 		t.Errorf("a hand-off that was lost is none, got %+v", f)
 	}
