@@ -1,6 +1,7 @@
 package cart
 
 import (
+	"cmp"
 	"context"
 	"slices"
 
@@ -38,10 +39,14 @@ func events() []harness.Event {
 	return []harness.Event{checker.Hinted(), checker.SiblingsMerged(), minority}
 }
 
+// usualW is what the smaller side must have where the plan leaves W to the store: a plan
+// does not know the store's default, and Dynamo's usual W is 2 (paper, section 6).
+const usualW = 2
+
 // splits reports whether the plan divides the nodes into two sides of which the smaller
 // has enough nodes to acknowledge a write.
 func splits(p harness.Plan) bool {
 	return slices.ContainsFunc(p.Schedule, func(f harness.Fault) bool {
-		return f.Kind == "partition" && (f.Name == "halves" || f.Name == "minority") && len(f.Nodes) >= max(p.Write.W, 1)
+		return f.Kind == "partition" && (f.Name == "halves" || f.Name == "minority") && len(f.Nodes) >= cmp.Or(p.Write.W, usualW)
 	})
 }
