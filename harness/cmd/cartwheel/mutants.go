@@ -167,10 +167,8 @@ func (g *gate) build(ctx context.Context, overlay string) (string, error) {
 		return binary, nil
 	}
 	binary := filepath.Join(g.dir, fmt.Sprintf("cartwheel-%d", len(g.built)))
-	build := exec.CommandContext(ctx, "go", "build", "-overlay", overlay, "-o", binary, "./harness/cmd/cartwheel")
-	build.Dir = g.root
-	if said, err := build.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("go build with the bug: %w\n%s", err, said)
+	if err := buildWith(ctx, g.root, overlay, binary); err != nil {
+		return "", err
 	}
 	g.built[overlay] = binary
 	return binary, nil

@@ -53,10 +53,8 @@ func (a *app) planted(ctx context.Context, p planting, args ...string) (err erro
 	}
 	binary := filepath.Join(dir, "cartwheel")
 	a.say("  building this command with %s", p.flags())
-	build := exec.CommandContext(ctx, "go", "build", "-overlay", overlay, "-o", binary, "./harness/cmd/cartwheel")
-	build.Dir = root
-	if said, err := build.CombinedOutput(); err != nil {
-		return fmt.Errorf("go build with %s: %w\n%s", p.flags(), err, said)
+	if err := buildWith(ctx, root, overlay, binary); err != nil {
+		return fmt.Errorf("%s: %w", p.flags(), err)
 	}
 	child := exec.CommandContext(ctx, binary, args...)
 	child.Stdout, child.Stderr = a.out, a.err
@@ -81,6 +79,16 @@ func (a *app) planted(ctx context.Context, p planting, args ...string) (err erro
 		return fmt.Errorf("%w: see above", errUsage)
 	default:
 		return fmt.Errorf("the build with %s: %w", p.flags(), err)
+	}
+	return nil
+}
+
+// buildWith builds this command with the bug of an overlay into binary.
+func buildWith(ctx context.Context, root, overlay, binary string) error {
+	build := exec.CommandContext(ctx, "go", "build", "-overlay", overlay, "-o", binary, "./harness/cmd/cartwheel")
+	build.Dir = root
+	if said, err := build.CombinedOutput(); err != nil {
+		return fmt.Errorf("go build with the bug: %w\n%s", err, said)
 	}
 	return nil
 }
