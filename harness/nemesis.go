@@ -10,12 +10,17 @@ import (
 // already decided, so a saved schedule can be edited and played again.
 type Fault struct {
 	ID    string        `json:"id"`              // "f1", "f2", ... in order of Start
-	Kind  string        `json:"kind"`            // "partition", "pause"
+	Kind  string        `json:"kind"`            // "partition", "pause", "kill", "packet", "clock", "disk"
 	Name  string        `json:"name"`            // which of its kind: "halves", "one-way", "one"
 	Start time.Duration `json:"start"`           // planned, since the load began
 	Stop  time.Duration `json:"stop"`            // planned heal
-	Links []Link        `json:"links,omitempty"` // partition: links to cut
-	Nodes []NodeID      `json:"nodes,omitempty"` // pause: whom; partition: the side that is named
+	Links []Link        `json:"links,omitempty"` // partition: links to cut; packet: links to shape
+	Nodes []NodeID      `json:"nodes,omitempty"` // partition: the side that is named; else whom
+
+	Signal string     `json:"signal,omitempty"` // kill: "KILL", the default, or "TERM"
+	Shape  *Shape     `json:"shape,omitempty"`  // packet: what is done to them
+	Skew   *Skew      `json:"skew,omitempty"`   // clock: how it is wrong
+	Disk   *DiskFault `json:"disk,omitempty"`   // disk: how it is bad
 }
 
 // Evidence shows whether a fault did what it was meant to do.

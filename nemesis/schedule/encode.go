@@ -25,7 +25,7 @@ func Encode(faults []harness.Fault) ([]byte, error) {
 	return append(data, '\n'), nil
 }
 
-// line is a fault as people may write it: times are nanoseconds or like "2.5s".
+// line is a fault as people may write it: start and stop are nanoseconds or like "2.5s".
 type line struct {
 	ID    string           `json:"id"`
 	Kind  string           `json:"kind"`
@@ -34,6 +34,11 @@ type line struct {
 	Stop  moment           `json:"stop"`
 	Links []harness.Link   `json:"links"`
 	Nodes []harness.NodeID `json:"nodes"`
+
+	Signal string             `json:"signal"`
+	Shape  *harness.Shape     `json:"shape"`
+	Skew   *harness.Skew      `json:"skew"`
+	Disk   *harness.DiskFault `json:"disk"`
 }
 
 type moment time.Duration
@@ -69,6 +74,7 @@ func Decode(data []byte) ([]harness.Fault, error) {
 		faults[i] = harness.Fault{
 			ID: l.ID, Kind: l.Kind, Name: l.Name, Links: l.Links, Nodes: l.Nodes,
 			Start: time.Duration(l.Start), Stop: time.Duration(l.Stop),
+			Signal: l.Signal, Shape: l.Shape, Skew: l.Skew, Disk: l.Disk,
 		}
 	}
 	slices.SortStableFunc(faults, func(a, b harness.Fault) int { return cmp.Compare(a.Start, b.Start) })

@@ -96,6 +96,10 @@ func TestMergeOrdersByTimeAndRenumbers(t *testing.T) {
 func TestDecodeInvertsEncode(t *testing.T) {
 	want := Draw(rand.New(rand.NewPCG(1, 0)), five, time.Minute, Timing{}, makers)
 	want[0].Links = []harness.Link{{From: "n1", To: "n2"}}
+	want[0].Signal = "TERM"
+	want[0].Shape = &harness.Shape{Delay: time.Second, Loss: 0.1}
+	want[0].Skew = &harness.Skew{Drift: -1}
+	want[0].Disk = &harness.DiskFault{Full: true}
 	data, err := Encode(want)
 	if err != nil {
 		t.Fatal(err)

@@ -41,6 +41,7 @@ var (
 	_ harness.Cluster     = (*Cluster)(nil)
 	_ harness.Partitioner = (*Cluster)(nil)
 	_ harness.Pauser      = (*Cluster)(nil)
+	_ harness.Killer      = (*Cluster)(nil)
 	_ harness.LogFetcher  = (*Cluster)(nil)
 )
 
