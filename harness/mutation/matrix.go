@@ -1,6 +1,7 @@
 package mutation
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -15,8 +16,12 @@ import (
 
 // A Matrix says which checker caught which mutant, and how the control fared.
 type Matrix struct {
-	Mutants []Row        `json:"mutants"`
-	Control []ControlRun `json:"control"`
+	Source  string        `json:"source,omitempty"` // digest of the code that was tried, see [SourceOf]
+	World   string        `json:"world,omitempty"`  // "sim" or "docker"
+	Runs    int           `json:"runs,omitempty"`   // the budget: so many runs of a mutant ...
+	Time    time.Duration `json:"time,omitempty"`   // ... of so much load each
+	Mutants []Row         `json:"mutants"`
+	Control []ControlRun  `json:"control"`
 }
 
 // A Row is one mutant's story.
@@ -40,9 +45,10 @@ type Attempt struct {
 	Reason   string          `json:"reason,omitempty"`
 	Findings []Report        `json:"findings,omitempty"` // anomalies only
 	Killed   bool            `json:"killed,omitempty"`
-	Error    string          `json:"error,omitempty"` // why there is no verdict
-	Dir      string          `json:"dir,omitempty"`   // results folder
-	Took     time.Duration   `json:"took"`
+	Error    string          `json:"error,omitempty"`  // why there is no verdict
+	Dir      string          `json:"dir,omitempty"`    // results folder
+	Took     time.Duration   `json:"took"`             // real time
+	Length   time.Duration   `json:"length,omitempty"` // of the run by its own clock, which is virtual in simulation
 }
 
 // A Report is how often a checker reported a kind of anomaly in one run.
@@ -73,6 +79,29 @@ func reported(findings []harness.Finding) []Report {
 	return out
 }
 
+func (c ControlRun) compare(d ControlRun) int {
+	return cmp.Or(cmp.Compare(c.Workload, d.Workload), cmp.Compare(c.Nemesis, d.Nemesis), cmp.Compare(c.Attempt.Seed, d.Attempt.Seed))
+}
+
+// First names who noticed anything at all first, and what: the findings of the first run
+// that showed any. It need not be whom the mutant names.
+func (r Row) First() []Report {
+	for _, a := range r.Attempts {
+		if len(a.Findings) > 0 {
+			return a.Findings
+		}
+	}
+	return nil
+}
+
+// Spent sums up what was paid for a row: time by the runs' own clock, and real time.
+func (r Row) Spent() (length, took time.Duration) {
+	for _, a := range r.Attempts {
+		length, took = length+a.Length, took+a.Took
+	}
+	return length, took
+}
+
 // KilledRatio is the part of the mutants that was killed, 0 to 1; 0 of none.
 func (x Matrix) KilledRatio() float64 {
 	n := 0
@@ -96,16 +125,23 @@ func (x Matrix) controls(v harness.Verdict) (n int) {
 	return n
 }
 
-// Verdict is valid if every mutant was killed and every control run was valid; unknown
-// if only a verdict on the control is missing, or nothing ran.
+// Verdict is valid if every mutant was killed, no control run was found invalid, and the
+// store as it is was found valid at least once under each workload and nemesis that a
+// mutant asked for; unknown if only the last is missing, or nothing ran. A control run
+// that is unknown raised no alarm, and proves nothing either.
 func (x Matrix) Verdict() harness.Verdict {
-	switch {
-	case len(x.Mutants) == 0:
+	if len(x.Mutants) == 0 {
 		return harness.Unknown
-	case x.KilledRatio() < 1 || x.FalseAlarms() > 0:
+	}
+	if x.KilledRatio() < 1 || x.FalseAlarms() > 0 {
 		return harness.Invalid
-	case len(x.Control) == 0 || x.controls(harness.Valid) < len(x.Control):
-		return harness.Unknown
+	}
+	for _, r := range x.Mutants {
+		if !slices.ContainsFunc(x.Control, func(c ControlRun) bool {
+			return c.Workload == r.Mutant.Workload && c.Nemesis == r.Mutant.Nemesis && c.Attempt.Verdict == harness.Valid
+		}) {
+			return harness.Unknown
+		}
 	}
 	return harness.Valid
 }
@@ -121,31 +157,26 @@ func (x Matrix) WriteJSON(w io.Writer) error {
 }
 
 // WriteText writes the matrix for people, and its figures for machines: a row a mutant,
-// a column a checker, in a cell the anomalies that the last run showed. The checker that
-// had to find a mutant is marked by a star.
+// what had to find it, who noticed first, and what that took.
 func (x Matrix) WriteText(w io.Writer) error {
 	var b strings.Builder
 	t := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
-	checkers := x.checkers()
-	fmt.Fprintf(t, "MUTANT\tKILLED\tRUNS\t%s\tWHAT\n", strings.ToUpper(strings.Join(checkers, "\t")))
+	fmt.Fprintln(t, "MUTANT\tKILLED\tRUNS\tLENGTH\tTOOK\tEXPECTED\tFIRST NOTICED\tWHAT")
 	for _, r := range x.Mutants {
-		killed, last := "NO", Attempt{}
+		killed := "NO"
 		if r.Killed {
 			killed = "yes"
 		}
-		if n := len(r.Attempts); n > 0 {
-			last = r.Attempts[n-1]
-		}
-		fmt.Fprintf(t, "%s\t%s\t%d\t%s\t%s\n", r.Mutant.ID, killed, len(r.Attempts), cells(checkers, last, r.Mutant.Checker), r.Mutant.Title)
-	}
-	for _, c := range x.Control {
-		what := fmt.Sprintf("%s, %s, seed %d: %s", c.Workload, c.Nemesis, c.Attempt.Seed, c.Attempt.Verdict)
-		fmt.Fprintf(t, "%s\t-\t1\t%s\t%s\n", Control, cells(checkers, c.Attempt, ""), what)
+		length, took := r.Spent()
+		fmt.Fprintf(t, "%s\t%s\t%d\t%v\t%v\t%s: %s\t%s\t%s\n", r.Mutant.ID, killed, len(r.Attempts),
+			length.Round(time.Second), took.Round(100*time.Millisecond), r.Mutant.Checker, r.Mutant.Kind, sentence(r.First()), r.Mutant.Title)
 	}
 	if err := t.Flush(); err != nil {
 		return fmt.Errorf("write matrix: %w", err)
 	}
 	x.explain(&b)
+	fmt.Fprintf(&b, "control: %d runs, %d valid, %d unknown, %d invalid\n", len(x.Control),
+		x.controls(harness.Valid), x.controls(harness.Unknown), x.FalseAlarms())
 	fmt.Fprintf(&b, "figure mutants_killed_ratio %.4g 1\n", x.KilledRatio())
 	fmt.Fprintf(&b, "figure control_false_alarms %d 1\n", x.FalseAlarms())
 	if _, err := io.WriteString(w, b.String()); err != nil {
@@ -189,41 +220,14 @@ func (a Attempt) sentence() string {
 	return s
 }
 
-// checkers are the columns: those named by a mutant, and those that reported anything.
-func (x Matrix) checkers() []string {
-	set := map[string]bool{}
-	note := func(a Attempt) {
-		for _, r := range a.Findings {
-			set[r.Checker] = true
-		}
+// sentence joins reports, for a cell of a table.
+func sentence(reports []Report) string {
+	var parts []string
+	for _, r := range reports {
+		parts = append(parts, fmt.Sprintf("%s: %d %s", r.Checker, r.Count, r.Kind))
 	}
-	for _, r := range x.Mutants {
-		set[r.Mutant.Checker] = true
-		for _, a := range r.Attempts {
-			note(a)
-		}
+	if len(parts) == 0 {
+		return "nobody"
 	}
-	for _, c := range x.Control {
-		note(c.Attempt)
-	}
-	return slices.Sorted(maps.Keys(set))
-}
-
-func cells(checkers []string, a Attempt, expected string) string {
-	row := make([]string, len(checkers))
-	for i, name := range checkers {
-		var parts []string
-		for _, r := range a.Findings {
-			if r.Checker == name {
-				parts = append(parts, fmt.Sprintf("%d %s", r.Count, r.Kind))
-			}
-		}
-		if row[i] = "-"; len(parts) > 0 {
-			row[i] = strings.Join(parts, ", ")
-		}
-		if name == expected {
-			row[i] += " *"
-		}
-	}
-	return strings.Join(row, "\t")
+	return strings.Join(parts, ", ")
 }

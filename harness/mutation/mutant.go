@@ -7,20 +7,20 @@ import (
 	"io/fs"
 	"path"
 	"slices"
-	"strconv"
 	"strings"
 )
 
 // A Mutant is a planted bug and the promise to find it.
 type Mutant struct {
-	ID        string `json:"id"`        // "M48", for ever the same
-	Title     string `json:"title"`     // a few words for tables
-	Mechanism string `json:"mechanism"` // one sentence: what goes wrong, and what a client loses by it
-	Checker   string `json:"checker"`   // the checker that must report it ...
-	Kind      string `json:"kind"`      // ... as this kind of anomaly
-	Workload  string `json:"workload"`  // under this workload ...
-	Nemesis   string `json:"nemesis"`   // ... and this nemesis
-	Seeds     int    `json:"seeds"`     // within so many runs
+	ID        string `json:"id"`               // "M48", for ever the same
+	Title     string `json:"title"`            // a few words for tables
+	Mechanism string `json:"mechanism"`        // one sentence: what goes wrong, and what a client loses by it
+	Checker   string `json:"checker"`          // the checker that must report it ...
+	Kind      string `json:"kind"`             // ... as this kind of anomaly
+	Workload  string `json:"workload"`         // under this workload ...
+	Nemesis   string `json:"nemesis"`          // ... and this nemesis
+	Gate      bool   `json:"gate,omitempty"`   // of the first gate: hunted by every CI run
+	Docker    bool   `json:"docker,omitempty"` // hunted in containers too
 	Edits     []Edit `json:"edits"`
 }
 
@@ -31,7 +31,7 @@ type Edit struct {
 	To   string `json:"to"`
 }
 
-//go:embed catalogue/*.txt
+//go:embed catalogue/*.txt catalogue/left-out.tsv
 var catalogue embed.FS
 
 // Catalogue returns all mutants that come with the harness, by id.
@@ -122,10 +122,12 @@ func (m *Mutant) set(name, value string) error {
 		"id": &m.ID, "title": &m.Title, "mechanism": &m.Mechanism, "checker": &m.Checker,
 		"kind": &m.Kind, "workload": &m.Workload, "nemesis": &m.Nemesis,
 	}
-	if name == "seeds" {
-		n, err := strconv.Atoi(value)
-		m.Seeds = n
-		return err
+	if flag := map[string]*bool{"gate": &m.Gate, "docker": &m.Docker}[name]; flag != nil {
+		if value != "yes" {
+			return fmt.Errorf("%s is %q, want yes or nothing at all", name, value)
+		}
+		*flag = true
+		return nil
 	}
 	field, ok := texts[name]
 	switch {
@@ -168,9 +170,6 @@ func (m Mutant) validate() error {
 		if f.value == "" {
 			errs = append(errs, fmt.Errorf("no %s", f.name))
 		}
-	}
-	if m.Seeds < 1 {
-		errs = append(errs, fmt.Errorf("seeds is %d, want at least 1", m.Seeds))
 	}
 	if len(m.Edits) == 0 {
 		errs = append(errs, errors.New("no edit"))

@@ -3,9 +3,8 @@ package mutation
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
-	"os/exec"
-	"path"
 	"path/filepath"
 	"reflect"
 	"slices"
@@ -25,7 +24,7 @@ checker: manners
 kind: rude
 workload: cart
 nemesis: none
-seeds: 2
+gate: yes
 -- from a/hello.go --
 	hello("world")
 -- to --
@@ -44,7 +43,7 @@ func TestParseReadsFieldsAndEdits(t *testing.T) {
 	got, err := Parse(example)
 	want := Mutant{
 		ID: "M00", Title: "greets the wrong one", Mechanism: "It says hello to the wrong one.",
-		Checker: "manners", Kind: "rude", Workload: "cart", Nemesis: "none", Seeds: 2,
+		Checker: "manners", Kind: "rude", Workload: "cart", Nemesis: "none", Gate: true,
 		Edits: []Edit{
 			{File: "a/hello.go", From: "\thello(\"world\")", To: "\thello(\"moon\")"},
 			{File: "a/hello.go", From: "\tbye()", To: ""},
@@ -60,10 +59,9 @@ func TestParseNamesWhatIsWrong(t *testing.T) {
 	for _, c := range []struct{ name, old, new, want string }{
 		{"unknown field", "kind: rude", "sort: rude", `no field "sort"`},
 		{"missing field", "kind: rude\n", "", "no kind"},
-		{"twice", "seeds: 2", "seeds: 2\nid: M01", "id is there twice"},
-		{"no field", "seeds: 2", "seeds: 2\nwhat", "name: value"},
-		{"no number", "seeds: 2", "seeds: two", "invalid syntax"},
-		{"no seeds", "seeds: 2", "seeds: 0", "at least 1"},
+		{"twice", "gate: yes", "gate: yes\nid: M01", "id is there twice"},
+		{"no field", "gate: yes", "gate: yes\nwhat", "name: value"},
+		{"no flag", "gate: yes", "gate: no", "want yes or nothing"},
 		{"open mark", "b.go --\n", "b.go\n", "not closed"},
 		{"no replacement", "two\n-- to --\n", "two\n", "no -- to --"},
 		{"outside", "b.go --", "../b.go --", "changes nothing"},
@@ -129,8 +127,8 @@ func TestApplyWritesAnOverlayAndLeavesTheSourceAlone(t *testing.T) {
 	}
 }
 
-// Every mutant of the catalogue fits the store as it is now, still compiles, and names a
-// workload, a nemesis and a checker that there are.
+// Every mutant of the catalogue fits the store as it is now and names a workload, a
+// nemesis and a checker that there are. Whether it still compiles the hunt finds out.
 func TestCatalogueFitsTheStore(t *testing.T) {
 	root, err := filepath.Abs("../..")
 	if err != nil {
@@ -152,17 +150,75 @@ func TestCatalogueFitsTheStore(t *testing.T) {
 			if !slices.ContainsFunc(w.Checkers, func(c harness.Checker) bool { return c.Name() == m.Checker }) {
 				t.Fatalf("workload %s has no checker %q", m.Workload, m.Checker)
 			}
-			overlay, err := Apply(root, m, t.TempDir())
-			if err != nil {
+			if _, err := edited(root, m); err != nil {
 				t.Fatal(err)
 			}
-			for _, e := range m.Edits {
-				cmd := exec.CommandContext(t.Context(), "go", "build", "-overlay", overlay, "./"+path.Dir(e.File))
-				cmd.Dir = root
-				if out, err := cmd.CombinedOutput(); err != nil {
-					t.Errorf("%v\n%s", err, out)
-				}
-			}
 		})
+	}
+}
+
+// Each of the catalogue's bugs is planted or left out for a reason.
+func TestNoBugIsForgotten(t *testing.T) {
+	all, err := Catalogue()
+	if err != nil {
+		t.Fatal(err)
+	}
+	left, err := LeftOuts()
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := map[string]int{}
+	for _, m := range all {
+		seen[m.ID]++
+	}
+	for _, l := range left {
+		seen[l.ID]++
+	}
+	for i := 1; i <= 108; i++ {
+		id := fmt.Sprintf("M%02d", i)
+		if seen[id] != 1 {
+			t.Errorf("%s is there %d times, planted or left out, want once", id, seen[id])
+		}
+	}
+}
+
+func TestWhatIsLeftOutHasAReason(t *testing.T) {
+	got, err := parseLeftOut("# why\nM1\ta bug\tabsent\tthere is none\n\n")
+	if want := []LeftOut{{"M1", "a bug", Absent, "there is none"}}; err != nil || !slices.Equal(got, want) {
+		t.Errorf("got %v, %v; want %v", got, err, want)
+	}
+	for _, c := range []struct{ name, text, want string }{
+		{"no reason", "M1\ta bug\tabsent\t\n", "line 1"},
+		{"unknown why", "\nM1\ta bug\tboring\tit is\n", "line 2"},
+		{"twice", "M1\ta\topen\tb\nM1\ta\topen\tb\n", "M1 is there twice"},
+	} {
+		if _, err := parseLeftOut(c.text); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: got %v, want %q", c.name, err, c.want)
+		}
+	}
+}
+
+func TestTheDigestOfTheSourceFollowsTheCodeAlone(t *testing.T) {
+	root := t.TempDir()
+	put := func(name, text string) string {
+		t.Helper()
+		if err := write(filepath.Join(root, name), []byte(text)); err != nil {
+			t.Fatal(err)
+		}
+		sum, err := SourceOf(root)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return sum
+	}
+	first := put("a/a.go", "package a")
+	for _, name := range []string{"a/a_test.go", "a/readme.md", "bin/x.go", ".git/x.go", "a/testdata/x.go", "results/x.go"} {
+		if put(name, "package x") != first {
+			t.Errorf("%s counts", name)
+		}
+	}
+	second := put("go.mod", "module a")
+	if third := put("a/a.go", "package b"); second == first || third == second {
+		t.Error("a change of the code goes unnoticed")
 	}
 }

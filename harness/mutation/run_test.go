@@ -5,6 +5,8 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"os"
 	"reflect"
 	"slices"
 	"strings"
@@ -16,10 +18,10 @@ import (
 )
 
 // planted is a mutant of a file that the test writes.
-func planted(id string, seeds int) Mutant {
+func planted(id string) Mutant {
 	return Mutant{
 		ID: id, Title: "title " + id, Mechanism: "Mechanism of " + id + ".", Checker: "lost-writes", Kind: "lost-write",
-		Workload: "cart", Nemesis: "partition", Seeds: seeds, Edits: []Edit{{File: "x.go", From: "x", To: "y"}},
+		Workload: "cart", Nemesis: "partition", Edits: []Edit{{File: "x.go", From: "x", To: "y"}},
 	}
 }
 
@@ -35,15 +37,15 @@ func result(v harness.Verdict, checker, kind string) harness.Result {
 }
 
 // run plays trials by a function and returns what was tried.
-func run(t *testing.T, ctx context.Context, mutants []Mutant, try func(context.Context, Trial) (harness.Result, error)) (Matrix, []Trial, error) {
+func run(t *testing.T, ctx context.Context, o Options, try func(context.Context, Trial) (harness.Result, error)) (Matrix, []Trial, error) {
 	t.Helper()
 	root := t.TempDir()
 	if err := write(root+"/x.go", []byte("x")); err != nil {
 		t.Fatal(err)
 	}
 	var tried []Trial
-	x, err := Run(ctx, Options{Root: root, Dir: t.TempDir(), Mutants: mutants, Seed: 7, Try: try, Limit: time.Hour},
-		func(tr Trial, _ Attempt) { tried = append(tried, tr) })
+	o.Root, o.Dir, o.Seed, o.Try, o.Limit = root, t.TempDir(), 7, try, time.Hour
+	x, err := Run(ctx, o, func(_ Matrix, tr Trial, _ Attempt) { tried = append(tried, tr) })
 	return x, tried, err
 }
 
@@ -65,7 +67,7 @@ func TestOnlyTheNamedKindByTheNamedCheckerKills(t *testing.T) {
 		{name: "crash", res: result(harness.Invalid, "lost-writes", "lost-write"), err: errors.New("the harness failed")},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			x, _, err := run(t, t.Context(), []Mutant{planted("M1", 1)}, func(_ context.Context, tr Trial) (harness.Result, error) {
+			x, _, err := run(t, t.Context(), Options{Mutants: []Mutant{planted("M1")}}, func(_ context.Context, tr Trial) (harness.Result, error) {
 				if tr.Mutant == Control {
 					return valid()
 				}
@@ -86,13 +88,13 @@ func TestOnlyTheNamedKindByTheNamedCheckerKills(t *testing.T) {
 
 // A mutant is tried until it is killed, and the control goes through the same runs once.
 func TestTheControlGoesThroughEveryRunOfAMutant(t *testing.T) {
-	other := planted("M3", 1)
+	other := planted("M3")
 	other.Workload = "register"
-	_, tried, err := run(t, t.Context(), []Mutant{planted("M1", 5), planted("M2", 2), other}, func(_ context.Context, tr Trial) (harness.Result, error) {
+	_, tried, err := run(t, t.Context(), Options{Mutants: []Mutant{planted("M1"), planted("M2"), other}, Runs: 3}, func(_ context.Context, tr Trial) (harness.Result, error) {
 		switch {
 		case (tr.Overlay == "") != (tr.Mutant == Control):
 			t.Errorf("%s has overlay %q", tr.Mutant, tr.Overlay)
-		case tr.Mutant == "M1" && tr.Seed == 9:
+		case tr.Mutant == "M1" && tr.Seed == 8:
 			return result(harness.Invalid, "lost-writes", "lost-write"), nil
 		}
 		return valid()
@@ -105,8 +107,8 @@ func TestTheControlGoesThroughEveryRunOfAMutant(t *testing.T) {
 		got = append(got, tr.Mutant+" "+tr.Workload+" "+string(rune('0'+tr.Seed)))
 	}
 	want := []string{
-		"M1 cart 7", "M1 cart 8", "M1 cart 9", "M2 cart 7", "M2 cart 8", "M3 register 7",
-		"control cart 7", "control cart 8", "control cart 9", "control register 7",
+		"M1 cart 7", "M1 cart 8", "M2 cart 7", "M2 cart 8", "M2 cart 9", "M3 register 7", "M3 register 8", "M3 register 9",
+		"control cart 7", "control cart 8", "control cart 9", "control register 7", "control register 8", "control register 9",
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("got  %q\nwant %q", got, want)
@@ -122,7 +124,7 @@ func TestAControlThatIsNotValidSpoilsTheMatrix(t *testing.T) {
 		{harness.Invalid, harness.Invalid, 1},
 		{harness.Unknown, harness.Unknown, 0},
 	} {
-		x, _, err := run(t, t.Context(), []Mutant{planted("M1", 1)}, func(_ context.Context, tr Trial) (harness.Result, error) {
+		x, _, err := run(t, t.Context(), Options{Mutants: []Mutant{planted("M1")}}, func(_ context.Context, tr Trial) (harness.Result, error) {
 			if tr.Mutant == Control {
 				return result(c.control, "convergence", "divergent"), nil
 			}
@@ -135,9 +137,9 @@ func TestAControlThatIsNotValidSpoilsTheMatrix(t *testing.T) {
 }
 
 func TestAStaleMutantStopsEverythingBeforeTheFirstRun(t *testing.T) {
-	stale := planted("M2", 1)
+	stale := planted("M2")
 	stale.Edits[0].From = "z"
-	_, tried, err := run(t, t.Context(), []Mutant{planted("M1", 1), stale}, func(context.Context, Trial) (harness.Result, error) { return valid() })
+	_, tried, err := run(t, t.Context(), Options{Mutants: []Mutant{planted("M1"), stale}}, func(context.Context, Trial) (harness.Result, error) { return valid() })
 	if !errors.Is(err, ErrStale) || len(tried) > 0 {
 		t.Errorf("got %v after %d trials, want a stale mutant after none", err, len(tried))
 	}
@@ -145,7 +147,7 @@ func TestAStaleMutantStopsEverythingBeforeTheFirstRun(t *testing.T) {
 
 func TestATrialThatNeverEndsKillsNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		x, _, err := run(t, t.Context(), []Mutant{planted("M1", 1)}, func(ctx context.Context, tr Trial) (harness.Result, error) {
+		x, _, err := run(t, t.Context(), Options{Mutants: []Mutant{planted("M1")}}, func(ctx context.Context, tr Trial) (harness.Result, error) {
 			if tr.Mutant == Control {
 				return valid()
 			}
@@ -160,7 +162,7 @@ func TestATrialThatNeverEndsKillsNothing(t *testing.T) {
 
 func TestWhatIsKnownIsReturnedWhenTheCallerGivesUp(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
-	x, tried, err := run(t, ctx, []Mutant{planted("M1", 1), planted("M2", 1)}, func(_ context.Context, tr Trial) (harness.Result, error) {
+	x, tried, err := run(t, ctx, Options{Mutants: []Mutant{planted("M1"), planted("M2")}}, func(_ context.Context, tr Trial) (harness.Result, error) {
 		if tr.Mutant == "M2" {
 			cancel()
 		}
@@ -174,11 +176,11 @@ func TestWhatIsKnownIsReturnedWhenTheCallerGivesUp(t *testing.T) {
 func TestTheMatrixIsPrintedForPeopleAndMachines(t *testing.T) {
 	x := Matrix{
 		Mutants: []Row{
-			{Mutant: planted("M1", 3), Killed: true, Attempts: []Attempt{
-				{Seed: 1, Verdict: harness.Valid},
-				{Seed: 2, Verdict: harness.Invalid, Killed: true, Findings: []Report{{"elements", "lost-element", 2}, {"lost-writes", "lost-write", 3}}},
+			{Mutant: planted("M1"), Killed: true, Attempts: []Attempt{
+				{Seed: 1, Verdict: harness.Valid, Length: 40 * time.Second, Took: time.Second},
+				{Seed: 2, Verdict: harness.Invalid, Killed: true, Length: 40 * time.Second, Took: 2 * time.Second, Findings: []Report{{"elements", "lost-element", 2}, {"lost-writes", "lost-write", 3}}},
 			}},
-			{Mutant: planted("M2", 1), Attempts: []Attempt{{Seed: 1, Verdict: harness.Unknown, Error: "it crashed", Dir: "results/x"}}},
+			{Mutant: planted("M2"), Attempts: []Attempt{{Seed: 1, Verdict: harness.Unknown, Error: "it crashed", Dir: "results/x"}}},
 		},
 		Control: []ControlRun{{"cart", "partition", Attempt{Seed: 1, Verdict: harness.Valid}}},
 	}
@@ -187,10 +189,10 @@ func TestTheMatrixIsPrintedForPeopleAndMachines(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, want := range []string{
-		"MUTANT   KILLED  RUNS  ELEMENTS        LOST-WRITES     WHAT\n",
-		"M1       yes     2     2 lost-element  3 lost-write *  title M1\n",
-		"M2       NO      1     -               - *             title M2\n",
-		"control  -       1     -               -               cart, partition, seed 1: valid\n",
+		"MUTANT  KILLED  RUNS  LENGTH  TOOK  EXPECTED                 FIRST NOTICED                                        WHAT\n",
+		"M1      yes     2     1m20s   3s    lost-writes: lost-write  elements: 2 lost-element, lost-writes: 3 lost-write  title M1\n",
+		"M2      NO      1     0s      0s    lost-writes: lost-write  nobody                                               title M2\n",
+		"control: 1 runs, 1 valid, 0 unknown, 0 invalid\n",
 		"M2 survived: Mechanism of M2.\n  lost-writes had to report \"lost-write\".\n  seed 1: unknown: it crashed (results/x)\n",
 		"figure mutants_killed_ratio 0.5 1\nfigure control_false_alarms 0 1\n",
 	} {
@@ -201,5 +203,72 @@ func TestTheMatrixIsPrintedForPeopleAndMachines(t *testing.T) {
 	var back Matrix
 	if err := json.Unmarshal(data.Bytes(), &back); err != nil || !reflect.DeepEqual(back, x) {
 		t.Errorf("got %+v, %v\nwant %+v", back, err, x)
+	}
+}
+
+func TestAHuntGoesOnWhereItWasCutShort(t *testing.T) {
+	killer := func(_ context.Context, tr Trial) (harness.Result, error) {
+		if tr.Mutant == Control {
+			return valid()
+		}
+		return result(harness.Invalid, "lost-writes", "lost-write"), nil
+	}
+	other := planted("M3")
+	other.Title = "as it was before"
+	before := Matrix{
+		Mutants: []Row{
+			{Mutant: planted("M1"), Killed: true, Attempts: []Attempt{{Seed: 7, Verdict: harness.Invalid, Killed: true}}},
+			{Mutant: planted("M2"), Attempts: []Attempt{{Seed: 7, Verdict: harness.Valid}, {Seed: 8, Error: "it crashed"}}},
+			{Mutant: other, Killed: true, Attempts: []Attempt{{Seed: 7, Killed: true}}},
+		},
+		Control: []ControlRun{{"cart", "partition", Attempt{Seed: 7, Verdict: harness.Valid}}},
+	}
+	x, tried, err := run(t, t.Context(), Options{Mutants: []Mutant{planted("M1"), planted("M2"), planted("M3")}, Runs: 5, Before: before}, killer)
+	if err != nil || x.Verdict() != harness.Valid {
+		t.Fatalf("got %s, %v", x.Verdict(), err)
+	}
+	var got []string
+	for _, tr := range tried {
+		got = append(got, fmt.Sprint(tr.Mutant, " ", tr.Seed))
+	}
+	if want := []string{"M2 8", "M3 7", "control 8"}; !slices.Equal(got, want) {
+		t.Errorf("tried %q, want %q", got, want)
+	}
+	if len(x.Control) != 2 || len(x.Mutants[1].Attempts) != 2 {
+		t.Errorf("what was known is not in %+v", x)
+	}
+}
+
+func TestTheControlMayRunMoreThanTheMutants(t *testing.T) {
+	other := planted("M2")
+	other.Workload = "register"
+	x, _, err := run(t, t.Context(), Options{Mutants: []Mutant{planted("M1"), other}, Control: 5, Workers: 3}, func(_ context.Context, tr Trial) (harness.Result, error) {
+		if tr.Mutant == Control {
+			return valid()
+		}
+		return result(harness.Invalid, "lost-writes", "lost-write"), nil
+	})
+	var got []string
+	for _, c := range x.Control {
+		got = append(got, fmt.Sprint(c.Workload, " ", c.Attempt.Seed))
+	}
+	if want := []string{"cart 7", "cart 8", "cart 9", "register 7", "register 8"}; err != nil || !slices.Equal(got, want) {
+		t.Errorf("got %q, %v; want %q", got, err, want)
+	}
+}
+
+// The page is made from the file that is kept beside it, and both were made by one hunt.
+func TestDetectionIsTheLatestMatrix(t *testing.T) {
+	p, err := Load("../../" + PublishedFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, err := p.Document()
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := os.ReadFile("../../docs/DETECTION.md")
+	if err != nil || !bytes.Equal(got, want) {
+		t.Errorf("docs/DETECTION.md is not what %s gives (%v): make it again with 'cartwheel mutants --document docs/DETECTION.md'", PublishedFile, err)
 	}
 }

@@ -2,13 +2,13 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -19,22 +19,11 @@ import (
 	"cartwheel/harness/suite"
 )
 
-// A gate is the hunt for planted bugs.
-type gate struct {
-	app     *app
-	root    string // of the module
-	dir     string // for overlays and binaries; removed in the end
-	results string // of this gate: a folder a trial, and the matrix
-	cluster string
-	time    time.Duration
-	verbose bool
-	built   map[string]string // binaries for the simulation, by overlay
-}
-
 func (a *app) mutantsCommand() *cobra.Command {
-	g := gate{app: a, built: map[string]string{}}
-	var seed uint64
-	var results string
+	g := gate{app: a}
+	var results, resume, document string
+	var first bool
+	budget := budget{}
 	c := &cobra.Command{
 		Use:   "mutants [ID...]",
 		Short: "Plant bugs in the store, one at a time, and demand that each is found",
@@ -43,49 +32,122 @@ nemesis that the bug names, with one seed after the other, until the checker tha
 reports the kind of anomaly that it names. A crash, a time-out or another finding does not
 count. The store as it is then goes through the same runs and must stay valid.
 
+In containers only those bugs are hunted that are marked for it, unless others are named.
+The matrix is saved after every run; --resume goes on with it.
+
 Exit codes: 0 every bug was found and the control is valid, 1 a bug survived or the control was
 found invalid, 2 a verdict on the control is missing.`,
-		Example: `  cartwheel mutants
-  cartwheel mutants --cluster sim M48 M14`,
+		Example: `  cartwheel mutants --gate                      # those of every CI run, in simulation
+  cartwheel mutants M48 M14 --budget 20x60s
+  cartwheel mutants --cluster docker
+  cartwheel mutants --control 1000 --document docs/DETECTION.md
+  cartwheel mutants --resume results/20260101T000000Z-mutants`,
 		RunE: func(c *cobra.Command, ids []string) error {
-			chosen, err := choose(ids)
+			chosen, err := choose(ids, first, g.cluster)
 			if err != nil {
 				return err
 			}
-			g.results = filepath.Join(results, time.Now().UTC().Format("20060102T150405Z")+"-mutants")
-			return g.run(c.Context(), chosen, seed)
+			if document != "" && (len(ids) > 0 || first || g.cluster != "sim") {
+				return fmt.Errorf("%w: --document wants a hunt through the whole catalogue, in simulation", errUsage)
+			}
+			g.budget = budget.orDefault(g.cluster)
+			if g.results = resume; resume == "" {
+				g.results = filepath.Join(results, time.Now().UTC().Format("20060102T150405Z")+"-mutants")
+			}
+			if err := g.run(c.Context(), chosen, resume != ""); err != nil {
+				return err
+			}
+			if document == "" {
+				return nil
+			}
+			return g.document(document)
 		},
 	}
 	f := c.Flags()
-	f.StringVar(&g.cluster, "cluster", "docker", "where the store runs: "+strings.Join(suite.Clusters(), ", "))
-	f.DurationVar(&g.time, "time", 30*time.Second, "length of each load")
-	f.Uint64Var(&seed, "seed", 1, "of the first run of each bug; the next one takes the next seed")
+	f.StringVar(&g.cluster, "cluster", "sim", "where the store runs: "+strings.Join(suite.Clusters(), ", "))
+	f.Var(&budget, "budget", "runs of each bug x length of each load (default: 10x60s in simulation, 5x30s in containers)")
+	f.Uint64Var(&g.seed, "seed", 1, "of the first run of each bug; the next one takes the next seed")
+	f.IntVar(&g.control, "control", 0, "at least so many runs of the store as it is")
+	f.IntVar(&g.workers, "workers", 0, "runs at a time in simulation (default: one a core)")
+	f.BoolVar(&first, "gate", false, "only the bugs of the first gate")
 	f.StringVar(&results, "results", "results", "folder for results")
+	f.StringVar(&resume, "resume", "", "folder of a hunt that was cut short: what it knows is not tried again")
+	f.StringVar(&document, "document", "", "write the table for people to this file, and the matrix beside the catalogue")
 	f.BoolVar(&g.verbose, "verbose", false, "show what the harness logs")
 	return c
 }
 
-// choose finds mutants by their ids; all if none are named.
-func choose(ids []string) ([]mutation.Mutant, error) {
+// A budget is how much is tried before a mutant counts as a survivor. It is a flag.
+type budget struct {
+	runs int
+	time time.Duration // of each load
+}
+
+func (b *budget) String() string {
+	if *b == (budget{}) {
+		return ""
+	}
+	return fmt.Sprintf("%dx%v", b.runs, b.time)
+}
+
+func (b *budget) Type() string { return "RUNSxTIME" }
+
+func (b *budget) Set(s string) error {
+	runs, length, _ := strings.Cut(s, "x")
+	n, err1 := strconv.Atoi(runs)
+	d, err2 := time.ParseDuration(length)
+	if err1 != nil || err2 != nil || n < 1 || d <= 0 {
+		return fmt.Errorf("want runs x time, for example 10x60s")
+	}
+	*b = budget{n, d}
+	return nil
+}
+
+func (b *budget) orDefault(cluster string) budget {
+	switch {
+	case *b != budget{}:
+		return *b
+	case cluster == "sim":
+		return budget{10, time.Minute}
+	}
+	return budget{5, 30 * time.Second}
+}
+
+// choose finds mutants by their ids. If none are named: those of the first gate if only
+// they are wanted, those marked for it in containers, else all.
+func choose(ids []string, gate bool, cluster string) ([]mutation.Mutant, error) {
 	all, err := mutation.Catalogue()
-	if err != nil || len(ids) == 0 {
-		return all, err
+	if err != nil {
+		return nil, err
+	}
+	if len(ids) == 0 {
+		return slices.DeleteFunc(all, func(m mutation.Mutant) bool {
+			return gate && !m.Gate || cluster == "docker" && !m.Docker
+		}), nil
+	}
+	left, err := mutation.LeftOuts()
+	if err != nil {
+		return nil, err
 	}
 	var chosen []mutation.Mutant
 	var errs []error
 	for _, id := range ids {
 		i := slices.IndexFunc(all, func(m mutation.Mutant) bool { return m.ID == id })
-		if i < 0 {
-			errs = append(errs, fmt.Errorf("%w: there is no mutant %q", errUsage, id))
+		if i >= 0 {
+			chosen = append(chosen, all[i])
 			continue
 		}
-		chosen = append(chosen, all[i])
+		err := fmt.Errorf("%w: there is no mutant %q", errUsage, id)
+		if l := slices.IndexFunc(left, func(l mutation.LeftOut) bool { return l.ID == id }); l >= 0 {
+			err = fmt.Errorf("%w: %s (%s) is left out: %s", errUsage, id, left[l].Title, left[l].Reason)
+		}
+		errs = append(errs, err)
 	}
 	return chosen, errors.Join(errs...)
 }
 
-func (g *gate) run(ctx context.Context, mutants []mutation.Mutant, seed uint64) (err error) {
-	if err := suite.Check(suite.Knobs{Cluster: g.cluster, Time: g.time}); err != nil {
+func (g *gate) run(ctx context.Context, mutants []mutation.Mutant, resumed bool) (err error) {
+	if err := suite.Check(suite.Knobs{Cluster: g.cluster, Time: g.budget.time}); err != nil {
 		return err
 	}
 	if g.root, err = moduleRoot(ctx); err != nil {
@@ -95,98 +157,37 @@ func (g *gate) run(ctx context.Context, mutants []mutation.Mutant, seed uint64) 
 		return fmt.Errorf("mutants: %w", err)
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(g.dir)) }()
-	g.app.say("SEED %d", seed)
+	source, err := mutation.SourceOf(g.root)
+	if err != nil {
+		return err
+	}
+	var before mutation.Matrix
+	if resumed {
+		if before, err = g.before(source); err != nil {
+			return err
+		}
+	}
+	workers := 1 // pods have the machine to themselves
+	if g.cluster == "sim" {
+		if workers = g.workers; workers <= 0 {
+			workers = runtime.NumCPU()
+		}
+	}
+	g.app.say("SEED %d", g.seed)
+	g.app.say("%d mutants, at most %d runs of %v each; results in %s", len(mutants), g.budget.runs, g.budget.time, g.results)
 	x, err := mutation.Run(ctx, mutation.Options{
-		Root: g.root, Dir: g.dir, Mutants: mutants, Seed: seed, Try: g.try, Limit: g.time + 8*time.Minute,
-	}, g.tell)
+		Root: g.root, Dir: g.dir, Mutants: mutants, Seed: g.seed, Runs: g.budget.runs, Workers: workers,
+		Control: g.control, Before: before, Try: g.try, Limit: g.budget.time + 8*time.Minute,
+	}, func(x mutation.Matrix, t mutation.Trial, a mutation.Attempt) {
+		g.tell(t, a)
+		g.unsaved = errors.Join(g.unsaved, g.save(g.stamp(x, source)))
+	})
 	if len(x.Mutants) == 0 {
 		return err
 	}
+	g.matrix = g.stamp(x, source)
 	if g.app.verdict = x.Verdict(); ctx.Err() != nil {
 		g.app.verdict = harness.Unknown // what has not run has neither survived nor been found
 	}
-	return errors.Join(err, x.WriteText(g.app.out), g.save(x))
-}
-
-// tell says how a trial ended.
-func (g *gate) tell(t mutation.Trial, a mutation.Attempt) {
-	why := a.Reason
-	if a.Error != "" {
-		why = a.Error
-	}
-	found := ""
-	if a.Killed {
-		found = "FOUND "
-	}
-	g.app.say("%-8s %s, %s, seed %d: %s%s (%v) %s", t.Mutant, t.Workload, t.Nemesis, t.Seed, found, a.Verdict, a.Took.Round(time.Second), why)
-}
-
-func (g *gate) save(x mutation.Matrix) error {
-	file, err := os.Create(filepath.Join(g.results, "matrix.json"))
-	if err != nil {
-		return fmt.Errorf("save matrix: %w", err)
-	}
-	return errors.Join(x.WriteJSON(file), file.Close())
-}
-
-// try does one run. The folder of its results tells whose it is.
-func (g *gate) try(ctx context.Context, t mutation.Trial) (harness.Result, error) {
-	k := suite.Knobs{
-		Suite: t.Mutant, Workload: t.Workload, Nemesis: t.Nemesis, Cluster: g.cluster, Seed: t.Seed, Time: g.time,
-		Overlay: t.Overlay, Results: filepath.Join(g.results, fmt.Sprintf("%s-%s-%s-%d", t.Mutant, t.Workload, t.Nemesis, t.Seed)),
-	}
-	if err := os.MkdirAll(k.Results, 0o755); err != nil {
-		return harness.Result{}, fmt.Errorf("results: %w", err)
-	}
-	if g.cluster == "sim" && t.Overlay != "" {
-		return g.elsewhere(ctx, k)
-	}
-	return suite.Run(ctx, k, suite.Hooks{Logger: logger(g.app.err, g.verbose)})
-}
-
-// elsewhere does a run of the simulated cluster in a process that has the bug in it:
-// there the store is part of the harness's own binary.
-func (g *gate) elsewhere(ctx context.Context, k suite.Knobs) (harness.Result, error) {
-	binary, err := g.build(ctx, k.Overlay)
-	if err != nil {
-		return harness.Result{}, err
-	}
-	child := exec.CommandContext(ctx, binary, "test", "--cluster", "sim", "--workload", k.Workload, "--nemesis", k.Nemesis,
-		"--seed", fmt.Sprint(k.Seed), "--time", k.Time.String(), "--results", k.Results)
-	said, err := child.CombinedOutput()
-	var code *exec.ExitError
-	if err != nil && !(errors.As(err, &code) && (code.ExitCode() == exitInvalid || code.ExitCode() == exitUnknown)) {
-		return harness.Result{}, fmt.Errorf("run with the bug: %w\n%s", err, said)
-	}
-	return verdictIn(k.Results)
-}
-
-// build builds this command with an overlay, once.
-func (g *gate) build(ctx context.Context, overlay string) (string, error) {
-	if binary := g.built[overlay]; binary != "" {
-		return binary, nil
-	}
-	binary := filepath.Join(g.dir, fmt.Sprintf("cartwheel-%d", len(g.built)))
-	if err := buildWith(ctx, g.root, overlay, binary); err != nil {
-		return "", err
-	}
-	g.built[overlay] = binary
-	return binary, nil
-}
-
-// verdictIn reads the verdict of the only run in a folder of results.
-func verdictIn(results string) (res harness.Result, err error) {
-	files, err := filepath.Glob(filepath.Join(results, "*-*", "verdict.json"))
-	if err != nil || len(files) != 1 {
-		return res, errors.Join(err, fmt.Errorf("%d verdicts in %s, want one", len(files), results))
-	}
-	data, err := os.ReadFile(files[0])
-	if err != nil {
-		return res, fmt.Errorf("read verdict: %w", err)
-	}
-	if err := json.Unmarshal(data, &res); err != nil {
-		return res, fmt.Errorf("read %s: %w", files[0], err)
-	}
-	res.Dir = filepath.Dir(files[0])
-	return res, nil
+	return errors.Join(err, g.unsaved, x.WriteText(g.app.out), g.save(g.matrix))
 }
