@@ -19,7 +19,7 @@ import (
 var ErrNotRunning = errors.New("the cluster is not running")
 
 // A Cluster runs a store's nodes as pods on a Docker Engine. It can also cut links,
-// freeze nodes and show their logs.
+// freeze, end and restart nodes and show their logs.
 type Cluster struct {
 	opts  Options
 	nodes []harness.NodeID
@@ -46,6 +46,7 @@ var (
 	_ harness.Cluster     = (*Cluster)(nil)
 	_ harness.Partitioner = (*Cluster)(nil)
 	_ harness.Pauser      = (*Cluster)(nil)
+	_ harness.Killer      = (*Cluster)(nil)
 	_ harness.LogFetcher  = (*Cluster)(nil)
 )
 

@@ -156,7 +156,7 @@ func TestStoreIsAnOrdinaryUserWithNothingButItsVolume(t *testing.T) {
 	o := quietOptions(t, runName(t))
 	o.Nodes = 1
 	c := start(t, o)
-	if got, want := reach(t, c.Address("n1")), "uid 65532, writes outside its volume: false\n"; got != want {
+	if got, want := reach(t, c.Address("n1")), "uid 65532, writes outside its volume: false, lives: 1\n"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
 	var logs strings.Builder

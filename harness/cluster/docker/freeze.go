@@ -18,60 +18,63 @@ import (
 const pauseAttempts = 4
 
 // Pause freezes the node's store: it neither runs nor dies. The pod's network stays up.
-// It returns when the store is seen to be frozen.
+// It returns when the store is seen to be frozen. A dead store cannot be paused.
 func (c *Cluster) Pause(ctx context.Context, n harness.NodeID) error {
-	r, p, err := c.pod(n)
-	if err != nil {
-		return fmt.Errorf("pause %s: %w", n, err)
-	}
-	err = settle(ctx, r.cli, p, true, func() error { return r.cli.ContainerPause(ctx, p.store) })
-	if err == nil || ctx.Err() != nil || errors.Is(err, errDead) {
-		return wrap(err, "pause %s", n)
-	}
-	// The signal comes from outside the container, so even its first process obeys.
-	p.stopped.Store(true)
-	if second := settle(ctx, r.cli, p, true, func() error { return r.cli.ContainerKill(ctx, p.store, "SIGSTOP") }); second != nil {
-		return fmt.Errorf("pause %s: %w", n, errors.Join(err, second))
-	}
-	c.opts.Logger.Warn("node frozen by signal, the engine cannot pause", "node", n, "err", err)
-	return nil
-}
-
-// Resume lets the node's store run on. It returns when the store is seen to run.
-func (c *Cluster) Resume(ctx context.Context, n harness.NodeID) error {
-	r, p, err := c.pod(n)
-	if err != nil {
-		return fmt.Errorf("resume %s: %w", n, err)
-	}
-	thaw := func() error {
-		state, err := r.cli.ContainerInspect(ctx, p.store)
-		if err != nil {
+	return c.on(ctx, "pause", n, func(r *running, p *pod) error {
+		err := settle(ctx, r.cli, p, true, func() error { return r.cli.ContainerPause(ctx, p.store) })
+		if err == nil || ctx.Err() != nil || errors.Is(err, errDead) {
 			return err
 		}
-		if state.State.Paused {
-			if err := r.cli.ContainerUnpause(ctx, p.store); err != nil {
-				return err
-			}
+		// The signal comes from outside the container, so even its first process obeys.
+		p.stopped.Store(true)
+		if second := settle(ctx, r.cli, p, true, func() error { return r.cli.ContainerKill(ctx, p.store, "SIGSTOP") }); second != nil {
+			return errors.Join(err, second)
 		}
-		if p.stopped.Load() {
-			return r.cli.ContainerKill(ctx, p.store, "SIGCONT")
-		}
+		c.opts.Logger.Warn("node frozen by signal, the engine cannot pause", "node", n, "err", err)
 		return nil
+	})
+}
+
+// Resume lets the node's store run on. It returns when the store is seen to run, or not to
+// be there any more: its end has ended the pause.
+func (c *Cluster) Resume(ctx context.Context, n harness.NodeID) error {
+	return c.on(ctx, "resume", n, func(r *running, p *pod) error {
+		err := settle(ctx, r.cli, p, false, func() error { return p.thaw(ctx, r.cli) })
+		if err != nil && !errors.Is(err, errDead) {
+			return err
+		}
+		p.stopped.Store(false)
+		return nil
+	})
+}
+
+// thaw undoes both ways of freezing, as far as they are in force.
+func (p *pod) thaw(ctx context.Context, cli *client.Client) error {
+	state, err := cli.ContainerInspect(ctx, p.store)
+	if err != nil {
+		return err
 	}
-	if err := settle(ctx, r.cli, p, false, thaw); err != nil {
-		return fmt.Errorf("resume %s: %w", n, err)
+	if state.State.Paused {
+		if err := cli.ContainerUnpause(ctx, p.store); err != nil {
+			return err
+		}
 	}
-	p.stopped.Store(false)
+	if p.stopped.Load() {
+		return cli.ContainerKill(ctx, p.store, "SIGCONT")
+	}
 	return nil
 }
 
-// Paused reports whether the node's store is frozen. A store that has ended is an error.
+// Paused reports whether the node's store is frozen. A dead one is not.
 func (c *Cluster) Paused(ctx context.Context, n harness.NodeID) (bool, error) {
 	r, p, err := c.pod(n)
 	if err != nil {
 		return false, fmt.Errorf("is %s paused: %w", n, err)
 	}
 	frozen, err := isFrozen(ctx, r.cli, p)
+	if errors.Is(err, errDead) {
+		return false, nil
+	}
 	return frozen, wrap(err, "is %s paused", n)
 }
 

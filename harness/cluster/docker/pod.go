@@ -34,7 +34,8 @@ type pod struct {
 	host, store string
 	address     netip.Addr
 	published   string
-	stopped     atomic.Bool // frozen by SIGSTOP, where the engine cannot pause
+	busy        chan struct{} // holds one token while the store is frozen, thawed, ended or started
+	stopped     atomic.Bool   // frozen by SIGSTOP, where the engine cannot pause
 }
 
 // A plan is what all pods of a run have in common.
@@ -86,7 +87,7 @@ func (p *plan) startAll(ctx context.Context) (map[harness.NodeID]*pod, string, e
 // start makes one pod. The store's container is made while the host's starts, and started
 // only when the rules are in place.
 func (p *plan) start(ctx context.Context, self peer, members map[harness.NodeID]string) (*pod, string, error) {
-	made := &pod{address: self.address}
+	made := &pod{address: self.address, busy: make(chan struct{}, 1)}
 	var err error
 	if made.host, err = p.create(ctx, self, "host", p.hostConfig(self)); err != nil {
 		return nil, "", err
@@ -120,7 +121,7 @@ func (p *plan) start(ctx context.Context, self peer, members map[harness.NodeID]
 	if err := p.run(ctx, made.store); err != nil {
 		return nil, "", fmt.Errorf("store container: %w", err)
 	}
-	return made, backend, p.alive(ctx, made.store)
+	return made, backend, stillRuns(ctx, p.cli, made.store)
 }
 
 // A recipe is what the engine wants to know about a container.
@@ -231,9 +232,9 @@ func (p *plan) published(ctx context.Context, id string) (string, error) {
 	return "", fmt.Errorf("the engine has not published port %s", p.port())
 }
 
-// alive says why a store that ended at once did so.
-func (p *plan) alive(ctx context.Context, id string) error {
-	state, err := p.cli.ContainerInspect(ctx, id)
+// stillRuns says why a store that ended at once did so.
+func stillRuns(ctx context.Context, cli *client.Client, id string) error {
+	state, err := cli.ContainerInspect(ctx, id)
 	if err != nil {
 		return fmt.Errorf("inspect store container: %w", err)
 	}
@@ -241,7 +242,7 @@ func (p *plan) alive(ctx context.Context, id string) error {
 		return nil
 	}
 	var last bytes.Buffer
-	if err := copyLogs(ctx, p.cli, id, "20", &last); err != nil {
+	if err := copyLogs(ctx, cli, id, "20", &last); err != nil {
 		fmt.Fprintf(&last, "(no logs: %v)", err)
 	}
 	return fmt.Errorf("the store ended at once with status %d; it said:\n%s", state.State.ExitCode, last.String())

@@ -1,7 +1,10 @@
 // Chatter is the least that a store can be to a cluster: it keeps talking to all other
-// nodes, keeps a file on its volume and tells whoever connects about itself.
+// nodes, counts its lives in a file on its volume and tells whoever connects about itself.
 //
 //	chatter PORT [PEER...]
+//
+// STUBBORN=1 in the environment makes it ignore SIGTERM, LIVES=n makes it refuse to live
+// more than n times.
 package main
 
 import (
@@ -9,6 +12,9 @@ import (
 	"io"
 	"net"
 	"os"
+	"os/signal"
+	"strconv"
+	"syscall"
 	"time"
 )
 
@@ -22,8 +28,13 @@ func run(args []string) error {
 	if len(args) == 0 {
 		return fmt.Errorf("usage: chatter PORT [PEER...]")
 	}
-	if err := os.WriteFile("/data/started", []byte("yes"), 0o600); err != nil {
+	obey()
+	life, err := count("/data/lives")
+	if err != nil {
 		return err
+	}
+	if most, err := strconv.Atoi(os.Getenv("LIVES")); err == nil && life > most {
+		return fmt.Errorf("no more lives")
 	}
 	rooted := os.WriteFile("/elsewhere", nil, 0o600) == nil
 	l, err := net.Listen("tcp", ":"+args[0])
@@ -49,7 +60,31 @@ func run(args []string) error {
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(conn, "uid %d, writes outside its volume: %v\n", os.Getuid(), rooted)
+		fmt.Fprintf(conn, "uid %d, writes outside its volume: %v, lives: %d\n", os.Getuid(), rooted, life)
 		_ = conn.Close()
 	}
+}
+
+// obey ends the process at SIGTERM. The first process of a container has no default action.
+func obey() {
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, syscall.SIGTERM)
+	go func() {
+		for range signals {
+			if os.Getenv("STUBBORN") == "" {
+				os.Exit(0)
+			}
+		}
+	}()
+}
+
+// count adds one to the number in a file and returns it.
+func count(path string) (int, error) {
+	text, err := os.ReadFile(path)
+	if err != nil && !os.IsNotExist(err) {
+		return 0, err
+	}
+	n, _ := strconv.Atoi(string(text)) // none at first
+	n++
+	return n, os.WriteFile(path, []byte(strconv.Itoa(n)), 0o600)
 }
