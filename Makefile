@@ -75,6 +75,10 @@ mutants: build ## plant the bugs of the first gate; the harness must find each a
 mutants-all: build ## plant every bug of the catalogue, run the control a thousand times, write docs/DETECTION.md
 	bin/cartwheel mutants --cluster sim --control $(or $(SEEDS),1000) --results $(RESULTS) --document docs/DETECTION.md
 
+.PHONY: anomalies
+anomalies: build ## repeat published anomalies of Dynamo-like stores and print their figures
+	bin/cartwheel anomaly --results $(RESULTS) $(if $(SEED),--seed $(SEED))
+
 .PHONY: lint
 lint: go generated ## vet, staticcheck, gofumpt, errcheck, layer table, generated code current
 	go vet ./...

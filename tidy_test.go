@@ -56,6 +56,7 @@ var layers = map[string][]string{
 	"harness/cluster/sim/seeds":   {},
 	"harness/target/cartwheel":    {"harness", "store/..."},
 	"harness/mutation":            {"harness", "harness/suite"},
+	"harness/anomaly":             {"harness"},
 	"harness/report":              {"harness", "harness/history", "harness/trace"},
 	"harness/shrink":              {"harness"},
 	"harness/shrink/trial":        {"harness", "harness/shrink", "harness/runner", "harness/cluster/sim", "harness/target/cartwheel"},

@@ -95,13 +95,23 @@ func (k Knobs) apply(w harness.Workload) harness.Workload {
 }
 
 // Command is the command line that does the run again, at the root of a checkout after
-// "make build". Defaults are left out, so that it stays short enough to be read.
+// "make build".
 func (k Knobs) Command() string {
+	words := []string{"bin/cartwheel"}
+	for _, word := range k.Arguments() {
+		words = append(words, quoted(word))
+	}
+	return strings.Join(words, " ")
+}
+
+// Arguments are the command line of the run without the program's name. Defaults are left
+// out, so that it stays short enough to be read; so is where the results go.
+func (k Knobs) Arguments() []string {
 	k = k.withDefaults()
-	words := []string{"bin/cartwheel", "test", "--workload", k.Workload, "--nemesis", k.Nemesis, "--time", k.Time.String(), "--seed", strconv.FormatUint(k.Seed, 10)}
+	words := []string{"test", "--workload", k.Workload, "--nemesis", k.Nemesis, "--time", k.Time.String(), "--seed", strconv.FormatUint(k.Seed, 10)}
 	add := func(flag, value string, differs bool) {
 		if differs {
-			words = append(words, flag, quoted(value))
+			words = append(words, flag, value)
 		}
 	}
 	add("--cluster", k.Cluster, k.Cluster != "docker")
@@ -115,7 +125,7 @@ func (k Knobs) Command() string {
 	add("--schedule", k.Schedule, k.Schedule != "")
 	add("--image", k.Image, k.Image != "")
 	add("--overlay", k.Overlay, k.Overlay != "")
-	return strings.Join(words, " ")
+	return words
 }
 
 // quoted protects a word from a shell.

@@ -19,6 +19,7 @@ type entry[T any] struct {
 func workloads() []entry[harness.Workload] {
 	return []entry[harness.Workload]{
 		{"cart", cart.Workload},
+		{"set", cart.Set},
 		{"register", register.Workload},
 		{"register-weak", register.Weak},
 	}

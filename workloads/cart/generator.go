@@ -13,6 +13,7 @@ const (
 	elementsMax   = 30  // added to a cart before it is retired, so that values stay small
 	defaultRate   = 100 // operations a second, all clients together
 	removeOneInto = 5   // one write in so many removes, where there is something to remove
+	setRate       = 40  // operations a second on a set, whose values only grow
 )
 
 // Generator lets every thread read a cart and then write it, over and over.
@@ -28,6 +29,19 @@ func Generator(s harness.Setup) harness.Generator {
 	return generator.Stagger(rate, s.Seed, g)
 }
 
+// setGenerator is the reference experiment of 2013 with Dynamo-like stores: everybody adds
+// to the same set, which is never full, and nobody removes. A locked set is read and
+// written by one thread at a time, as if under a perfect lock.
+func setGenerator(locked bool) func(harness.Setup) harness.Generator {
+	return func(s harness.Setup) harness.Generator {
+		rate := s.Rate
+		if rate == 0 {
+			rate = setRate
+		}
+		return generator.Stagger(rate, s.Seed, shop{set: true, locked: locked}.opened())
+	}
+}
+
 // A shop is the state of all carts and shoppers. It is a value: slices are copied
 // before they change.
 type shop struct {
@@ -36,6 +50,9 @@ type shop struct {
 	keys     int       // carts opened so far; names the next
 	elements int       // elements added so far
 	values   int       // puts so far
+
+	set    bool // one cart, never full, nothing is removed
+	locked bool // one shopper at a time
 }
 
 // A basket is a cart in use.
@@ -48,10 +65,14 @@ type basket struct {
 type shopper struct {
 	looking bool // its get is under way
 	looked  bool // its get is done: it writes next
+	writing bool // its put is under way
 	key     string
 	items   []string
 	token   []byte // empty if it could not look: it adds blindly
 }
+
+// busy reports whether the shopper is anywhere between its get and the end of its put.
+func (s shopper) busy() bool { return s.looking || s.looked || s.writing }
 
 // opened returns the shop with one more cart.
 func (g shop) opened() shop {
@@ -78,11 +99,19 @@ func (g shop) shopper(thread int) shopper {
 
 func (g shop) Next(c harness.GenContext) (harness.Draw, harness.Generator) {
 	process := c.Free[c.Rand.IntN(len(c.Free))]
+	if g.locked {
+		holder := slices.IndexFunc(g.shoppers, func(s shopper) bool { return s.busy() })
+		if holder >= 0 {
+			if process = c.All[holder]; !slices.Contains(c.Free, process) {
+				return harness.Draw{State: harness.Pending}, g
+			}
+		}
+	}
 	thread := c.Thread(process)
 	var op harness.Op
 	if s := g.shopper(thread); s.looked {
 		op, g = g.write(c, s)
-		g = g.with(c, thread, shopper{})
+		g = g.with(c, thread, shopper{writing: true})
 	} else {
 		op = harness.Op{F: harness.Get, Key: g.carts[c.Rand.IntN(len(g.carts))].key}
 		g = g.with(c, thread, shopper{looking: true, key: op.Key})
@@ -96,7 +125,7 @@ func (g shop) write(c harness.GenContext, s shopper) (harness.Op, shop) {
 	g.values++
 	op := harness.Op{F: harness.Put, Key: s.key, Context: s.token}
 	items := slices.Clone(s.items)
-	if len(items) > 0 && c.Rand.IntN(removeOneInto) == 0 {
+	if len(items) > 0 && !g.set && c.Rand.IntN(removeOneInto) == 0 {
 		i := c.Rand.IntN(len(items))
 		op.Action, op.Element = "remove", items[i]
 		items = slices.Delete(items, i, i+1)
@@ -118,7 +147,7 @@ func (g shop) filled(key string) shop {
 		return g
 	}
 	g.carts = slices.Clone(g.carts)
-	if g.carts[i].added++; g.carts[i].added < elementsMax {
+	if g.carts[i].added++; g.carts[i].added < elementsMax || g.set {
 		return g
 	}
 	g.carts = slices.Delete(g.carts, i, i+1)
@@ -131,7 +160,10 @@ func (g shop) Update(c harness.GenContext, op harness.Op) harness.Generator {
 	}
 	thread := c.Thread(op.Process)
 	s := g.shopper(thread)
-	if !s.looking {
+	switch {
+	case s.writing:
+		return g.with(c, thread, shopper{})
+	case !s.looking:
 		return g
 	}
 	s.looking, s.looked = false, true

@@ -47,9 +47,14 @@ func (s *aStore) execute(op harness.Op, r *rand.Rand) (harness.Op, time.Duration
 
 func simulate(t *testing.T, seed uint64, faults bool) []harness.Op {
 	t.Helper()
+	return play(t, Generator, seed, faults)
+}
+
+func play(t *testing.T, generator func(harness.Setup) harness.Generator, seed uint64, faults bool) []harness.Op {
+	t.Helper()
 	const threads = 10
 	store := aStore{faults: faults, siblings: map[string][]harness.Sibling{}}
-	g := Generator(harness.Setup{Concurrency: threads, Seed: seed})
+	g := generator(harness.Setup{Concurrency: threads, Seed: seed})
 	h, err := gentest.Simulate(g, gentest.Options{Seed: seed, Threads: threads, OpsMax: 2000, Execute: store.execute})
 	if err != nil {
 		t.Fatal(err)
@@ -194,5 +199,40 @@ func TestMergeIsTheUnionOfLiveSiblings(t *testing.T) {
 	}
 	if got, want := value(), `{"id":"v","items":[]}`; got != want {
 		t.Errorf("encoded as %s, want %s", got, want)
+	}
+}
+
+// Under the lock nobody reads before the one before has written.
+func TestALockedSetIsReadAndWrittenByOneAtATime(t *testing.T) {
+	h := play(t, setGenerator(true), 3, true)
+	holder := -1
+	for _, op := range h {
+		thread := op.Process % 10
+		switch {
+		case op.Kind == harness.Invoke && op.F == harness.Get:
+			if holder != -1 {
+				t.Fatalf("op %d: thread %d reads while thread %d holds the lock", op.Index, thread, holder)
+			}
+			holder = thread
+		case holder != thread:
+			t.Fatalf("op %d: thread %d does a %s while thread %d holds the lock", op.Index, thread, op.F, holder)
+		case op.F == harness.Put && op.Kind != harness.Invoke:
+			holder = -1
+		}
+	}
+}
+
+func TestASetIsOneKeyThatOnlyGrows(t *testing.T) {
+	adds := 0
+	for _, op := range play(t, setGenerator(false), 3, true) {
+		if op.Key != "cart1" || op.Action == "remove" {
+			t.Fatalf("op %d: %s %s of %s", op.Index, op.F, op.Action, op.Key)
+		}
+		if op.Kind == harness.Invoke && op.Action == "add" {
+			adds++
+		}
+	}
+	if adds < 900 {
+		t.Errorf("%d adds, want half of the operations", adds)
 	}
 }

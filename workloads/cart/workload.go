@@ -31,6 +31,22 @@ func Workload() harness.Workload {
 	}
 }
 
+// Set returns the reference experiment of the 2013 partition tests of Dynamo-like stores:
+// one set to which every client adds by read, merge and write, on single replicas. With
+// siblings nothing that was acknowledged may be lost.
+func Set() harness.Workload {
+	w := Workload()
+	w.Name, w.Doc = "set", "one set that everybody adds to, R = W = 1: an acknowledged add is never lost"
+	w.Read, w.Write = harness.ReadOptions{R: 1}, harness.WriteOptions{W: 1}
+	read, write := w.Read, w.Write
+	w.Generator = setGenerator(false)
+	w.Events = nil // what it shows is measured: see the known anomalies
+	w.Invoke = func(ctx context.Context, c harness.Client, op harness.Op) harness.Op {
+		return harness.Perform(ctx, c, op, read, write)
+	}
+	return w
+}
+
 // events are what must have happened for a valid run to mean something.
 func events() []harness.Event {
 	minority := checker.MinorityAck()

@@ -136,8 +136,8 @@ func (g *gate) elsewhere(ctx context.Context, k suite.Knobs) (harness.Result, er
 	if err != nil {
 		return harness.Result{}, err
 	}
-	child := exec.CommandContext(ctx, binary, "test", "--cluster", "sim", "--workload", k.Workload, "--nemesis", k.Nemesis,
-		"--seed", fmt.Sprint(k.Seed), "--time", k.Time.String(), "--results", k.Results)
+	k.Overlay = "" // it is in the binary
+	child := exec.CommandContext(ctx, binary, append(k.Arguments(), "--results", k.Results)...)
 	child.Env = withoutKnobs(os.Environ())
 	said, err := child.CombinedOutput()
 	var code *exec.ExitError
