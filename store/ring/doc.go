@@ -6,8 +6,13 @@
 // owners followed by all other nodes in the partition's own order, so that any
 // number of unreachable owners can be stood in for (sections 4.3 and 4.6).
 //
-// A Layout is immutable and safe for concurrent use. It depends on the members and
-// the two numbers only: every node that is given the same list computes the same
-// layout. Explicit owner sets are used in place of a walk along the ring because
-// every known claim bug of ring-ordered stores comes from adjacency.
+// A new cluster's layout follows from its member list ([New]). From then on layouts
+// change: [Layout.Change] takes the roles that nodes are to have (zone, capacity) and moves as few
+// replicas as it can, by a flow of least cost; [Moves] and [Shares] say what a change would
+// copy, before anyone commits to it.
+//
+// A Layout is immutable and safe for concurrent use. It depends on what it was
+// computed from only: every node that is given the same computes the same layout.
+// Explicit owner sets are used in place of a walk along the ring because every known
+// claim bug of ring-ordered stores comes from adjacency.
 package ring

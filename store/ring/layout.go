@@ -24,7 +24,8 @@ type Partition uint32
 
 // A Layout maps partitions to nodes.
 type Layout struct {
-	members    []store.Member // sorted by id
+	roles      []Role         // sorted by id
+	members    []store.Member // of the roles
 	replicas   int
 	preference [][]store.NodeID // by partition: owners, then fallbacks; every member once
 	digest     uint64           // of all of it; every ping carries it
@@ -44,8 +45,9 @@ func New(o Options) (*Layout, error) {
 	if err := o.validate(); err != nil {
 		return nil, err
 	}
-	l := &Layout{members: slices.Clone(o.Members), replicas: o.Replicas}
-	slices.SortFunc(l.members, func(a, b store.Member) int { return cmp.Compare(a.ID, b.ID) })
+	l := &Layout{roles: Plain(o.Members), replicas: o.Replicas}
+	sortRoles(l.roles)
+	l.members = membersOf(l.roles)
 	l.assign(o.Partitions)
 	l.digest = l.sum()
 	return l, nil
@@ -56,19 +58,7 @@ func (o Options) validate() error {
 	if q := o.Partitions; q < 1 || q > PartitionsMax || q&(q-1) != 0 {
 		errs = append(errs, fmt.Errorf("%d partitions: want a power of two from 1 to %d", q, PartitionsMax))
 	}
-	if n := o.Replicas; n < 1 || n > len(o.Members) {
-		errs = append(errs, fmt.Errorf("%d replicas on %d members: want at least as many members as replicas", n, len(o.Members)))
-	}
-	ids, addresses := map[store.NodeID]bool{}, map[string]bool{}
-	for _, m := range o.Members {
-		if m.ID == "" || ids[m.ID] {
-			errs = append(errs, fmt.Errorf("member %q: want ids that are unique and not empty", m.ID))
-		}
-		if m.Address != "" && addresses[m.Address] {
-			errs = append(errs, fmt.Errorf("member %q: address %s is another member's", m.ID, m.Address))
-		}
-		ids[m.ID], addresses[m.Address] = true, true
-	}
+	errs = append(errs, checkMembers(o.Members, o.Replicas))
 	return errors.Join(errs...)
 }
 
@@ -124,6 +114,9 @@ func (l *Layout) Partitions() int { return len(l.preference) }
 
 // Replicas returns N.
 func (l *Layout) Replicas() int { return l.replicas }
+
+// Roles returns what the layout was made for, sorted by id. The caller must not change the slice.
+func (l *Layout) Roles() []Role { return l.roles }
 
 // Members returns the nodes sorted by id. The caller must not change the slice.
 func (l *Layout) Members() []store.Member { return l.members }
