@@ -25,6 +25,7 @@ var layers = map[string][]string{
 	"store/version":          {"store"},
 	"store/ring":             {"store"},
 	"store/quorum":           {"store"},
+	"store/merkle":           {"store"},
 	"store/clock":            {},
 	"store/detector":         {"store"},
 	"store/storage":          {"store", "store/version", "store/ring", "store/clock"},
@@ -75,7 +76,7 @@ var layers = map[string][]string{
 // pure packages compute: no context, goroutine, clock, global random, I/O or logger.
 // The harness's checkers may take a context, which is their budget, and run a worker pool.
 var pure = []string{
-	"store/version", "store/ring", "store/quorum",
+	"store/version", "store/ring", "store/quorum", "store/merkle",
 	"harness/generator", "harness/generator/gentest", "nemesis/grudge", "nemesis/schedule",
 }
 
