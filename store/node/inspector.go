@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"cartwheel/store"
+	"cartwheel/store/ring"
 	"cartwheel/store/storage"
 	"cartwheel/store/transport"
 	"cartwheel/store/version"
@@ -41,6 +42,20 @@ func (i inspector) Hints(ctx context.Context) ([]storage.HintStat, error) {
 	return i.n.disk.HintTargets(ctx)
 }
 
+// Trees describes the hash trees of the partitions of which the node holds records.
+func (i inspector) Trees(ctx context.Context, check bool) (transport.TreeReport, error) {
+	report := transport.TreeReport{Node: i.n.config.ID}
+	if check {
+		found, err := i.n.disk.CheckTrees(ctx)
+		if err != nil {
+			return report, err
+		}
+		report.Check = &found
+	}
+	report.Trees = i.n.disk.Trees(func(ring.Partition) bool { return true })
+	return report, nil
+}
+
 // Status says how the node is.
 func (i inspector) Status(context.Context) (transport.Status, error) {
 	n := i.n
@@ -76,6 +91,7 @@ func (n *Node) counters() map[string]uint64 {
 		"storage_changes":          n.disk.changes.Load(),
 		"storage_amnesia":          s.Amnesia,
 		"storage_damaged":          s.Damaged,
+		"tree_drift":               s.Drift,
 		"hints_held":               s.Hints,
 		"hint_bytes_held":          s.HintBytes,
 		"hints_delivered":          h.Delivered,
@@ -95,6 +111,8 @@ func (n *Node) counters() map[string]uint64 {
 		"detector_stalls":          d.Stalls,
 		"repair_rounds":            r.Rounds,
 		"repair_broken":            r.Broken,
+		"repair_capped":            r.Capped,
+		"repair_checks":            r.Checks,
 		"repair_compared":          r.Compared,
 		"repair_repaired":          r.Repaired,
 	}

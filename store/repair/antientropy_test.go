@@ -14,31 +14,36 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"cartwheel/store"
+	"cartwheel/store/merkle"
 	"cartwheel/store/ring"
 	"cartwheel/store/storage"
 	"cartwheel/store/version"
 )
 
-// A network is replicas that reach each other in 5ms, save those that are cut off.
+// A network is replicas that reach each other, save those that are cut off.
 type network struct {
-	t        *testing.T
+	t        testing.TB
 	layout   *ring.Layout
 	replicas map[store.NodeID]*storage.Replica
 	began    time.Time
+	takes    time.Duration // of each call
 
-	mu    sync.Mutex
-	down  map[store.NodeID]bool // as believed by all
-	cut   map[store.NodeID]bool
-	asked []store.NodeID // first page of each comparison
-	at    time.Duration  // of the last of these
-	bad   map[store.Key]error
+	mu     sync.Mutex
+	down   map[store.NodeID]bool // as believed by all
+	cut    map[store.NodeID]bool
+	asked  []store.NodeID // in each comparison
+	at     time.Duration  // of the last of these
+	listed int            // pages of leaves
+	bad    map[store.Key]error
+	slow   map[store.Key]bool // sending it takes longer than a request may
+	keys   int                // mended in a round; 0: the default
 }
 
-func newNetwork(t *testing.T, nodes int) *network {
+func newNetwork(t testing.TB, nodes int) *network {
 	t.Helper()
 	w := &network{
-		t: t, replicas: map[store.NodeID]*storage.Replica{}, began: time.Now(),
-		down: map[store.NodeID]bool{}, cut: map[store.NodeID]bool{}, bad: map[store.Key]error{},
+		t: t, replicas: map[store.NodeID]*storage.Replica{}, began: time.Now(), takes: 5 * time.Millisecond,
+		down: map[store.NodeID]bool{}, cut: map[store.NodeID]bool{}, bad: map[store.Key]error{}, slow: map[store.Key]bool{},
 	}
 	var members []store.Member
 	for i := range nodes {
@@ -69,7 +74,7 @@ func (w *network) start(self store.NodeID) *AntiEntropy {
 	w.t.Helper()
 	a, err := Start(Options{
 		Self: self, Layout: w.layout, Local: w.replicas[self], Peers: caller{w, self}, Detector: w,
-		Rand: named, Now: w.now, Page: 3,
+		Rand: named, Now: w.now, Page: 3, Keys: w.keys,
 	})
 	if err != nil {
 		w.t.Fatal(err)
@@ -105,7 +110,7 @@ func (w *network) reach(ctx context.Context, n store.NodeID) error {
 		<-ctx.Done()
 		return ctx.Err()
 	}
-	time.Sleep(5 * time.Millisecond)
+	time.Sleep(w.takes)
 	return nil
 }
 
@@ -147,15 +152,50 @@ type caller struct {
 	self store.NodeID
 }
 
-func (c caller) Digests(ctx context.Context, from store.NodeID, after []byte, limit int) ([]storage.Digest, []byte, error) {
-	if after == nil {
-		c.w.set(func() { c.w.asked, c.w.at = append(c.w.asked, from), c.w.now() })
-	}
+func (c caller) TreeRoots(ctx context.Context, from store.NodeID, sum merkle.Sum) (bool, []merkle.Root, error) {
+	c.w.set(func() { c.w.asked, c.w.at = append(c.w.asked, from), c.w.now() })
 	if err := c.w.reach(ctx, from); err != nil {
-		return nil, nil, err
+		return false, nil, err
 	}
 	both := func(p ring.Partition) bool { return c.w.layout.Owns(c.self, p) && c.w.layout.Owns(from, p) }
-	return c.w.replicas[from].Digests(ctx, both, after, limit)
+	roots := c.w.replicas[from].TreeRoots(both)
+	return merkle.SumRoots(roots) == sum, roots, nil
+}
+
+func (c caller) TreeNodes(ctx context.Context, from store.NodeID, p ring.Partition, groups []int) ([]merkle.Sums, error) {
+	if err := c.w.reach(ctx, from); err != nil {
+		return nil, err
+	}
+	if groups == nil {
+		return []merkle.Sums{c.w.replicas[from].TreeGroups(p)}, nil
+	}
+	var out []merkle.Sums
+	for _, g := range groups {
+		out = append(out, c.w.replicas[from].TreeSegments(p, g))
+	}
+	return out, nil
+}
+
+// TreeLeaves lists leaves as package transport does.
+func (c caller) TreeLeaves(ctx context.Context, from store.NodeID, p ring.Partition, segments []merkle.Segment, after store.Key, limit int) (all []merkle.Leaf, more bool, err error) {
+	if err := c.w.reach(ctx, from); err != nil {
+		return nil, false, err
+	}
+	c.w.set(func() { c.w.listed++ })
+	for i, seg := range segments {
+		if i > 0 {
+			after = ""
+		}
+		if len(all) == limit {
+			return all, true, nil
+		}
+		var page []merkle.Leaf
+		if page, more, err = c.w.replicas[from].TreeLeaves(ctx, p, seg, after, limit-len(all)); err != nil || more {
+			return append(all, page...), more, err
+		}
+		all = append(all, page...)
+	}
+	return all, false, nil
 }
 
 func (c caller) Get(ctx context.Context, from store.NodeID, key store.Key) (version.Set, error) {
@@ -170,8 +210,12 @@ func (c caller) Merge(ctx context.Context, to store.NodeID, key store.Key, hintF
 		return err
 	}
 	c.w.mu.Lock()
-	err := c.w.bad[key]
+	err, slow := c.w.bad[key], c.w.slow[key]
 	c.w.mu.Unlock()
+	if slow {
+		<-ctx.Done()
+		return ctx.Err()
+	}
 	if err != nil {
 		return err
 	}
@@ -326,6 +370,85 @@ func TestAKeyThatCannotBeMendedDoesNotHoldUpTheRest(t *testing.T) {
 		}
 		if _, ok := a.LastClean("n2"); ok || a.Stats().Repaired != 9 {
 			t.Errorf("clean %v, %+v, want never clean and nine mended", ok, a.Stats())
+		}
+	})
+}
+
+// A key that takes too long to send ends a round, but not each round at the same place.
+func TestAKeyThatIsTooSlowDoesNotHoldUpThoseBehindIt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newNetwork(t, 3)
+		defer w.close()
+		var keys []store.Key
+		for i := range 40 {
+			keys = append(keys, w.key(i, "n1", "n2"))
+			w.put("n1", keys[i], "")
+		}
+		w.set(func() { w.down["n3"], w.slow[keys[7]], w.slow[keys[8]] = true, true, true })
+		a := w.start("n1")
+		defer closeAll(t, a)
+		time.Sleep(15 * time.Second) // some four rounds of up to 2.5s and a timeout
+		for i, key := range keys {
+			if slow, mended := i == 7 || i == 8, w.record("n2", key).Equal(w.record("n1", key)); mended == slow {
+				t.Errorf("key %d: mended %v, slow %v", i, mended, slow)
+			}
+		}
+		if _, ok := a.LastClean("n2"); ok || a.Stats().Broken < 2 {
+			t.Errorf("clean %v, %+v, want never clean, and rounds that broke off", ok, a.Stats())
+		}
+		w.set(func() { clear(w.slow) })
+		time.Sleep(15 * time.Second)
+		if _, ok := a.LastClean("n2"); !ok {
+			t.Errorf("not clean after the keys became quick: %+v", a.Stats())
+		}
+	})
+}
+
+// A round mends so many keys and no more; the next goes on, and in the end all is equal.
+func TestARoundMendsALimitedNumberOfKeys(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newNetwork(t, 3)
+		defer w.close()
+		w.set(func() { w.down["n3"], w.keys = true, 4 })
+		for i := range 18 {
+			w.put("n1", w.key(i, "n1", "n2"), "")
+		}
+		a := w.start("n1")
+		defer closeAll(t, a)
+		for round := uint64(1); round <= 4; round++ {
+			for a.Stats().Rounds < round {
+				time.Sleep(10 * time.Millisecond)
+			}
+			if s := a.Stats(); s.Repaired != 4*round || s.Capped != round {
+				t.Fatalf("after round %d: %+v, want four keys a round", round, s)
+			}
+		}
+		time.Sleep(10 * time.Second)
+		if _, ok := a.LastClean("n2"); !ok || a.Stats().Repaired != 18 {
+			t.Errorf("clean %v, %+v, want all 18 mended", ok, a.Stats())
+		}
+	})
+}
+
+// Owners that are equal exchange one sum a round and list nothing.
+func TestEqualOwnersListNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newNetwork(t, 3)
+		defer w.close()
+		for i := range 50 {
+			key := w.key(i, "n1", "n2", "n3")
+			s := w.put("n1", key, "")
+			for _, n := range []store.NodeID{"n2", "n3"} {
+				if _, err := w.replicas[n].Merge(t.Context(), w.layout.Partition(key), key, "", s); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		a := w.start("n1")
+		defer closeAll(t, a)
+		time.Sleep(20 * time.Second)
+		if s := a.Stats(); s.Rounds < 6 || s.Compared != 0 || len(a.Clean()) != 2 || w.listed > 0 {
+			t.Errorf("%+v, clean with %v, %d lists of leaves, want rounds that list nothing", s, a.Clean(), w.listed)
 		}
 	})
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"cartwheel/store"
+	"cartwheel/store/merkle"
 	"cartwheel/store/ring"
 	"cartwheel/store/storage"
 	"cartwheel/store/version"
@@ -15,24 +16,36 @@ import (
 
 // Local is this node's disk.
 type Local interface {
-	// Digests lists the node's own records in the partitions that owned accepts, by partition
-	// and then key, behind a cursor; next is nil at the end.
-	Digests(ctx context.Context, owned func(ring.Partition) bool, after []byte, limit int) (page []storage.Digest, next []byte, err error)
+	// TreeRoots lists the roots of the trees that hold a key in the partitions that owned accepts, by partition.
+	TreeRoots(owned func(ring.Partition) bool) []merkle.Root
+	// TreeGroups returns the sums of the groups of a tree.
+	TreeGroups(p ring.Partition) merkle.Sums
+	// TreeSegments returns the sums of the segments of a group.
+	TreeSegments(p ring.Partition, group int) merkle.Sums
+	// TreeLeaves lists leaves of a segment behind a key, in order, and whether there are more.
+	TreeLeaves(ctx context.Context, p ring.Partition, seg merkle.Segment, after store.Key, limit int) (leaves []merkle.Leaf, more bool, err error)
+	// CheckTrees compares the trees with the records and mends them.
+	CheckTrees(ctx context.Context) (storage.TreeCheck, error)
 	// Record returns the node's own record of a key.
 	Record(ctx context.Context, p ring.Partition, key store.Key) (version.Set, error)
-	// Merge joins a state into the node's own record (hintFor is empty here).
+	// Merge joins a state into the node's own record (hintFor is empty here). If that changes
+	// nothing, it sees to it that the record has the right leaf.
 	Merge(ctx context.Context, p ring.Partition, key store.Key, hintFor store.NodeID, s version.Set) (changed bool, err error)
 }
 
 // Peers reaches other nodes.
 type Peers interface {
-	// Digests lists the records of a node in the partitions that it shares with this one, in
-	// the order of Local.Digests.
-	Digests(ctx context.Context, from store.NodeID, after []byte, limit int) (page []storage.Digest, next []byte, err error)
+	// TreeRoots is asked with the sum over this node's roots of the shared partitions. Unless
+	// the node's have the same sum, it returns them in the order of Local.TreeRoots.
+	TreeRoots(ctx context.Context, from store.NodeID, sum merkle.Sum) (equal bool, roots []merkle.Root, err error)
+	// TreeNodes returns the sums of the groups of a tree, or, for each group given, those of its segments.
+	TreeNodes(ctx context.Context, from store.NodeID, p ring.Partition, groups []int) ([]merkle.Sums, error)
+	// TreeLeaves lists leaves of segments, which are in ascending order, behind a key in the first of them.
+	TreeLeaves(ctx context.Context, from store.NodeID, p ring.Partition, segments []merkle.Segment, after store.Key, limit int) (leaves []merkle.Leaf, more bool, err error)
 	// Get returns what a node knows of a key.
 	Get(ctx context.Context, from store.NodeID, key store.Key) (version.Set, error)
 	// Merge returns when the node has joined the state into its own record (hintFor is
-	// empty here) and has the result on disk.
+	// empty here) and has the result on disk. It may be asked to merge nothing, for the sake of the leaf.
 	Merge(ctx context.Context, to store.NodeID, key store.Key, hintFor store.NodeID, s version.Set) error
 }
 
@@ -52,8 +65,11 @@ type Options struct {
 	Now      func() time.Duration // a clock that only rises, for LastClean; required
 	Interval time.Duration        // between rounds; default 2s
 	Timeout  time.Duration        // of one request; default 1s
-	Page     int                  // digests asked for at a time; default 1024
+	Page     int                  // leaves asked for at a time; default 1024
+	Keys     int                  // keys mended in one round; the next with the peer goes on; default 1024
 	Logger   *slog.Logger         // default discards
+
+	CheckInterval time.Duration // between comparisons of the node's own trees with its records; default a week
 }
 
 func (o Options) withDefaults() Options {
@@ -65,6 +81,12 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Page == 0 {
 		o.Page = 1024
+	}
+	if o.Keys == 0 {
+		o.Keys = 1024
+	}
+	if o.CheckInterval == 0 {
+		o.CheckInterval = 7 * 24 * time.Hour
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
@@ -85,7 +107,7 @@ func (o Options) validate() error {
 	complain(o.Detector == nil, "no Detector")
 	complain(o.Rand == nil, "no Rand")
 	complain(o.Now == nil, "no Now")
-	complain(o.Interval < 0 || o.Timeout < 0, "want no negative durations")
-	complain(o.Page < 1, "want a Page of at least 1")
+	complain(o.Interval < 0 || o.Timeout < 0 || o.CheckInterval < 0, "want no negative durations")
+	complain(o.Page < 1 || o.Keys < 1, "want Page and Keys of at least 1")
 	return errors.Join(errs...)
 }

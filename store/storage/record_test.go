@@ -2,7 +2,6 @@ package storage
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"slices"
 	"testing"
@@ -10,11 +9,8 @@ import (
 	"pgregory.net/rapid"
 
 	"cartwheel/store"
-	"cartwheel/store/ring"
 	"cartwheel/store/version"
 )
-
-func everything(ring.Partition) bool { return true }
 
 func TestRecordsSurviveEncodingAndDamageIsSeen(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
@@ -56,60 +52,4 @@ func TestPrefixEndIsBehindThePrefixAndNothingElse(t *testing.T) {
 			t.Fatalf("prefix %x, end %x: key %x inside: %v", prefix, prefixEnd(prefix), key, inside)
 		}
 	})
-}
-
-// Pages of any size list each record of the wanted partitions once, in order, with the sum of its state.
-func TestDigestsListWhatIsWantedExactly(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		r := newDisk("a").open(t)
-		defer closeReplica(t, r)
-		want := map[Digest]bool{}
-		wanted := rapid.SliceOfNDistinct(rapid.SampledFrom([]ring.Partition{0, 1, 2, 255, 256, 1023}), 0, 6, rapid.ID[ring.Partition]).Draw(t, "wanted")
-		for p := range map[ring.Partition]bool{0: true, 1: true, 2: true, 255: true, 256: true, 1023: true} {
-			for _, key := range rapid.SliceOfNDistinct(rapid.SampledFrom([]store.Key{"a", "b", "ab", "\x00", "\xff"}), 0, 5, rapid.ID[store.Key]).Draw(t, "keys") {
-				s, err := r.Put(context.Background(), p, key, "", Write{})
-				if err != nil {
-					t.Fatalf("put: %v", err)
-				}
-				if slices.Contains(wanted, p) {
-					want[Digest{p, key, s.Digest()}] = true
-				}
-			}
-		}
-		limit := rapid.IntRange(1, 7).Draw(t, "limit")
-		var after, last []byte
-		for pages := 0; pages == 0 || after != nil; pages++ {
-			page, next, err := r.Digests(context.Background(), func(p ring.Partition) bool { return slices.Contains(wanted, p) }, after, limit)
-			if err != nil || len(page) > limit || next != nil && len(page) < limit {
-				t.Fatalf("page of %d with limit %d, next %x, %v", len(page), limit, next, err)
-			}
-			for _, d := range page {
-				cursor := cursorOf(d.Partition, d.Key)
-				if !want[d] || bytes.Compare(last, cursor) >= 0 {
-					t.Fatalf("%v is not wanted, was listed before, or is out of order", d)
-				}
-				delete(want, d)
-				last = cursor
-			}
-			after = next
-		}
-		if len(want) > 0 {
-			t.Fatalf("not listed: %v", want)
-		}
-	})
-}
-
-func digestOf(t *testing.T, r *Replica, key store.Key) uint64 {
-	t.Helper()
-	page, _, err := r.Digests(context.Background(), everything, nil, 1000)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, d := range page {
-		if d.Key == key {
-			return d.Sum
-		}
-	}
-	t.Fatalf("%q is not listed", key)
-	return 0
 }

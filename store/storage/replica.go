@@ -78,11 +78,14 @@ type Replica struct {
 	locks       lockTable // by partition and key; covers the record and all hints of the key
 	gate        gate
 	ledger      ledger // hints held, by target
+	forest      forest // hash trees over the node's own records
+	pageKeys    int    // keys read at a time where all are gone through
 
-	failed           atomic.Pointer[error] // the first write error
-	closeErr         error                 // of the one Close that closed; read by the others after gate.shut
-	closed           chan struct{}
-	amnesia, damaged atomic.Uint64
+	failed   atomic.Pointer[error] // the first write error
+	closeErr error                 // of the one Close that closed; read by the others after gate.shut
+	closed   chan struct{}
+
+	amnesia, damaged, drift atomic.Uint64
 }
 
 // Open opens or creates the databases in o.Dir. When it returns, the node's identity
@@ -92,7 +95,7 @@ func Open(o Options) (*Replica, error) {
 	if err := o.validate(); err != nil {
 		return nil, err
 	}
-	r := &Replica{opts: o, log: o.Logger.With("component", "storage"), closed: make(chan struct{})}
+	r := &Replica{opts: o, pageKeys: 1024, log: o.Logger.With("component", "storage"), closed: make(chan struct{})}
 	if err := r.open(); err != nil {
 		for _, kv := range []KV{r.hints, r.data} {
 			if kv != nil {
@@ -117,7 +120,14 @@ func (r *Replica) open() (err error) {
 		}
 		*db.kv = r.opts.Wrap(kv)
 	}
+	_, clean, err := r.data.Get(cleanKey) // which openIdentity takes away
+	if err != nil {
+		return fmt.Errorf("read the shutdown mark: %w", err)
+	}
 	if r.ids, err = openIdentity(r.data, r.opts, func(b *Batch) error { return r.write(r.data, b) }); err != nil {
+		return err
+	}
+	if err := r.loadTrees(clean); err != nil {
 		return err
 	}
 	return r.countHints()
@@ -138,13 +148,14 @@ func (r *Replica) Healthy() error {
 type Stats struct {
 	Amnesia   uint64 // times the node was shown events of its own that it did not know
 	Damaged   uint64 // reads that met a damaged record
+	Drift     uint64 // leaves and sums of hash trees that were found wrong, and mended
 	Hints     uint64 // hints held
 	HintBytes uint64 // and their size as stored
 }
 
 // Stats returns the counts.
 func (r *Replica) Stats() Stats {
-	s := Stats{Amnesia: r.amnesia.Load(), Damaged: r.damaged.Load()}
+	s := Stats{Amnesia: r.amnesia.Load(), Damaged: r.damaged.Load(), Drift: r.drift.Load()}
 	for _, t := range r.ledger.list() {
 		s.Hints += t.Hints
 		s.HintBytes += t.Bytes
@@ -165,6 +176,7 @@ func (r *Replica) Close() error {
 	if err == nil && r.Healthy() == nil {
 		var b Batch
 		b.Set(cleanKey, nil)
+		r.keepTrees(&b)
 		err = r.write(r.data, &b)
 	}
 	if err = errors.Join(err, r.data.Close()); err != nil {

@@ -278,10 +278,11 @@ func TestCloseWaitsAndIsIdempotent(t *testing.T) {
 	wg.Wait()
 	ctx := context.Background()
 	_, getErr := r.Get(ctx, 0, "k")
-	_, _, digestsErr := r.Digests(ctx, everything, nil, 1)
+	_, _, leavesErr := r.TreeLeaves(ctx, 0, 0, "", 1)
+	_, checkErr := r.CheckTrees(ctx)
 	_, _, hintsErr := r.NextHints(ctx, "b", nil, 1)
 	_, dropErr := r.DropHint(ctx, Hint{Key: "k", Target: "b"})
-	for _, err := range []error{getErr, digestsErr, hintsErr, dropErr} {
+	for _, err := range []error{getErr, leavesErr, checkErr, hintsErr, dropErr} {
 		if !errors.Is(err, store.ErrClosed) {
 			t.Errorf("after close: got %v, want %v", err, store.ErrClosed)
 		}

@@ -85,7 +85,8 @@ func supersedesAny(past version.Vector, s version.Set) bool {
 
 // Merge joins a state from elsewhere into the node's own record, or into the hint for
 // an owner. It reports whether the record changed; if so, it is on disk. A record made
-// here has no tenure: the node has not issued its events (see tenure).
+// here has no tenure: the node has not issued its events (see tenure). A merge that changes
+// nothing mends the record's leaf in the hash tree, if that is wrong.
 func (r *Replica) Merge(ctx context.Context, p ring.Partition, key store.Key, hintFor store.NodeID, s version.Set) (changed bool, err error) {
 	leave, err := r.enter(ctx, p, key, hintFor)
 	if err != nil {
@@ -99,9 +100,6 @@ func (r *Replica) Merge(ctx context.Context, p ring.Partition, key store.Key, hi
 }
 
 func (r *Replica) merge(ctx context.Context, p ring.Partition, key store.Key, hintFor store.NodeID, s version.Set) (bool, error) {
-	if s.IsZero() {
-		return false, nil
-	}
 	if err := r.Healthy(); err != nil {
 		return false, err // what it holds may not be on disk, so not even "unchanged" can be sworn to
 	}
@@ -122,7 +120,10 @@ func (r *Replica) merge(ctx context.Context, p ring.Partition, key store.Key, hi
 	before := rec.set
 	rec.set = version.Merge(before, s)
 	if rec.set.Equal(before) {
-		return false, nil
+		if hintFor == "" {
+			err = r.rehash(p, key, rec)
+		}
+		return false, err
 	}
 	if err := r.save(p, key, hintFor, rec, size); err != nil {
 		return false, err
@@ -149,7 +150,7 @@ func (r *Replica) save(p ring.Partition, key store.Key, hintFor store.NodeID, re
 	if hintFor == "" {
 		at := dataKey(p, key)
 		b.Set(at, rec.encode(at))
-		return r.write(r.data, &b)
+		return r.writeWithLeaf(&b, p, key, sumOf(key, rec))
 	}
 	at := hintKey(p, key, hintFor)
 	encoded := rec.encode(at)

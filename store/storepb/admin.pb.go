@@ -247,6 +247,110 @@ func (x *HintStatsReply) GetTargets() []*HintStatsReply_Target {
 	return nil
 }
 
+type TreesRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Check         bool                   `protobuf:"varint,1,opt,name=check,proto3" json:"check,omitempty"` // rebuild the trees from the records first and compare; takes long
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TreesRequest) Reset() {
+	*x = TreesRequest{}
+	mi := &file_store_storepb_admin_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TreesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TreesRequest) ProtoMessage() {}
+
+func (x *TreesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_store_storepb_admin_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TreesRequest.ProtoReflect.Descriptor instead.
+func (*TreesRequest) Descriptor() ([]byte, []int) {
+	return file_store_storepb_admin_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *TreesRequest) GetCheck() bool {
+	if x != nil {
+		return x.Check
+	}
+	return false
+}
+
+type TreesReply struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Node          string                 `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`
+	Trees         []*TreesReply_Tree     `protobuf:"bytes,2,rep,name=trees,proto3" json:"trees,omitempty"` // those that hold a key, by partition
+	Check         *TreesReply_Check      `protobuf:"bytes,3,opt,name=check,proto3" json:"check,omitempty"` // if asked for
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TreesReply) Reset() {
+	*x = TreesReply{}
+	mi := &file_store_storepb_admin_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TreesReply) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TreesReply) ProtoMessage() {}
+
+func (x *TreesReply) ProtoReflect() protoreflect.Message {
+	mi := &file_store_storepb_admin_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TreesReply.ProtoReflect.Descriptor instead.
+func (*TreesReply) Descriptor() ([]byte, []int) {
+	return file_store_storepb_admin_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *TreesReply) GetNode() string {
+	if x != nil {
+		return x.Node
+	}
+	return ""
+}
+
+func (x *TreesReply) GetTrees() []*TreesReply_Tree {
+	if x != nil {
+		return x.Trees
+	}
+	return nil
+}
+
+func (x *TreesReply) GetCheck() *TreesReply_Check {
+	if x != nil {
+		return x.Check
+	}
+	return nil
+}
+
 type StatusRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -255,7 +359,7 @@ type StatusRequest struct {
 
 func (x *StatusRequest) Reset() {
 	*x = StatusRequest{}
-	mi := &file_store_storepb_admin_proto_msgTypes[4]
+	mi := &file_store_storepb_admin_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -267,7 +371,7 @@ func (x *StatusRequest) String() string {
 func (*StatusRequest) ProtoMessage() {}
 
 func (x *StatusRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_store_storepb_admin_proto_msgTypes[4]
+	mi := &file_store_storepb_admin_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -280,7 +384,7 @@ func (x *StatusRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatusRequest.ProtoReflect.Descriptor instead.
 func (*StatusRequest) Descriptor() ([]byte, []int) {
-	return file_store_storepb_admin_proto_rawDescGZIP(), []int{4}
+	return file_store_storepb_admin_proto_rawDescGZIP(), []int{6}
 }
 
 type StatusReply struct {
@@ -303,7 +407,7 @@ type StatusReply struct {
 
 func (x *StatusReply) Reset() {
 	*x = StatusReply{}
-	mi := &file_store_storepb_admin_proto_msgTypes[5]
+	mi := &file_store_storepb_admin_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -315,7 +419,7 @@ func (x *StatusReply) String() string {
 func (*StatusReply) ProtoMessage() {}
 
 func (x *StatusReply) ProtoReflect() protoreflect.Message {
-	mi := &file_store_storepb_admin_proto_msgTypes[5]
+	mi := &file_store_storepb_admin_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -328,7 +432,7 @@ func (x *StatusReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatusReply.ProtoReflect.Descriptor instead.
 func (*StatusReply) Descriptor() ([]byte, []int) {
-	return file_store_storepb_admin_proto_rawDescGZIP(), []int{5}
+	return file_store_storepb_admin_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *StatusReply) GetNode() string {
@@ -427,7 +531,7 @@ type PeerStatus struct {
 
 func (x *PeerStatus) Reset() {
 	*x = PeerStatus{}
-	mi := &file_store_storepb_admin_proto_msgTypes[6]
+	mi := &file_store_storepb_admin_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -439,7 +543,7 @@ func (x *PeerStatus) String() string {
 func (*PeerStatus) ProtoMessage() {}
 
 func (x *PeerStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_store_storepb_admin_proto_msgTypes[6]
+	mi := &file_store_storepb_admin_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -452,7 +556,7 @@ func (x *PeerStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PeerStatus.ProtoReflect.Descriptor instead.
 func (*PeerStatus) Descriptor() ([]byte, []int) {
-	return file_store_storepb_admin_proto_rawDescGZIP(), []int{6}
+	return file_store_storepb_admin_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *PeerStatus) GetNode() string {
@@ -494,7 +598,7 @@ type HintStatsReply_Target struct {
 
 func (x *HintStatsReply_Target) Reset() {
 	*x = HintStatsReply_Target{}
-	mi := &file_store_storepb_admin_proto_msgTypes[7]
+	mi := &file_store_storepb_admin_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -506,7 +610,7 @@ func (x *HintStatsReply_Target) String() string {
 func (*HintStatsReply_Target) ProtoMessage() {}
 
 func (x *HintStatsReply_Target) ProtoReflect() protoreflect.Message {
-	mi := &file_store_storepb_admin_proto_msgTypes[7]
+	mi := &file_store_storepb_admin_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -543,6 +647,142 @@ func (x *HintStatsReply_Target) GetBytes() uint64 {
 	return 0
 }
 
+type TreesReply_Tree struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Partition     uint32                 `protobuf:"varint,1,opt,name=partition,proto3" json:"partition,omitempty"`
+	Root          []byte                 `protobuf:"bytes,2,opt,name=root,proto3" json:"root,omitempty"`
+	Keys          uint64                 `protobuf:"varint,3,opt,name=keys,proto3" json:"keys,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TreesReply_Tree) Reset() {
+	*x = TreesReply_Tree{}
+	mi := &file_store_storepb_admin_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TreesReply_Tree) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TreesReply_Tree) ProtoMessage() {}
+
+func (x *TreesReply_Tree) ProtoReflect() protoreflect.Message {
+	mi := &file_store_storepb_admin_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TreesReply_Tree.ProtoReflect.Descriptor instead.
+func (*TreesReply_Tree) Descriptor() ([]byte, []int) {
+	return file_store_storepb_admin_proto_rawDescGZIP(), []int{5, 0}
+}
+
+func (x *TreesReply_Tree) GetPartition() uint32 {
+	if x != nil {
+		return x.Partition
+	}
+	return 0
+}
+
+func (x *TreesReply_Tree) GetRoot() []byte {
+	if x != nil {
+		return x.Root
+	}
+	return nil
+}
+
+func (x *TreesReply_Tree) GetKeys() uint64 {
+	if x != nil {
+		return x.Keys
+	}
+	return 0
+}
+
+type TreesReply_Check struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Keys          uint64                 `protobuf:"varint,1,opt,name=keys,proto3" json:"keys,omitempty"`       // records looked at
+	Leaves        uint64                 `protobuf:"varint,2,opt,name=leaves,proto3" json:"leaves,omitempty"`   // leaves that were not those of their records, mended
+	Orphans       uint64                 `protobuf:"varint,3,opt,name=orphans,proto3" json:"orphans,omitempty"` // leaves without a record, mended
+	Damaged       uint64                 `protobuf:"varint,4,opt,name=damaged,proto3" json:"damaged,omitempty"` // records that cannot be read
+	Trees         uint64                 `protobuf:"varint,5,opt,name=trees,proto3" json:"trees,omitempty"`     // trees that were not those of their leaves, mended
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TreesReply_Check) Reset() {
+	*x = TreesReply_Check{}
+	mi := &file_store_storepb_admin_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TreesReply_Check) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TreesReply_Check) ProtoMessage() {}
+
+func (x *TreesReply_Check) ProtoReflect() protoreflect.Message {
+	mi := &file_store_storepb_admin_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TreesReply_Check.ProtoReflect.Descriptor instead.
+func (*TreesReply_Check) Descriptor() ([]byte, []int) {
+	return file_store_storepb_admin_proto_rawDescGZIP(), []int{5, 1}
+}
+
+func (x *TreesReply_Check) GetKeys() uint64 {
+	if x != nil {
+		return x.Keys
+	}
+	return 0
+}
+
+func (x *TreesReply_Check) GetLeaves() uint64 {
+	if x != nil {
+		return x.Leaves
+	}
+	return 0
+}
+
+func (x *TreesReply_Check) GetOrphans() uint64 {
+	if x != nil {
+		return x.Orphans
+	}
+	return 0
+}
+
+func (x *TreesReply_Check) GetDamaged() uint64 {
+	if x != nil {
+		return x.Damaged
+	}
+	return 0
+}
+
+func (x *TreesReply_Check) GetTrees() uint64 {
+	if x != nil {
+		return x.Trees
+	}
+	return 0
+}
+
 var File_store_storepb_admin_proto protoreflect.FileDescriptor
 
 const file_store_storepb_admin_proto_rawDesc = "" +
@@ -566,7 +806,24 @@ const file_store_storepb_admin_proto_rawDesc = "" +
 	"\x06Target\x12\x12\n" +
 	"\x04node\x18\x01 \x01(\tR\x04node\x12\x14\n" +
 	"\x05hints\x18\x02 \x01(\x04R\x05hints\x12\x14\n" +
-	"\x05bytes\x18\x03 \x01(\x04R\x05bytes\"\x0f\n" +
+	"\x05bytes\x18\x03 \x01(\x04R\x05bytes\"$\n" +
+	"\fTreesRequest\x12\x14\n" +
+	"\x05check\x18\x01 \x01(\bR\x05check\"\xe4\x02\n" +
+	"\n" +
+	"TreesReply\x12\x12\n" +
+	"\x04node\x18\x01 \x01(\tR\x04node\x129\n" +
+	"\x05trees\x18\x02 \x03(\v2#.cartwheel.store.v1.TreesReply.TreeR\x05trees\x12:\n" +
+	"\x05check\x18\x03 \x01(\v2$.cartwheel.store.v1.TreesReply.CheckR\x05check\x1aL\n" +
+	"\x04Tree\x12\x1c\n" +
+	"\tpartition\x18\x01 \x01(\rR\tpartition\x12\x12\n" +
+	"\x04root\x18\x02 \x01(\fR\x04root\x12\x12\n" +
+	"\x04keys\x18\x03 \x01(\x04R\x04keys\x1a}\n" +
+	"\x05Check\x12\x12\n" +
+	"\x04keys\x18\x01 \x01(\x04R\x04keys\x12\x16\n" +
+	"\x06leaves\x18\x02 \x01(\x04R\x06leaves\x12\x18\n" +
+	"\aorphans\x18\x03 \x01(\x04R\aorphans\x12\x18\n" +
+	"\adamaged\x18\x04 \x01(\x04R\adamaged\x12\x14\n" +
+	"\x05trees\x18\x05 \x01(\x04R\x05trees\"\x0f\n" +
 	"\rStatusRequest\"\xf1\x03\n" +
 	"\vStatusReply\x12\x12\n" +
 	"\x04node\x18\x01 \x01(\tR\x04node\x12 \n" +
@@ -592,10 +849,11 @@ const file_store_storepb_admin_proto_rawDesc = "" +
 	"\x04node\x18\x01 \x01(\tR\x04node\x12\x0e\n" +
 	"\x02up\x18\x02 \x01(\bR\x02up\x12\x1a\n" +
 	"\bcompared\x18\x03 \x01(\bR\bcompared\x12&\n" +
-	"\x0fclean_age_nanos\x18\x04 \x01(\x03R\rcleanAgeNanos2\x89\x02\n" +
+	"\x0fclean_age_nanos\x18\x04 \x01(\x03R\rcleanAgeNanos2\xd4\x02\n" +
 	"\x05Admin\x12[\n" +
 	"\vReadReplica\x12&.cartwheel.store.v1.ReadReplicaRequest\x1a$.cartwheel.store.v1.ReadReplicaReply\x12U\n" +
-	"\tHintStats\x12$.cartwheel.store.v1.HintStatsRequest\x1a\".cartwheel.store.v1.HintStatsReply\x12L\n" +
+	"\tHintStats\x12$.cartwheel.store.v1.HintStatsRequest\x1a\".cartwheel.store.v1.HintStatsReply\x12I\n" +
+	"\x05Trees\x12 .cartwheel.store.v1.TreesRequest\x1a\x1e.cartwheel.store.v1.TreesReply\x12L\n" +
 	"\x06Status\x12!.cartwheel.store.v1.StatusRequest\x1a\x1f.cartwheel.store.v1.StatusReplyB\x19Z\x17cartwheel/store/storepbb\x06proto3"
 
 var (
@@ -610,35 +868,43 @@ func file_store_storepb_admin_proto_rawDescGZIP() []byte {
 	return file_store_storepb_admin_proto_rawDescData
 }
 
-var file_store_storepb_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
+var file_store_storepb_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
 var file_store_storepb_admin_proto_goTypes = []any{
 	(*ReadReplicaRequest)(nil),    // 0: cartwheel.store.v1.ReadReplicaRequest
 	(*ReadReplicaReply)(nil),      // 1: cartwheel.store.v1.ReadReplicaReply
 	(*HintStatsRequest)(nil),      // 2: cartwheel.store.v1.HintStatsRequest
 	(*HintStatsReply)(nil),        // 3: cartwheel.store.v1.HintStatsReply
-	(*StatusRequest)(nil),         // 4: cartwheel.store.v1.StatusRequest
-	(*StatusReply)(nil),           // 5: cartwheel.store.v1.StatusReply
-	(*PeerStatus)(nil),            // 6: cartwheel.store.v1.PeerStatus
-	(*HintStatsReply_Target)(nil), // 7: cartwheel.store.v1.HintStatsReply.Target
-	nil,                           // 8: cartwheel.store.v1.StatusReply.CountersEntry
-	(*Version)(nil),               // 9: cartwheel.store.v1.Version
+	(*TreesRequest)(nil),          // 4: cartwheel.store.v1.TreesRequest
+	(*TreesReply)(nil),            // 5: cartwheel.store.v1.TreesReply
+	(*StatusRequest)(nil),         // 6: cartwheel.store.v1.StatusRequest
+	(*StatusReply)(nil),           // 7: cartwheel.store.v1.StatusReply
+	(*PeerStatus)(nil),            // 8: cartwheel.store.v1.PeerStatus
+	(*HintStatsReply_Target)(nil), // 9: cartwheel.store.v1.HintStatsReply.Target
+	(*TreesReply_Tree)(nil),       // 10: cartwheel.store.v1.TreesReply.Tree
+	(*TreesReply_Check)(nil),      // 11: cartwheel.store.v1.TreesReply.Check
+	nil,                           // 12: cartwheel.store.v1.StatusReply.CountersEntry
+	(*Version)(nil),               // 13: cartwheel.store.v1.Version
 }
 var file_store_storepb_admin_proto_depIdxs = []int32{
-	9, // 0: cartwheel.store.v1.ReadReplicaReply.versions:type_name -> cartwheel.store.v1.Version
-	7, // 1: cartwheel.store.v1.HintStatsReply.targets:type_name -> cartwheel.store.v1.HintStatsReply.Target
-	6, // 2: cartwheel.store.v1.StatusReply.peers:type_name -> cartwheel.store.v1.PeerStatus
-	8, // 3: cartwheel.store.v1.StatusReply.counters:type_name -> cartwheel.store.v1.StatusReply.CountersEntry
-	0, // 4: cartwheel.store.v1.Admin.ReadReplica:input_type -> cartwheel.store.v1.ReadReplicaRequest
-	2, // 5: cartwheel.store.v1.Admin.HintStats:input_type -> cartwheel.store.v1.HintStatsRequest
-	4, // 6: cartwheel.store.v1.Admin.Status:input_type -> cartwheel.store.v1.StatusRequest
-	1, // 7: cartwheel.store.v1.Admin.ReadReplica:output_type -> cartwheel.store.v1.ReadReplicaReply
-	3, // 8: cartwheel.store.v1.Admin.HintStats:output_type -> cartwheel.store.v1.HintStatsReply
-	5, // 9: cartwheel.store.v1.Admin.Status:output_type -> cartwheel.store.v1.StatusReply
-	7, // [7:10] is the sub-list for method output_type
-	4, // [4:7] is the sub-list for method input_type
-	4, // [4:4] is the sub-list for extension type_name
-	4, // [4:4] is the sub-list for extension extendee
-	0, // [0:4] is the sub-list for field type_name
+	13, // 0: cartwheel.store.v1.ReadReplicaReply.versions:type_name -> cartwheel.store.v1.Version
+	9,  // 1: cartwheel.store.v1.HintStatsReply.targets:type_name -> cartwheel.store.v1.HintStatsReply.Target
+	10, // 2: cartwheel.store.v1.TreesReply.trees:type_name -> cartwheel.store.v1.TreesReply.Tree
+	11, // 3: cartwheel.store.v1.TreesReply.check:type_name -> cartwheel.store.v1.TreesReply.Check
+	8,  // 4: cartwheel.store.v1.StatusReply.peers:type_name -> cartwheel.store.v1.PeerStatus
+	12, // 5: cartwheel.store.v1.StatusReply.counters:type_name -> cartwheel.store.v1.StatusReply.CountersEntry
+	0,  // 6: cartwheel.store.v1.Admin.ReadReplica:input_type -> cartwheel.store.v1.ReadReplicaRequest
+	2,  // 7: cartwheel.store.v1.Admin.HintStats:input_type -> cartwheel.store.v1.HintStatsRequest
+	4,  // 8: cartwheel.store.v1.Admin.Trees:input_type -> cartwheel.store.v1.TreesRequest
+	6,  // 9: cartwheel.store.v1.Admin.Status:input_type -> cartwheel.store.v1.StatusRequest
+	1,  // 10: cartwheel.store.v1.Admin.ReadReplica:output_type -> cartwheel.store.v1.ReadReplicaReply
+	3,  // 11: cartwheel.store.v1.Admin.HintStats:output_type -> cartwheel.store.v1.HintStatsReply
+	5,  // 12: cartwheel.store.v1.Admin.Trees:output_type -> cartwheel.store.v1.TreesReply
+	7,  // 13: cartwheel.store.v1.Admin.Status:output_type -> cartwheel.store.v1.StatusReply
+	10, // [10:14] is the sub-list for method output_type
+	6,  // [6:10] is the sub-list for method input_type
+	6,  // [6:6] is the sub-list for extension type_name
+	6,  // [6:6] is the sub-list for extension extendee
+	0,  // [0:6] is the sub-list for field type_name
 }
 
 func init() { file_store_storepb_admin_proto_init() }
@@ -653,7 +919,7 @@ func file_store_storepb_admin_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_store_storepb_admin_proto_rawDesc), len(file_store_storepb_admin_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   9,
+			NumMessages:   13,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

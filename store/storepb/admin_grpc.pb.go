@@ -23,6 +23,7 @@ const _ = grpc.SupportPackageIsVersion9
 const (
 	Admin_ReadReplica_FullMethodName = "/cartwheel.store.v1.Admin/ReadReplica"
 	Admin_HintStats_FullMethodName   = "/cartwheel.store.v1.Admin/HintStats"
+	Admin_Trees_FullMethodName       = "/cartwheel.store.v1.Admin/Trees"
 	Admin_Status_FullMethodName      = "/cartwheel.store.v1.Admin/Status"
 )
 
@@ -34,6 +35,8 @@ type AdminClient interface {
 	ReadReplica(ctx context.Context, in *ReadReplicaRequest, opts ...grpc.CallOption) (*ReadReplicaReply, error)
 	// HintStats counts the hints parked on this node, by the owner they wait for.
 	HintStats(ctx context.Context, in *HintStatsRequest, opts ...grpc.CallOption) (*HintStatsReply, error)
+	// Trees describes the hash trees of this node's partitions, after checking them if asked to.
+	Trees(ctx context.Context, in *TreesRequest, opts ...grpc.CallOption) (*TreesReply, error)
 	// Status says how the node is and what it believes of its peers.
 	Status(ctx context.Context, in *StatusRequest, opts ...grpc.CallOption) (*StatusReply, error)
 }
@@ -66,6 +69,16 @@ func (c *adminClient) HintStats(ctx context.Context, in *HintStatsRequest, opts 
 	return out, nil
 }
 
+func (c *adminClient) Trees(ctx context.Context, in *TreesRequest, opts ...grpc.CallOption) (*TreesReply, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(TreesReply)
+	err := c.cc.Invoke(ctx, Admin_Trees_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *adminClient) Status(ctx context.Context, in *StatusRequest, opts ...grpc.CallOption) (*StatusReply, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(StatusReply)
@@ -84,6 +97,8 @@ type AdminServer interface {
 	ReadReplica(context.Context, *ReadReplicaRequest) (*ReadReplicaReply, error)
 	// HintStats counts the hints parked on this node, by the owner they wait for.
 	HintStats(context.Context, *HintStatsRequest) (*HintStatsReply, error)
+	// Trees describes the hash trees of this node's partitions, after checking them if asked to.
+	Trees(context.Context, *TreesRequest) (*TreesReply, error)
 	// Status says how the node is and what it believes of its peers.
 	Status(context.Context, *StatusRequest) (*StatusReply, error)
 	mustEmbedUnimplementedAdminServer()
@@ -101,6 +116,9 @@ func (UnimplementedAdminServer) ReadReplica(context.Context, *ReadReplicaRequest
 }
 func (UnimplementedAdminServer) HintStats(context.Context, *HintStatsRequest) (*HintStatsReply, error) {
 	return nil, status.Error(codes.Unimplemented, "method HintStats not implemented")
+}
+func (UnimplementedAdminServer) Trees(context.Context, *TreesRequest) (*TreesReply, error) {
+	return nil, status.Error(codes.Unimplemented, "method Trees not implemented")
 }
 func (UnimplementedAdminServer) Status(context.Context, *StatusRequest) (*StatusReply, error) {
 	return nil, status.Error(codes.Unimplemented, "method Status not implemented")
@@ -162,6 +180,24 @@ func _Admin_HintStats_Handler(srv interface{}, ctx context.Context, dec func(int
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Admin_Trees_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(TreesRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServer).Trees(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Admin_Trees_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServer).Trees(ctx, req.(*TreesRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _Admin_Status_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(StatusRequest)
 	if err := dec(in); err != nil {
@@ -194,6 +230,10 @@ var Admin_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "HintStats",
 			Handler:    _Admin_HintStats_Handler,
+		},
+		{
+			MethodName: "Trees",
+			Handler:    _Admin_Trees_Handler,
 		},
 		{
 			MethodName: "Status",

@@ -298,29 +298,31 @@ func (*ReplicaMergeReply) Descriptor() ([]byte, []int) {
 	return file_store_storepb_peer_proto_rawDescGZIP(), []int{4}
 }
 
-type DigestsRequest struct {
+// Sums are 16 bytes each. A call whose format is not the receiver's is refused: sums of
+// different formats say nothing about each other.
+type TreeRootsRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	From          string                 `protobuf:"bytes,1,opt,name=from,proto3" json:"from,omitempty"`
-	After         []byte                 `protobuf:"bytes,2,opt,name=after,proto3" json:"after,omitempty"`  // resume behind this cursor
-	Limit         uint32                 `protobuf:"varint,3,opt,name=limit,proto3" json:"limit,omitempty"` // at most 4096; 0 means 1024
+	Format        uint32                 `protobuf:"varint,2,opt,name=format,proto3" json:"format,omitempty"`
+	Sum           []byte                 `protobuf:"bytes,3,opt,name=sum,proto3" json:"sum,omitempty"` // over the caller's roots
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
-func (x *DigestsRequest) Reset() {
-	*x = DigestsRequest{}
+func (x *TreeRootsRequest) Reset() {
+	*x = TreeRootsRequest{}
 	mi := &file_store_storepb_peer_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
 
-func (x *DigestsRequest) String() string {
+func (x *TreeRootsRequest) String() string {
 	return protoimpl.X.MessageStringOf(x)
 }
 
-func (*DigestsRequest) ProtoMessage() {}
+func (*TreeRootsRequest) ProtoMessage() {}
 
-func (x *DigestsRequest) ProtoReflect() protoreflect.Message {
+func (x *TreeRootsRequest) ProtoReflect() protoreflect.Message {
 	mi := &file_store_storepb_peer_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
@@ -332,54 +334,54 @@ func (x *DigestsRequest) ProtoReflect() protoreflect.Message {
 	return mi.MessageOf(x)
 }
 
-// Deprecated: Use DigestsRequest.ProtoReflect.Descriptor instead.
-func (*DigestsRequest) Descriptor() ([]byte, []int) {
+// Deprecated: Use TreeRootsRequest.ProtoReflect.Descriptor instead.
+func (*TreeRootsRequest) Descriptor() ([]byte, []int) {
 	return file_store_storepb_peer_proto_rawDescGZIP(), []int{5}
 }
 
-func (x *DigestsRequest) GetFrom() string {
+func (x *TreeRootsRequest) GetFrom() string {
 	if x != nil {
 		return x.From
 	}
 	return ""
 }
 
-func (x *DigestsRequest) GetAfter() []byte {
+func (x *TreeRootsRequest) GetFormat() uint32 {
 	if x != nil {
-		return x.After
-	}
-	return nil
-}
-
-func (x *DigestsRequest) GetLimit() uint32 {
-	if x != nil {
-		return x.Limit
+		return x.Format
 	}
 	return 0
 }
 
-type DigestsReply struct {
+func (x *TreeRootsRequest) GetSum() []byte {
+	if x != nil {
+		return x.Sum
+	}
+	return nil
+}
+
+type TreeRootsReply struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	Entries       []*DigestsReply_Entry  `protobuf:"bytes,1,rep,name=entries,proto3" json:"entries,omitempty"`
-	Next          []byte                 `protobuf:"bytes,2,opt,name=next,proto3" json:"next,omitempty"` // cursor of the next page; empty: that was the last
+	Equal         bool                   `protobuf:"varint,1,opt,name=equal,proto3" json:"equal,omitempty"` // the receiver's roots have the same sum
+	Roots         []*TreeRootsReply_Root `protobuf:"bytes,2,rep,name=roots,proto3" json:"roots,omitempty"`  // otherwise, of the trees that hold a key, by partition
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
-func (x *DigestsReply) Reset() {
-	*x = DigestsReply{}
+func (x *TreeRootsReply) Reset() {
+	*x = TreeRootsReply{}
 	mi := &file_store_storepb_peer_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
 
-func (x *DigestsReply) String() string {
+func (x *TreeRootsReply) String() string {
 	return protoimpl.X.MessageStringOf(x)
 }
 
-func (*DigestsReply) ProtoMessage() {}
+func (*TreeRootsReply) ProtoMessage() {}
 
-func (x *DigestsReply) ProtoReflect() protoreflect.Message {
+func (x *TreeRootsReply) ProtoReflect() protoreflect.Message {
 	mi := &file_store_storepb_peer_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
@@ -391,23 +393,255 @@ func (x *DigestsReply) ProtoReflect() protoreflect.Message {
 	return mi.MessageOf(x)
 }
 
-// Deprecated: Use DigestsReply.ProtoReflect.Descriptor instead.
-func (*DigestsReply) Descriptor() ([]byte, []int) {
+// Deprecated: Use TreeRootsReply.ProtoReflect.Descriptor instead.
+func (*TreeRootsReply) Descriptor() ([]byte, []int) {
 	return file_store_storepb_peer_proto_rawDescGZIP(), []int{6}
 }
 
-func (x *DigestsReply) GetEntries() []*DigestsReply_Entry {
+func (x *TreeRootsReply) GetEqual() bool {
 	if x != nil {
-		return x.Entries
+		return x.Equal
+	}
+	return false
+}
+
+func (x *TreeRootsReply) GetRoots() []*TreeRootsReply_Root {
+	if x != nil {
+		return x.Roots
 	}
 	return nil
 }
 
-func (x *DigestsReply) GetNext() []byte {
+type TreeNodesRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Format        uint32                 `protobuf:"varint,1,opt,name=format,proto3" json:"format,omitempty"`
+	Partition     uint32                 `protobuf:"varint,2,opt,name=partition,proto3" json:"partition,omitempty"`
+	Groups        []uint32               `protobuf:"varint,3,rep,packed,name=groups,proto3" json:"groups,omitempty"` // whose segments are asked for; empty: the groups themselves are
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TreeNodesRequest) Reset() {
+	*x = TreeNodesRequest{}
+	mi := &file_store_storepb_peer_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TreeNodesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TreeNodesRequest) ProtoMessage() {}
+
+func (x *TreeNodesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_store_storepb_peer_proto_msgTypes[7]
 	if x != nil {
-		return x.Next
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TreeNodesRequest.ProtoReflect.Descriptor instead.
+func (*TreeNodesRequest) Descriptor() ([]byte, []int) {
+	return file_store_storepb_peer_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *TreeNodesRequest) GetFormat() uint32 {
+	if x != nil {
+		return x.Format
+	}
+	return 0
+}
+
+func (x *TreeNodesRequest) GetPartition() uint32 {
+	if x != nil {
+		return x.Partition
+	}
+	return 0
+}
+
+func (x *TreeNodesRequest) GetGroups() []uint32 {
+	if x != nil {
+		return x.Groups
 	}
 	return nil
+}
+
+type TreeNodesReply struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Sums          []byte                 `protobuf:"bytes,1,opt,name=sums,proto3" json:"sums,omitempty"` // 64 of the tree's groups, or 64 segments of each group asked for
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TreeNodesReply) Reset() {
+	*x = TreeNodesReply{}
+	mi := &file_store_storepb_peer_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TreeNodesReply) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TreeNodesReply) ProtoMessage() {}
+
+func (x *TreeNodesReply) ProtoReflect() protoreflect.Message {
+	mi := &file_store_storepb_peer_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TreeNodesReply.ProtoReflect.Descriptor instead.
+func (*TreeNodesReply) Descriptor() ([]byte, []int) {
+	return file_store_storepb_peer_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *TreeNodesReply) GetSums() []byte {
+	if x != nil {
+		return x.Sums
+	}
+	return nil
+}
+
+type TreeLeavesRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Format        uint32                 `protobuf:"varint,1,opt,name=format,proto3" json:"format,omitempty"`
+	Partition     uint32                 `protobuf:"varint,2,opt,name=partition,proto3" json:"partition,omitempty"`
+	Segments      []uint32               `protobuf:"varint,3,rep,packed,name=segments,proto3" json:"segments,omitempty"` // ascending
+	After         []byte                 `protobuf:"bytes,4,opt,name=after,proto3" json:"after,omitempty"`               // in the first of the segments, resume behind this key
+	Limit         uint32                 `protobuf:"varint,5,opt,name=limit,proto3" json:"limit,omitempty"`              // at most 1024; 0 means 1024
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TreeLeavesRequest) Reset() {
+	*x = TreeLeavesRequest{}
+	mi := &file_store_storepb_peer_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TreeLeavesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TreeLeavesRequest) ProtoMessage() {}
+
+func (x *TreeLeavesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_store_storepb_peer_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TreeLeavesRequest.ProtoReflect.Descriptor instead.
+func (*TreeLeavesRequest) Descriptor() ([]byte, []int) {
+	return file_store_storepb_peer_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *TreeLeavesRequest) GetFormat() uint32 {
+	if x != nil {
+		return x.Format
+	}
+	return 0
+}
+
+func (x *TreeLeavesRequest) GetPartition() uint32 {
+	if x != nil {
+		return x.Partition
+	}
+	return 0
+}
+
+func (x *TreeLeavesRequest) GetSegments() []uint32 {
+	if x != nil {
+		return x.Segments
+	}
+	return nil
+}
+
+func (x *TreeLeavesRequest) GetAfter() []byte {
+	if x != nil {
+		return x.After
+	}
+	return nil
+}
+
+func (x *TreeLeavesRequest) GetLimit() uint32 {
+	if x != nil {
+		return x.Limit
+	}
+	return 0
+}
+
+type TreeLeavesReply struct {
+	state         protoimpl.MessageState  `protogen:"open.v1"`
+	Leaves        []*TreeLeavesReply_Leaf `protobuf:"bytes,1,rep,name=leaves,proto3" json:"leaves,omitempty"` // by segment, then by key
+	More          bool                    `protobuf:"varint,2,opt,name=more,proto3" json:"more,omitempty"`    // the limit was reached
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TreeLeavesReply) Reset() {
+	*x = TreeLeavesReply{}
+	mi := &file_store_storepb_peer_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TreeLeavesReply) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TreeLeavesReply) ProtoMessage() {}
+
+func (x *TreeLeavesReply) ProtoReflect() protoreflect.Message {
+	mi := &file_store_storepb_peer_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TreeLeavesReply.ProtoReflect.Descriptor instead.
+func (*TreeLeavesReply) Descriptor() ([]byte, []int) {
+	return file_store_storepb_peer_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *TreeLeavesReply) GetLeaves() []*TreeLeavesReply_Leaf {
+	if x != nil {
+		return x.Leaves
+	}
+	return nil
+}
+
+func (x *TreeLeavesReply) GetMore() bool {
+	if x != nil {
+		return x.More
+	}
+	return false
 }
 
 type PingRequest struct {
@@ -419,7 +653,7 @@ type PingRequest struct {
 
 func (x *PingRequest) Reset() {
 	*x = PingRequest{}
-	mi := &file_store_storepb_peer_proto_msgTypes[7]
+	mi := &file_store_storepb_peer_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -431,7 +665,7 @@ func (x *PingRequest) String() string {
 func (*PingRequest) ProtoMessage() {}
 
 func (x *PingRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_store_storepb_peer_proto_msgTypes[7]
+	mi := &file_store_storepb_peer_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -444,7 +678,7 @@ func (x *PingRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PingRequest.ProtoReflect.Descriptor instead.
 func (*PingRequest) Descriptor() ([]byte, []int) {
-	return file_store_storepb_peer_proto_rawDescGZIP(), []int{7}
+	return file_store_storepb_peer_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *PingRequest) GetFrom() string {
@@ -464,7 +698,7 @@ type PingReply struct {
 
 func (x *PingReply) Reset() {
 	*x = PingReply{}
-	mi := &file_store_storepb_peer_proto_msgTypes[8]
+	mi := &file_store_storepb_peer_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -476,7 +710,7 @@ func (x *PingReply) String() string {
 func (*PingReply) ProtoMessage() {}
 
 func (x *PingReply) ProtoReflect() protoreflect.Message {
-	mi := &file_store_storepb_peer_proto_msgTypes[8]
+	mi := &file_store_storepb_peer_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -489,7 +723,7 @@ func (x *PingReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PingReply.ProtoReflect.Descriptor instead.
 func (*PingReply) Descriptor() ([]byte, []int) {
-	return file_store_storepb_peer_proto_rawDescGZIP(), []int{8}
+	return file_store_storepb_peer_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *PingReply) GetId() string {
@@ -506,29 +740,29 @@ func (x *PingReply) GetRingDigest() uint64 {
 	return 0
 }
 
-type DigestsReply_Entry struct {
+type TreeRootsReply_Root struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	Key           []byte                 `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
-	Digest        uint64                 `protobuf:"fixed64,2,opt,name=digest,proto3" json:"digest,omitempty"`
+	Partition     uint32                 `protobuf:"varint,1,opt,name=partition,proto3" json:"partition,omitempty"`
+	Sum           []byte                 `protobuf:"bytes,2,opt,name=sum,proto3" json:"sum,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
-func (x *DigestsReply_Entry) Reset() {
-	*x = DigestsReply_Entry{}
-	mi := &file_store_storepb_peer_proto_msgTypes[9]
+func (x *TreeRootsReply_Root) Reset() {
+	*x = TreeRootsReply_Root{}
+	mi := &file_store_storepb_peer_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
 
-func (x *DigestsReply_Entry) String() string {
+func (x *TreeRootsReply_Root) String() string {
 	return protoimpl.X.MessageStringOf(x)
 }
 
-func (*DigestsReply_Entry) ProtoMessage() {}
+func (*TreeRootsReply_Root) ProtoMessage() {}
 
-func (x *DigestsReply_Entry) ProtoReflect() protoreflect.Message {
-	mi := &file_store_storepb_peer_proto_msgTypes[9]
+func (x *TreeRootsReply_Root) ProtoReflect() protoreflect.Message {
+	mi := &file_store_storepb_peer_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -539,23 +773,75 @@ func (x *DigestsReply_Entry) ProtoReflect() protoreflect.Message {
 	return mi.MessageOf(x)
 }
 
-// Deprecated: Use DigestsReply_Entry.ProtoReflect.Descriptor instead.
-func (*DigestsReply_Entry) Descriptor() ([]byte, []int) {
+// Deprecated: Use TreeRootsReply_Root.ProtoReflect.Descriptor instead.
+func (*TreeRootsReply_Root) Descriptor() ([]byte, []int) {
 	return file_store_storepb_peer_proto_rawDescGZIP(), []int{6, 0}
 }
 
-func (x *DigestsReply_Entry) GetKey() []byte {
+func (x *TreeRootsReply_Root) GetPartition() uint32 {
+	if x != nil {
+		return x.Partition
+	}
+	return 0
+}
+
+func (x *TreeRootsReply_Root) GetSum() []byte {
+	if x != nil {
+		return x.Sum
+	}
+	return nil
+}
+
+type TreeLeavesReply_Leaf struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Key           []byte                 `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
+	Sum           []byte                 `protobuf:"bytes,2,opt,name=sum,proto3" json:"sum,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TreeLeavesReply_Leaf) Reset() {
+	*x = TreeLeavesReply_Leaf{}
+	mi := &file_store_storepb_peer_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TreeLeavesReply_Leaf) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TreeLeavesReply_Leaf) ProtoMessage() {}
+
+func (x *TreeLeavesReply_Leaf) ProtoReflect() protoreflect.Message {
+	mi := &file_store_storepb_peer_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TreeLeavesReply_Leaf.ProtoReflect.Descriptor instead.
+func (*TreeLeavesReply_Leaf) Descriptor() ([]byte, []int) {
+	return file_store_storepb_peer_proto_rawDescGZIP(), []int{10, 0}
+}
+
+func (x *TreeLeavesReply_Leaf) GetKey() []byte {
 	if x != nil {
 		return x.Key
 	}
 	return nil
 }
 
-func (x *DigestsReply_Entry) GetDigest() uint64 {
+func (x *TreeLeavesReply_Leaf) GetSum() []byte {
 	if x != nil {
-		return x.Digest
+		return x.Sum
 	}
-	return 0
+	return nil
 }
 
 var File_store_storepb_peer_proto protoreflect.FileDescriptor
@@ -577,28 +863,49 @@ const file_store_storepb_peer_proto_rawDesc = "" +
 	"\x05state\x18\x02 \x01(\fR\x05state\x12\x19\n" +
 	"\bhint_for\x18\x03 \x01(\tR\ahintFor\"\x13\n" +
 	"\x11ReplicaMergeReply\"P\n" +
-	"\x0eDigestsRequest\x12\x12\n" +
-	"\x04from\x18\x01 \x01(\tR\x04from\x12\x14\n" +
-	"\x05after\x18\x02 \x01(\fR\x05after\x12\x14\n" +
-	"\x05limit\x18\x03 \x01(\rR\x05limit\"\x97\x01\n" +
-	"\fDigestsReply\x12@\n" +
-	"\aentries\x18\x01 \x03(\v2&.cartwheel.store.v1.DigestsReply.EntryR\aentries\x12\x12\n" +
-	"\x04next\x18\x02 \x01(\fR\x04next\x1a1\n" +
-	"\x05Entry\x12\x10\n" +
-	"\x03key\x18\x01 \x01(\fR\x03key\x12\x16\n" +
-	"\x06digest\x18\x02 \x01(\x06R\x06digest\"!\n" +
+	"\x10TreeRootsRequest\x12\x12\n" +
+	"\x04from\x18\x01 \x01(\tR\x04from\x12\x16\n" +
+	"\x06format\x18\x02 \x01(\rR\x06format\x12\x10\n" +
+	"\x03sum\x18\x03 \x01(\fR\x03sum\"\x9d\x01\n" +
+	"\x0eTreeRootsReply\x12\x14\n" +
+	"\x05equal\x18\x01 \x01(\bR\x05equal\x12=\n" +
+	"\x05roots\x18\x02 \x03(\v2'.cartwheel.store.v1.TreeRootsReply.RootR\x05roots\x1a6\n" +
+	"\x04Root\x12\x1c\n" +
+	"\tpartition\x18\x01 \x01(\rR\tpartition\x12\x10\n" +
+	"\x03sum\x18\x02 \x01(\fR\x03sum\"`\n" +
+	"\x10TreeNodesRequest\x12\x16\n" +
+	"\x06format\x18\x01 \x01(\rR\x06format\x12\x1c\n" +
+	"\tpartition\x18\x02 \x01(\rR\tpartition\x12\x16\n" +
+	"\x06groups\x18\x03 \x03(\rR\x06groups\"$\n" +
+	"\x0eTreeNodesReply\x12\x12\n" +
+	"\x04sums\x18\x01 \x01(\fR\x04sums\"\x91\x01\n" +
+	"\x11TreeLeavesRequest\x12\x16\n" +
+	"\x06format\x18\x01 \x01(\rR\x06format\x12\x1c\n" +
+	"\tpartition\x18\x02 \x01(\rR\tpartition\x12\x1a\n" +
+	"\bsegments\x18\x03 \x03(\rR\bsegments\x12\x14\n" +
+	"\x05after\x18\x04 \x01(\fR\x05after\x12\x14\n" +
+	"\x05limit\x18\x05 \x01(\rR\x05limit\"\x93\x01\n" +
+	"\x0fTreeLeavesReply\x12@\n" +
+	"\x06leaves\x18\x01 \x03(\v2(.cartwheel.store.v1.TreeLeavesReply.LeafR\x06leaves\x12\x12\n" +
+	"\x04more\x18\x02 \x01(\bR\x04more\x1a*\n" +
+	"\x04Leaf\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\fR\x03key\x12\x10\n" +
+	"\x03sum\x18\x02 \x01(\fR\x03sum\"!\n" +
 	"\vPingRequest\x12\x12\n" +
 	"\x04from\x18\x01 \x01(\tR\x04from\"<\n" +
 	"\tPingReply\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1f\n" +
 	"\vring_digest\x18\x02 \x01(\x04R\n" +
-	"ringDigest2\xa6\x03\n" +
+	"ringDigest2\xdd\x04\n" +
 	"\x04Peer\x12K\n" +
 	"\aForward\x12\".cartwheel.store.v1.ForwardRequest\x1a\x1c.cartwheel.store.v1.PutReply\x12X\n" +
 	"\n" +
 	"ReplicaGet\x12%.cartwheel.store.v1.ReplicaGetRequest\x1a#.cartwheel.store.v1.ReplicaGetReply\x12^\n" +
-	"\fReplicaMerge\x12'.cartwheel.store.v1.ReplicaMergeRequest\x1a%.cartwheel.store.v1.ReplicaMergeReply\x12O\n" +
-	"\aDigests\x12\".cartwheel.store.v1.DigestsRequest\x1a .cartwheel.store.v1.DigestsReply\x12F\n" +
+	"\fReplicaMerge\x12'.cartwheel.store.v1.ReplicaMergeRequest\x1a%.cartwheel.store.v1.ReplicaMergeReply\x12U\n" +
+	"\tTreeRoots\x12$.cartwheel.store.v1.TreeRootsRequest\x1a\".cartwheel.store.v1.TreeRootsReply\x12U\n" +
+	"\tTreeNodes\x12$.cartwheel.store.v1.TreeNodesRequest\x1a\".cartwheel.store.v1.TreeNodesReply\x12X\n" +
+	"\n" +
+	"TreeLeaves\x12%.cartwheel.store.v1.TreeLeavesRequest\x1a#.cartwheel.store.v1.TreeLeavesReply\x12F\n" +
 	"\x04Ping\x12\x1f.cartwheel.store.v1.PingRequest\x1a\x1d.cartwheel.store.v1.PingReplyB\x19Z\x17cartwheel/store/storepbb\x06proto3"
 
 var (
@@ -613,41 +920,51 @@ func file_store_storepb_peer_proto_rawDescGZIP() []byte {
 	return file_store_storepb_peer_proto_rawDescData
 }
 
-var file_store_storepb_peer_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
+var file_store_storepb_peer_proto_msgTypes = make([]protoimpl.MessageInfo, 15)
 var file_store_storepb_peer_proto_goTypes = []any{
-	(*ForwardRequest)(nil),      // 0: cartwheel.store.v1.ForwardRequest
-	(*ReplicaGetRequest)(nil),   // 1: cartwheel.store.v1.ReplicaGetRequest
-	(*ReplicaGetReply)(nil),     // 2: cartwheel.store.v1.ReplicaGetReply
-	(*ReplicaMergeRequest)(nil), // 3: cartwheel.store.v1.ReplicaMergeRequest
-	(*ReplicaMergeReply)(nil),   // 4: cartwheel.store.v1.ReplicaMergeReply
-	(*DigestsRequest)(nil),      // 5: cartwheel.store.v1.DigestsRequest
-	(*DigestsReply)(nil),        // 6: cartwheel.store.v1.DigestsReply
-	(*PingRequest)(nil),         // 7: cartwheel.store.v1.PingRequest
-	(*PingReply)(nil),           // 8: cartwheel.store.v1.PingReply
-	(*DigestsReply_Entry)(nil),  // 9: cartwheel.store.v1.DigestsReply.Entry
-	(*PutRequest)(nil),          // 10: cartwheel.store.v1.PutRequest
-	(*DeleteRequest)(nil),       // 11: cartwheel.store.v1.DeleteRequest
-	(*PutReply)(nil),            // 12: cartwheel.store.v1.PutReply
+	(*ForwardRequest)(nil),       // 0: cartwheel.store.v1.ForwardRequest
+	(*ReplicaGetRequest)(nil),    // 1: cartwheel.store.v1.ReplicaGetRequest
+	(*ReplicaGetReply)(nil),      // 2: cartwheel.store.v1.ReplicaGetReply
+	(*ReplicaMergeRequest)(nil),  // 3: cartwheel.store.v1.ReplicaMergeRequest
+	(*ReplicaMergeReply)(nil),    // 4: cartwheel.store.v1.ReplicaMergeReply
+	(*TreeRootsRequest)(nil),     // 5: cartwheel.store.v1.TreeRootsRequest
+	(*TreeRootsReply)(nil),       // 6: cartwheel.store.v1.TreeRootsReply
+	(*TreeNodesRequest)(nil),     // 7: cartwheel.store.v1.TreeNodesRequest
+	(*TreeNodesReply)(nil),       // 8: cartwheel.store.v1.TreeNodesReply
+	(*TreeLeavesRequest)(nil),    // 9: cartwheel.store.v1.TreeLeavesRequest
+	(*TreeLeavesReply)(nil),      // 10: cartwheel.store.v1.TreeLeavesReply
+	(*PingRequest)(nil),          // 11: cartwheel.store.v1.PingRequest
+	(*PingReply)(nil),            // 12: cartwheel.store.v1.PingReply
+	(*TreeRootsReply_Root)(nil),  // 13: cartwheel.store.v1.TreeRootsReply.Root
+	(*TreeLeavesReply_Leaf)(nil), // 14: cartwheel.store.v1.TreeLeavesReply.Leaf
+	(*PutRequest)(nil),           // 15: cartwheel.store.v1.PutRequest
+	(*DeleteRequest)(nil),        // 16: cartwheel.store.v1.DeleteRequest
+	(*PutReply)(nil),             // 17: cartwheel.store.v1.PutReply
 }
 var file_store_storepb_peer_proto_depIdxs = []int32{
-	10, // 0: cartwheel.store.v1.ForwardRequest.put:type_name -> cartwheel.store.v1.PutRequest
-	11, // 1: cartwheel.store.v1.ForwardRequest.delete:type_name -> cartwheel.store.v1.DeleteRequest
-	9,  // 2: cartwheel.store.v1.DigestsReply.entries:type_name -> cartwheel.store.v1.DigestsReply.Entry
-	0,  // 3: cartwheel.store.v1.Peer.Forward:input_type -> cartwheel.store.v1.ForwardRequest
-	1,  // 4: cartwheel.store.v1.Peer.ReplicaGet:input_type -> cartwheel.store.v1.ReplicaGetRequest
-	3,  // 5: cartwheel.store.v1.Peer.ReplicaMerge:input_type -> cartwheel.store.v1.ReplicaMergeRequest
-	5,  // 6: cartwheel.store.v1.Peer.Digests:input_type -> cartwheel.store.v1.DigestsRequest
-	7,  // 7: cartwheel.store.v1.Peer.Ping:input_type -> cartwheel.store.v1.PingRequest
-	12, // 8: cartwheel.store.v1.Peer.Forward:output_type -> cartwheel.store.v1.PutReply
-	2,  // 9: cartwheel.store.v1.Peer.ReplicaGet:output_type -> cartwheel.store.v1.ReplicaGetReply
-	4,  // 10: cartwheel.store.v1.Peer.ReplicaMerge:output_type -> cartwheel.store.v1.ReplicaMergeReply
-	6,  // 11: cartwheel.store.v1.Peer.Digests:output_type -> cartwheel.store.v1.DigestsReply
-	8,  // 12: cartwheel.store.v1.Peer.Ping:output_type -> cartwheel.store.v1.PingReply
-	8,  // [8:13] is the sub-list for method output_type
-	3,  // [3:8] is the sub-list for method input_type
-	3,  // [3:3] is the sub-list for extension type_name
-	3,  // [3:3] is the sub-list for extension extendee
-	0,  // [0:3] is the sub-list for field type_name
+	15, // 0: cartwheel.store.v1.ForwardRequest.put:type_name -> cartwheel.store.v1.PutRequest
+	16, // 1: cartwheel.store.v1.ForwardRequest.delete:type_name -> cartwheel.store.v1.DeleteRequest
+	13, // 2: cartwheel.store.v1.TreeRootsReply.roots:type_name -> cartwheel.store.v1.TreeRootsReply.Root
+	14, // 3: cartwheel.store.v1.TreeLeavesReply.leaves:type_name -> cartwheel.store.v1.TreeLeavesReply.Leaf
+	0,  // 4: cartwheel.store.v1.Peer.Forward:input_type -> cartwheel.store.v1.ForwardRequest
+	1,  // 5: cartwheel.store.v1.Peer.ReplicaGet:input_type -> cartwheel.store.v1.ReplicaGetRequest
+	3,  // 6: cartwheel.store.v1.Peer.ReplicaMerge:input_type -> cartwheel.store.v1.ReplicaMergeRequest
+	5,  // 7: cartwheel.store.v1.Peer.TreeRoots:input_type -> cartwheel.store.v1.TreeRootsRequest
+	7,  // 8: cartwheel.store.v1.Peer.TreeNodes:input_type -> cartwheel.store.v1.TreeNodesRequest
+	9,  // 9: cartwheel.store.v1.Peer.TreeLeaves:input_type -> cartwheel.store.v1.TreeLeavesRequest
+	11, // 10: cartwheel.store.v1.Peer.Ping:input_type -> cartwheel.store.v1.PingRequest
+	17, // 11: cartwheel.store.v1.Peer.Forward:output_type -> cartwheel.store.v1.PutReply
+	2,  // 12: cartwheel.store.v1.Peer.ReplicaGet:output_type -> cartwheel.store.v1.ReplicaGetReply
+	4,  // 13: cartwheel.store.v1.Peer.ReplicaMerge:output_type -> cartwheel.store.v1.ReplicaMergeReply
+	6,  // 14: cartwheel.store.v1.Peer.TreeRoots:output_type -> cartwheel.store.v1.TreeRootsReply
+	8,  // 15: cartwheel.store.v1.Peer.TreeNodes:output_type -> cartwheel.store.v1.TreeNodesReply
+	10, // 16: cartwheel.store.v1.Peer.TreeLeaves:output_type -> cartwheel.store.v1.TreeLeavesReply
+	12, // 17: cartwheel.store.v1.Peer.Ping:output_type -> cartwheel.store.v1.PingReply
+	11, // [11:18] is the sub-list for method output_type
+	4,  // [4:11] is the sub-list for method input_type
+	4,  // [4:4] is the sub-list for extension type_name
+	4,  // [4:4] is the sub-list for extension extendee
+	0,  // [0:4] is the sub-list for field type_name
 }
 
 func init() { file_store_storepb_peer_proto_init() }
@@ -666,7 +983,7 @@ func file_store_storepb_peer_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_store_storepb_peer_proto_rawDesc), len(file_store_storepb_peer_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   10,
+			NumMessages:   15,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -25,7 +25,9 @@ const (
 	Peer_Forward_FullMethodName      = "/cartwheel.store.v1.Peer/Forward"
 	Peer_ReplicaGet_FullMethodName   = "/cartwheel.store.v1.Peer/ReplicaGet"
 	Peer_ReplicaMerge_FullMethodName = "/cartwheel.store.v1.Peer/ReplicaMerge"
-	Peer_Digests_FullMethodName      = "/cartwheel.store.v1.Peer/Digests"
+	Peer_TreeRoots_FullMethodName    = "/cartwheel.store.v1.Peer/TreeRoots"
+	Peer_TreeNodes_FullMethodName    = "/cartwheel.store.v1.Peer/TreeNodes"
+	Peer_TreeLeaves_FullMethodName   = "/cartwheel.store.v1.Peer/TreeLeaves"
 	Peer_Ping_FullMethodName         = "/cartwheel.store.v1.Peer/Ping"
 )
 
@@ -40,8 +42,12 @@ type PeerClient interface {
 	// ReplicaMerge joins a state into the key's record, or into a hint, and returns
 	// when the result is on disk.
 	ReplicaMerge(ctx context.Context, in *ReplicaMergeRequest, opts ...grpc.CallOption) (*ReplicaMergeReply, error)
-	// Digests lists keys that this node and the caller both own, with a checksum of each state.
-	Digests(ctx context.Context, in *DigestsRequest, opts ...grpc.CallOption) (*DigestsReply, error)
+	// TreeRoots compares the hash trees of the partitions that this node and the caller both own.
+	TreeRoots(ctx context.Context, in *TreeRootsRequest, opts ...grpc.CallOption) (*TreeRootsReply, error)
+	// TreeNodes returns sums from within the tree of one partition.
+	TreeNodes(ctx context.Context, in *TreeNodesRequest, opts ...grpc.CallOption) (*TreeNodesReply, error)
+	// TreeLeaves lists keys of some segments of a tree, with the hash of each state.
+	TreeLeaves(ctx context.Context, in *TreeLeavesRequest, opts ...grpc.CallOption) (*TreeLeavesReply, error)
 	// Ping answers when the node serves.
 	Ping(ctx context.Context, in *PingRequest, opts ...grpc.CallOption) (*PingReply, error)
 }
@@ -84,10 +90,30 @@ func (c *peerClient) ReplicaMerge(ctx context.Context, in *ReplicaMergeRequest, 
 	return out, nil
 }
 
-func (c *peerClient) Digests(ctx context.Context, in *DigestsRequest, opts ...grpc.CallOption) (*DigestsReply, error) {
+func (c *peerClient) TreeRoots(ctx context.Context, in *TreeRootsRequest, opts ...grpc.CallOption) (*TreeRootsReply, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	out := new(DigestsReply)
-	err := c.cc.Invoke(ctx, Peer_Digests_FullMethodName, in, out, cOpts...)
+	out := new(TreeRootsReply)
+	err := c.cc.Invoke(ctx, Peer_TreeRoots_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *peerClient) TreeNodes(ctx context.Context, in *TreeNodesRequest, opts ...grpc.CallOption) (*TreeNodesReply, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(TreeNodesReply)
+	err := c.cc.Invoke(ctx, Peer_TreeNodes_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *peerClient) TreeLeaves(ctx context.Context, in *TreeLeavesRequest, opts ...grpc.CallOption) (*TreeLeavesReply, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(TreeLeavesReply)
+	err := c.cc.Invoke(ctx, Peer_TreeLeaves_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -115,8 +141,12 @@ type PeerServer interface {
 	// ReplicaMerge joins a state into the key's record, or into a hint, and returns
 	// when the result is on disk.
 	ReplicaMerge(context.Context, *ReplicaMergeRequest) (*ReplicaMergeReply, error)
-	// Digests lists keys that this node and the caller both own, with a checksum of each state.
-	Digests(context.Context, *DigestsRequest) (*DigestsReply, error)
+	// TreeRoots compares the hash trees of the partitions that this node and the caller both own.
+	TreeRoots(context.Context, *TreeRootsRequest) (*TreeRootsReply, error)
+	// TreeNodes returns sums from within the tree of one partition.
+	TreeNodes(context.Context, *TreeNodesRequest) (*TreeNodesReply, error)
+	// TreeLeaves lists keys of some segments of a tree, with the hash of each state.
+	TreeLeaves(context.Context, *TreeLeavesRequest) (*TreeLeavesReply, error)
 	// Ping answers when the node serves.
 	Ping(context.Context, *PingRequest) (*PingReply, error)
 	mustEmbedUnimplementedPeerServer()
@@ -138,8 +168,14 @@ func (UnimplementedPeerServer) ReplicaGet(context.Context, *ReplicaGetRequest) (
 func (UnimplementedPeerServer) ReplicaMerge(context.Context, *ReplicaMergeRequest) (*ReplicaMergeReply, error) {
 	return nil, status.Error(codes.Unimplemented, "method ReplicaMerge not implemented")
 }
-func (UnimplementedPeerServer) Digests(context.Context, *DigestsRequest) (*DigestsReply, error) {
-	return nil, status.Error(codes.Unimplemented, "method Digests not implemented")
+func (UnimplementedPeerServer) TreeRoots(context.Context, *TreeRootsRequest) (*TreeRootsReply, error) {
+	return nil, status.Error(codes.Unimplemented, "method TreeRoots not implemented")
+}
+func (UnimplementedPeerServer) TreeNodes(context.Context, *TreeNodesRequest) (*TreeNodesReply, error) {
+	return nil, status.Error(codes.Unimplemented, "method TreeNodes not implemented")
+}
+func (UnimplementedPeerServer) TreeLeaves(context.Context, *TreeLeavesRequest) (*TreeLeavesReply, error) {
+	return nil, status.Error(codes.Unimplemented, "method TreeLeaves not implemented")
 }
 func (UnimplementedPeerServer) Ping(context.Context, *PingRequest) (*PingReply, error) {
 	return nil, status.Error(codes.Unimplemented, "method Ping not implemented")
@@ -219,20 +255,56 @@ func _Peer_ReplicaMerge_Handler(srv interface{}, ctx context.Context, dec func(i
 	return interceptor(ctx, in, info, handler)
 }
 
-func _Peer_Digests_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
-	in := new(DigestsRequest)
+func _Peer_TreeRoots_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(TreeRootsRequest)
 	if err := dec(in); err != nil {
 		return nil, err
 	}
 	if interceptor == nil {
-		return srv.(PeerServer).Digests(ctx, in)
+		return srv.(PeerServer).TreeRoots(ctx, in)
 	}
 	info := &grpc.UnaryServerInfo{
 		Server:     srv,
-		FullMethod: Peer_Digests_FullMethodName,
+		FullMethod: Peer_TreeRoots_FullMethodName,
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
-		return srv.(PeerServer).Digests(ctx, req.(*DigestsRequest))
+		return srv.(PeerServer).TreeRoots(ctx, req.(*TreeRootsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Peer_TreeNodes_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(TreeNodesRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PeerServer).TreeNodes(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Peer_TreeNodes_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PeerServer).TreeNodes(ctx, req.(*TreeNodesRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Peer_TreeLeaves_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(TreeLeavesRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PeerServer).TreeLeaves(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Peer_TreeLeaves_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PeerServer).TreeLeaves(ctx, req.(*TreeLeavesRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
@@ -275,8 +347,16 @@ var Peer_ServiceDesc = grpc.ServiceDesc{
 			Handler:    _Peer_ReplicaMerge_Handler,
 		},
 		{
-			MethodName: "Digests",
-			Handler:    _Peer_Digests_Handler,
+			MethodName: "TreeRoots",
+			Handler:    _Peer_TreeRoots_Handler,
+		},
+		{
+			MethodName: "TreeNodes",
+			Handler:    _Peer_TreeNodes_Handler,
+		},
+		{
+			MethodName: "TreeLeaves",
+			Handler:    _Peer_TreeLeaves_Handler,
 		},
 		{
 			MethodName: "Ping",

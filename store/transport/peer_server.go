@@ -6,15 +6,8 @@ import (
 
 	"cartwheel/store"
 	"cartwheel/store/coordinator"
-	"cartwheel/store/ring"
 	"cartwheel/store/storepb"
 	"cartwheel/store/version"
-)
-
-// Bounds of one page of digests.
-const (
-	digestsDefault = 1024
-	digestsMax     = 4096
 )
 
 // peerServer serves the other nodes.
@@ -73,27 +66,6 @@ func (p peerServer) ReplicaMerge(ctx context.Context, r *storepb.ReplicaMergeReq
 			return nil, err
 		}
 		return &storepb.ReplicaMergeReply{}, nil
-	})
-}
-
-func (p peerServer) Digests(ctx context.Context, r *storepb.DigestsRequest) (*storepb.DigestsReply, error) {
-	return handle(p.s, func() (*storepb.DigestsReply, error) {
-		limit, from := int(r.GetLimit()), store.NodeID(r.GetFrom())
-		if limit == 0 {
-			limit = digestsDefault
-		}
-		shared := func(part ring.Partition) bool {
-			return int(part) < p.s.Layout.Partitions() && p.s.Layout.Owns(p.s.Self, part) && p.s.Layout.Owns(from, part)
-		}
-		page, next, err := p.s.Local.Digests(ctx, shared, r.GetAfter(), min(limit, digestsMax))
-		if err != nil {
-			return nil, err
-		}
-		reply := &storepb.DigestsReply{Next: next}
-		for _, d := range page {
-			reply.Entries = append(reply.Entries, &storepb.DigestsReply_Entry{Key: []byte(d.Key), Digest: d.Sum})
-		}
-		return reply, nil
 	})
 }
 

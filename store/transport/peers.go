@@ -10,7 +10,6 @@ import (
 	"cartwheel/store"
 	"cartwheel/store/coordinator"
 	"cartwheel/store/ring"
-	"cartwheel/store/storage"
 	"cartwheel/store/storepb"
 	"cartwheel/store/version"
 )
@@ -99,24 +98,6 @@ func (p *Peers) Forward(ctx context.Context, to store.NodeID, w coordinator.Writ
 		return nil
 	})
 	return res, err
-}
-
-// Digests lists a node's records in the partitions that it shares with this one, by
-// partition and then key.
-func (p *Peers) Digests(ctx context.Context, from store.NodeID, after []byte, limit int) (page []storage.Digest, next []byte, err error) {
-	err = p.call(ctx, from, p.opts.Timeout, func(ctx context.Context, c storepb.PeerClient) error {
-		reply, err := c.Digests(ctx, &storepb.DigestsRequest{From: string(p.opts.Self), After: after, Limit: uint32(limit)})
-		if err != nil {
-			return err
-		}
-		for _, e := range reply.GetEntries() {
-			key := store.Key(e.GetKey())
-			page = append(page, storage.Digest{Partition: p.opts.Layout.Partition(key), Key: key, Sum: e.GetDigest()})
-		}
-		next = reply.GetNext()
-		return nil
-	})
-	return page, next, err
 }
 
 // call makes one call and tells the detector how it went.

@@ -26,7 +26,7 @@ type Coordinator interface {
 type Local interface {
 	Get(ctx context.Context, p ring.Partition, key store.Key) (version.Set, error)
 	Merge(ctx context.Context, p ring.Partition, key store.Key, hintFor store.NodeID, s version.Set) (changed bool, err error)
-	Digests(ctx context.Context, owned func(ring.Partition) bool, after []byte, limit int) (page []storage.Digest, next []byte, err error)
+	Trees
 }
 
 // An Inspector tells operators what this node holds and believes.
@@ -34,6 +34,8 @@ type Inspector interface {
 	Copy(ctx context.Context, key store.Key) (Copy, error)
 	Hints(ctx context.Context) ([]storage.HintStat, error)
 	Status(ctx context.Context) (Status, error)
+	// Trees describes the hash trees, after checking them if asked to.
+	Trees(ctx context.Context, check bool) (TreeReport, error)
 }
 
 // Services are what a server serves. All fields are required.

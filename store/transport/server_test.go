@@ -17,8 +17,8 @@ import (
 
 	"cartwheel/store"
 	"cartwheel/store/coordinator"
+	"cartwheel/store/merkle"
 	"cartwheel/store/ring"
-	"cartwheel/store/storage"
 	"cartwheel/store/storepb"
 	"cartwheel/store/version"
 )
@@ -91,12 +91,31 @@ func (f fakeDisk) Merge(ctx context.Context, _ ring.Partition, key store.Key, hi
 	return true, f.work(ctx)
 }
 
-func (f fakeDisk) Digests(ctx context.Context, owned func(ring.Partition) bool, after []byte, limit int) ([]storage.Digest, []byte, error) {
-	f.limit = limit
+// The fake has one tree, of partition 0; each sum says what it is of.
+func (f fakeDisk) TreeRoots(owned func(ring.Partition) bool) []merkle.Root {
 	if !owned(0) || owned(99) {
-		return nil, nil, errOdd
+		return nil
 	}
-	return []storage.Digest{{Key: "k", Sum: 7}}, append(after, '+'), f.work(ctx)
+	return []merkle.Root{{Tree: 0, Sum: merkle.Sum{1}}}
+}
+
+func (f fakeDisk) TreeGroups(ring.Partition) merkle.Sums { return merkle.Sums{5: {2}} }
+
+func (f fakeDisk) TreeSegments(_ ring.Partition, group int) merkle.Sums {
+	return merkle.Sums{6: {3, byte(group)}}
+}
+
+// Each segment has two leaves; the first is left out behind its key.
+func (f fakeDisk) TreeLeaves(ctx context.Context, _ ring.Partition, seg merkle.Segment, after store.Key, limit int) ([]merkle.Leaf, bool, error) {
+	f.limit = limit
+	leaves := []merkle.Leaf{{Key: store.Key(fmt.Sprint(seg, "a")), Sum: merkle.Sum{4}}, {Key: store.Key(fmt.Sprint(seg, "b")), Sum: merkle.Sum{5}}}
+	if after == leaves[0].Key {
+		leaves = leaves[1:]
+	}
+	if len(leaves) > limit {
+		return leaves[:limit], true, f.work(ctx)
+	}
+	return leaves, false, f.work(ctx)
 }
 
 func stateOf(value string) version.Set {
@@ -170,12 +189,6 @@ func TestPeersReachTheServer(t *testing.T) {
 			t.Errorf("forward: %+v, %v", res, err)
 		}
 	}
-	for limit, want := range map[int]int{0: digestsDefault, 5: 5, 1 << 20: digestsMax} {
-		page, next, err := p.Digests(ctx, "n2", []byte("c"), limit)
-		if err != nil || n.limit != want || string(next) != "c+" || !slices.Equal(page, []storage.Digest{{Key: "k", Sum: 7}}) {
-			t.Errorf("digests: %v, %q, %v with limit %d", page, next, err, n.limit)
-		}
-	}
 	if err := Ping(ctx, p.opts.Dial, s.Layout, "n1", "n2"); err != nil {
 		t.Error(err)
 	}
@@ -183,6 +196,65 @@ func TestPeersReachTheServer(t *testing.T) {
 		t.Errorf("the detector was told %q", got)
 	}
 }
+
+func TestPeersCompareTrees(t *testing.T) {
+	ctx := context.Background()
+	p, _, s, _ := between(t)
+	mine := []merkle.Root{{Tree: 0, Sum: merkle.Sum{1}}}
+	if equal, roots, err := p.TreeRoots(ctx, "n2", merkle.SumRoots(mine)); !equal || roots != nil || err != nil {
+		t.Errorf("equal roots: %v, %v, %v", equal, roots, err)
+	}
+	if equal, roots, err := p.TreeRoots(ctx, "n2", merkle.Sum{}); equal || !slices.Equal(roots, mine) || err != nil {
+		t.Errorf("other roots: %v, %v, %v", equal, roots, err)
+	}
+	if sums, err := p.TreeNodes(ctx, "n2", 0, nil); err != nil || !slices.Equal(sums, []merkle.Sums{{5: {2}}}) {
+		t.Errorf("groups: %v, %v", sums, err)
+	}
+	if sums, err := p.TreeNodes(ctx, "n2", 0, []int{7, 63}); err != nil || !slices.Equal(sums, []merkle.Sums{{6: {3, 7}}, {6: {3, 63}}}) {
+		t.Errorf("segments: %v, %v", sums, err)
+	}
+	for _, c := range []struct {
+		segments []merkle.Segment
+		after    store.Key
+		limit    int
+		want     string
+		more     bool
+	}{
+		{[]merkle.Segment{1, 2}, "", 0, "[1a 1b 2a 2b]", false},
+		{[]merkle.Segment{1, 2}, "", 4, "[1a 1b 2a 2b]", false},
+		{[]merkle.Segment{1, 2}, "", 3, "[1a 1b 2a]", true},
+		{[]merkle.Segment{1, 2}, "", 2, "[1a 1b]", true},
+		{[]merkle.Segment{1, 2}, "1a", 2, "[1b 2a]", true},
+		{[]merkle.Segment{2}, "2a", 2, "[2b]", false},
+		{nil, "", 2, "[]", false},
+	} {
+		leaves, more, err := p.TreeLeaves(ctx, "n2", 0, c.segments, c.after, c.limit)
+		keys := []store.Key{}
+		for _, l := range leaves {
+			keys = append(keys, l.Key)
+		}
+		if fmt.Sprint(keys) != c.want || more != c.more || err != nil {
+			t.Errorf("leaves of %v behind %q, at most %d: got %v, more %v, %v, want %s, more %v", c.segments, c.after, c.limit, keys, more, err, c.want, c.more)
+		}
+	}
+	peer := peerServer{s: s}
+	for name, err := range map[string]error{
+		"another format of roots":  second(peer.TreeRoots(ctx, &storepb.TreeRootsRequest{Format: merkle.Format + 1, Sum: make([]byte, 16)})),
+		"a short sum":              second(peer.TreeRoots(ctx, &storepb.TreeRootsRequest{Format: merkle.Format, Sum: []byte{1}})),
+		"another format of nodes":  second(peer.TreeNodes(ctx, &storepb.TreeNodesRequest{Format: merkle.Format + 1})),
+		"no such partition":        second(peer.TreeNodes(ctx, &storepb.TreeNodesRequest{Format: merkle.Format, Partition: 1})),
+		"no such group":            second(peer.TreeNodes(ctx, &storepb.TreeNodesRequest{Format: merkle.Format, Groups: []uint32{64}})),
+		"too many groups":          second(peer.TreeNodes(ctx, &storepb.TreeNodesRequest{Format: merkle.Format, Groups: make([]uint32, 65)})),
+		"another format of leaves": second(peer.TreeLeaves(ctx, &storepb.TreeLeavesRequest{Format: merkle.Format + 1})),
+		"no such segment":          second(peer.TreeLeaves(ctx, &storepb.TreeLeavesRequest{Format: merkle.Format, Segments: []uint32{4096}})),
+	} {
+		if err = Decode(err); !errors.Is(err, store.ErrInvalid) {
+			t.Errorf("%s: got %v, want %v", name, err, store.ErrInvalid)
+		}
+	}
+}
+
+func second[T any](_ T, err error) error { return err }
 
 // A node that places keys in another way, or that is another one, is as good as down.
 func TestPingFindsNodesThatDoNotBelong(t *testing.T) {

@@ -1,6 +1,7 @@
 package version
 
 import (
+	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
 	"hash/crc32"
@@ -20,24 +21,30 @@ func (s Set) Encode() []byte {
 	b = appendVector(b, s.Vector)
 	b = binary.AppendUvarint(b, uint64(len(s.Versions)))
 	for _, v := range s.Versions {
-		b = appendDot(b, v.Dot)
-		flags := byte(0)
-		if v.Tombstone {
-			flags = 1
-		}
-		b = append(b, flags)
-		b = append(b, v.WriteID[:]...)
-		b = binary.AppendVarint(b, v.Stamp)
+		b = appendHead(b, v)
 		b = binary.AppendUvarint(b, uint64(len(v.Value)))
 		b = append(b, v.Value...)
 	}
 	return seal(b)
 }
 
-// Digest returns a 64-bit checksum of the canonical bytes. Equal sets have equal digests.
-func (s Set) Digest() uint64 {
-	b := s.Encode()
-	return uint64(crc32.ChecksumIEEE(b))<<32 | uint64(binary.BigEndian.Uint32(b[len(b)-4:]))
+// A Fingerprint is a 128-bit hash. Copies of a key with equal fingerprints are equal.
+type Fingerprint [16]byte
+
+// Fingerprint hashes the key and everything in s; of each value it hashes the length and the
+// CRC32C, so that large values cost little. The hash is not linear, unlike a CRC: the same
+// change to two keys does not cancel out where fingerprints are combined by XOR.
+func (s Set) Fingerprint(key store.Key) Fingerprint {
+	b := binary.AppendUvarint(make([]byte, 0, 256), uint64(len(key)))
+	b = append(b, key...)
+	b = appendVector(b, s.Vector)
+	for _, v := range s.Versions {
+		b = appendHead(b, v)
+		b = binary.AppendUvarint(b, uint64(len(v.Value)))
+		b = binary.BigEndian.AppendUint32(b, crc32.Checksum(v.Value, castagnoli))
+	}
+	sum := sha256.Sum256(b)
+	return Fingerprint(sum[:16])
 }
 
 // DecodeSet reads what Encode wrote. The empty slice is the zero Set. Damaged or
@@ -86,6 +93,18 @@ func (s Set) validate() error {
 		}
 	}
 	return nil
+}
+
+// appendHead appends all of a version but its value.
+func appendHead(b []byte, v Version) []byte {
+	b = appendDot(b, v.Dot)
+	flags := byte(0)
+	if v.Tombstone {
+		flags = 1
+	}
+	b = append(b, flags)
+	b = append(b, v.WriteID[:]...)
+	return binary.AppendVarint(b, v.Stamp)
 }
 
 func appendDot(b []byte, d Dot) []byte {

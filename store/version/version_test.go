@@ -137,10 +137,40 @@ func TestEncodingIsCanonicalAndExact(t *testing.T) {
 		if err != nil || !got.Equal(s) {
 			t.Fatalf("decode(encode(%v)) = %v, %v", s, got, err)
 		}
-		if !bytes.Equal(got.Encode(), s.Encode()) || got.Digest() != s.Digest() {
+		if !bytes.Equal(got.Encode(), s.Encode()) || got.Fingerprint("k") != s.Fingerprint("k") {
 			t.Fatalf("equal sets have unequal bytes: %x, %x", got.Encode(), s.Encode())
 		}
 	})
+}
+
+// Copies that differ in one byte of one field have other fingerprints, and so has another key.
+func TestFingerprintsTellCopiesApart(t *testing.T) {
+	dot := Dot{Actor{7, 1}, 3}
+	base := Set{}.Put(nil, Version{Dot: dot, Value: []byte("v")})
+	of := func(v Version) Set { return Set{}.Put(nil, v) }
+	seen := map[Fingerprint]string{base.Fingerprint("k"): "base"}
+	for name, c := range map[string]struct {
+		key store.Key
+		set Set
+	}{
+		"key":             {"l", base},
+		"value":           {"k", of(Version{Dot: dot, Value: []byte("w")})},
+		"longer value":    {"k", of(Version{Dot: dot, Value: []byte("v\x00")})},
+		"empty value":     {"k", of(Version{Dot: dot, Value: []byte{}})},
+		"tombstone":       {"k", of(Version{Dot: dot, Tombstone: true})},
+		"dot":             {"k", of(Version{Dot: Dot{dot.Actor, 4}, Value: []byte("v")})},
+		"epoch":           {"k", of(Version{Dot: Dot{Actor{7, 2}, 3}, Value: []byte("v")})},
+		"write id":        {"k", of(Version{Dot: dot, Value: []byte("v"), WriteID: store.WriteID{1}})},
+		"stamp":           {"k", of(Version{Dot: dot, Value: []byte("v"), Stamp: 1})},
+		"sibling":         {"k", base.Put(nil, Version{Dot: Dot{dot.Actor, 4}, Value: []byte("v")})},
+		"known, not held": {"k", Set{Vector: base.Vector}},
+	} {
+		f := c.set.Fingerprint(c.key)
+		if other, ok := seen[f]; ok {
+			t.Errorf("%s and %s have one fingerprint", name, other)
+		}
+		seen[f] = name
+	}
 }
 
 func TestDamagedBytesNeverDecode(t *testing.T) {

@@ -163,7 +163,7 @@ func purpose(l trace.Line) string {
 		return trace.Forward
 	case "Ping":
 		return trace.Ping
-	case "Digests":
+	case "TreeRoots", "TreeNodes", "TreeLeaves":
 		return trace.Entropy
 	case "ReplicaGet":
 		if calledBy("cartwheel/store/repair.") {

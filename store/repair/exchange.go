@@ -1,0 +1,280 @@
+package repair
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+
+	"cartwheel/store"
+	"cartwheel/store/merkle"
+	"cartwheel/store/ring"
+	"cartwheel/store/version"
+)
+
+// segmentsAtOnce is of how many segments that differ the leaves are listed at a time: the fewer, the
+// less is listed in vain when the limit on keys is reached.
+const segmentsAtOnce = 16
+
+// errFull ends an exchange that has mended as many keys as one may.
+var errFull = errors.New("limit of keys reached")
+
+// A position is a place in the order in which exchanges go through keys. An exchange that
+// ended early is continued behind its position by the next with the same peer, so that a key
+// which cannot be sent does not end every exchange at the same place.
+type position struct {
+	partition ring.Partition
+	segment   merkle.Segment
+	key       store.Key // empty: before all keys of the segment
+}
+
+func positionOf(p ring.Partition, key store.Key) position {
+	return position{p, merkle.SegmentOf(key), key}
+}
+
+func (p position) compare(q position) int {
+	return cmp.Or(cmp.Compare(p.partition, q.partition), cmp.Compare(p.segment, q.segment), cmp.Compare(p.key, q.key))
+}
+
+// A stretch is the positions behind after, up to and with upTo.
+type stretch struct{ after, upTo position }
+
+var (
+	begin = position{}
+	end   = position{partition: math.MaxUint32}
+)
+
+func (s stretch) has(p position) bool { return p.compare(s.after) > 0 && p.compare(s.upTo) <= 0 }
+
+// touches reports whether some key of the segment may lie in the stretch.
+func (s stretch) touches(p ring.Partition, seg merkle.Segment) bool {
+	return position{p, seg + 1, ""}.compare(s.after) > 0 && position{p, seg, ""}.compare(s.upTo) <= 0
+}
+
+// An exchange compares this node's trees with a peer's, once.
+type exchange struct {
+	*AntiEntropy
+	peer   store.NodeID
+	left   int // keys that may still be mended
+	mended int
+	last   position // of the key tried last
+	at     position // where the next exchange goes on if this one breaks off now
+}
+
+// exchange compares all shared partitions with the peer and mends what differs. It reports
+// whether all was equal to begin with. One that ends early has left a position behind.
+func (a *AntiEntropy) exchange(ctx context.Context, peer store.NodeID) (equal bool, err error) {
+	shared := func(p ring.Partition) bool {
+		return int(p) < a.opts.Layout.Partitions() && a.opts.Layout.Owns(a.opts.Self, p) && a.opts.Layout.Owns(peer, p)
+	}
+	local := a.opts.Local.TreeRoots(shared)
+	rctx, cancel := context.WithTimeout(ctx, a.opts.Timeout)
+	defer cancel()
+	equal, remote, err := a.opts.Peers.TreeRoots(rctx, peer, merkle.SumRoots(local))
+	if err != nil {
+		return false, fmt.Errorf("roots of %s: %w", peer, err)
+	}
+	if equal {
+		return true, nil
+	}
+	for i, r := range remote {
+		if !shared(ring.Partition(r.Tree)) || i > 0 && remote[i-1].Tree >= r.Tree {
+			return false, fmt.Errorf("roots of %s: partition %d is not shared or out of order: %w", peer, r.Tree, store.ErrNotOwner)
+		}
+	}
+	trees := merkle.DifferRoots(local, remote)
+	if len(trees) == 0 {
+		return true, nil
+	}
+	from := a.resume[peer]
+	x := &exchange{AntiEntropy: a, peer: peer, left: a.opts.Keys, at: from}
+	for _, s := range []stretch{{from, end}, {begin, from}} {
+		if s.after == s.upTo {
+			break
+		}
+		if err = x.run(ctx, trees, s); err != nil {
+			a.resume[peer] = x.at
+			break
+		}
+		delete(a.resume, peer)
+	}
+	if x.mended > 0 {
+		a.log.Info("mended differences", "peer", peer, "keys", x.mended)
+	}
+	if errors.Is(err, errFull) {
+		a.capped.Add(1)
+		err = nil
+	}
+	return false, err
+}
+
+// run goes through the part of the trees that lies in the stretch.
+func (x *exchange) run(ctx context.Context, trees []uint32, s stretch) error {
+	for _, t := range trees {
+		p := ring.Partition(t)
+		if p < s.after.partition || p > s.upTo.partition {
+			continue
+		}
+		err := x.partition(ctx, p, s)
+		if store.OfOneKey(err) { // the other partitions must not wait for it
+			x.log.Warn("could not compare a partition", "peer", x.peer, "partition", p, "err", err)
+		} else if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// partition goes down one tree.
+func (x *exchange) partition(ctx context.Context, p ring.Partition, s stretch) error {
+	x.at = position{partition: p + 1}
+	remote, err := x.nodes(ctx, p, nil)
+	if err != nil {
+		return fmt.Errorf("groups of %s: %w", x.peer, err)
+	}
+	local := x.opts.Local.TreeGroups(p)
+	groups := merkle.Differ(&local, &remote[0])
+	if len(groups) == 0 {
+		return nil
+	}
+	if remote, err = x.nodes(ctx, p, groups); err != nil {
+		return fmt.Errorf("segments of %s: %w", x.peer, err)
+	}
+	var segments []merkle.Segment
+	for i, g := range groups {
+		local := x.opts.Local.TreeSegments(p, g)
+		for _, child := range merkle.Differ(&local, &remote[i]) {
+			if seg := merkle.Segment(g*merkle.Fanout + child); s.touches(p, seg) {
+				segments = append(segments, seg)
+			}
+		}
+	}
+	for chunk := range slices.Chunk(segments, segmentsAtOnce) {
+		x.at = position{p, chunk[len(chunk)-1] + 1, ""}
+		differences, err := x.leaves(ctx, p, chunk)
+		if err != nil {
+			return err
+		}
+		for _, d := range differences {
+			if !s.has(positionOf(p, d.Key)) {
+				continue
+			}
+			if err := x.key(ctx, p, d); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (x *exchange) nodes(ctx context.Context, p ring.Partition, groups []int) ([]merkle.Sums, error) {
+	ctx, cancel := context.WithTimeout(ctx, x.opts.Timeout)
+	defer cancel()
+	return x.opts.Peers.TreeNodes(ctx, x.peer, p, groups)
+}
+
+func (x *exchange) page(ctx context.Context, p ring.Partition, segments []merkle.Segment, after store.Key) ([]merkle.Leaf, bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, x.opts.Timeout)
+	defer cancel()
+	return x.opts.Peers.TreeLeaves(ctx, x.peer, p, segments, after, x.opts.Page)
+}
+
+// leaves lists the keys of some segments that differ.
+func (x *exchange) leaves(ctx context.Context, p ring.Partition, segments []merkle.Segment) ([]merkle.Difference, error) {
+	var local, remote []merkle.Leaf
+	for _, seg := range segments {
+		var after store.Key
+		for more := true; more; {
+			page, again, err := x.opts.Local.TreeLeaves(ctx, p, seg, after, x.opts.Page)
+			if err != nil {
+				return nil, err
+			}
+			if local, more = append(local, page...), again; len(page) > 0 {
+				after = page[len(page)-1].Key
+			}
+		}
+	}
+	rest, after := segments, store.Key("")
+	for more := true; more; {
+		page, again, err := x.page(ctx, p, rest, after)
+		if err != nil {
+			return nil, fmt.Errorf("leaves of %s: %w", x.peer, err)
+		}
+		for _, l := range page {
+			if len(remote) > 0 && remote[len(remote)-1].Compare(l) >= 0 || !slices.Contains(segments, merkle.SegmentOf(l.Key)) || x.opts.Layout.Partition(l.Key) != p {
+				return nil, fmt.Errorf("leaves of %s: %q was not asked for or is out of order: %w", x.peer, l.Key, store.ErrInvalid)
+			}
+			remote = append(remote, l)
+		}
+		if more = again; more {
+			if len(page) == 0 {
+				return nil, fmt.Errorf("leaves of %s: an empty page that is not the last: %w", x.peer, store.ErrInvalid)
+			}
+			after = page[len(page)-1].Key
+			rest = segments[slices.Index(segments, merkle.SegmentOf(after)):]
+		}
+	}
+	differences := merkle.DifferLeaves(local, remote)
+	x.compared.Add(uint64(len(local) + len(remote)))
+	return differences, nil
+}
+
+// key mends one key, unless the exchange has mended enough.
+func (x *exchange) key(ctx context.Context, p ring.Partition, d merkle.Difference) error {
+	if x.left == 0 {
+		x.at = x.last
+		return errFull
+	}
+	x.left--
+	x.last = positionOf(p, d.Key)
+	err := x.mend(ctx, p, d)
+	switch {
+	case store.OfOneKey(err): // the others go on, but all is not equal
+		x.log.Warn("could not mend a key", "peer", x.peer, "key", string(d.Key), "err", err)
+	case err != nil:
+		x.at = x.last
+		return err
+	default:
+		x.mended++
+		x.repaired.Add(1)
+	}
+	return nil
+}
+
+// mend makes this node and the peer hold the join of what they had of a key, and the right
+// leaf for it: a merge that changes nothing looks after the leaf.
+func (x *exchange) mend(ctx context.Context, p ring.Partition, d merkle.Difference) error {
+	var theirs version.Set
+	var err error
+	if !d.Remote.IsZero() {
+		if theirs, err = x.fetch(ctx, d.Key); err != nil {
+			return fmt.Errorf("fetch %q from %s: %w", d.Key, x.peer, err)
+		}
+	}
+	if _, err := x.opts.Local.Merge(ctx, p, d.Key, "", theirs); err != nil {
+		return err
+	}
+	joined, err := x.opts.Local.Record(ctx, p, d.Key)
+	if err != nil {
+		return err
+	}
+	// What the peer answers a fetch with may be more than its record: it shows its hints
+	// too. Only its leaf tells that the record needs nothing.
+	if !joined.IsZero() && merkle.Sum(joined.Fingerprint(d.Key)) == d.Remote {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, x.opts.Timeout)
+	defer cancel()
+	if err := x.opts.Peers.Merge(ctx, x.peer, d.Key, "", joined); err != nil {
+		return fmt.Errorf("send %q to %s: %w", d.Key, x.peer, err)
+	}
+	return nil
+}
+
+func (x *exchange) fetch(ctx context.Context, key store.Key) (version.Set, error) {
+	ctx, cancel := context.WithTimeout(ctx, x.opts.Timeout)
+	defer cancel()
+	return x.opts.Peers.Get(ctx, x.peer, key)
+}

@@ -1,0 +1,191 @@
+package storage
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/fnv"
+
+	"cartwheel/store"
+	"cartwheel/store/merkle"
+	"cartwheel/store/ring"
+)
+
+// A TreeCheck says what a check of the hash trees found. Apart from damaged records all of
+// it was mended.
+type TreeCheck struct {
+	Keys    int // records looked at
+	Leaves  int // leaves that were not those of their records
+	Orphans int // leaves without a record
+	Damaged int // records that cannot be read
+	Trees   int // trees whose sums were not those of their leaves
+}
+
+// Drift returns how much was wrong with the trees themselves.
+func (c TreeCheck) Drift() int { return c.Leaves + c.Orphans + c.Trees }
+
+// CheckTrees rebuilds the hash trees from the records and compares. It reads everything, which
+// is what finds bytes that have gone bad since they were written: a damaged record gets a leaf that
+// no other node has, so that comparisons with other owners find it too.
+//
+// Writes go on beside it; each key is locked for a moment. A tree that is written to all
+// the time is compared as far as its leaves only.
+func (r *Replica) CheckTrees(ctx context.Context) (check TreeCheck, err error) {
+	if !r.gate.enter() {
+		return check, fmt.Errorf("storage: %w", store.ErrClosed)
+	}
+	defer r.gate.leave()
+	if err := r.eachKey(dataPrefix, func(page [][]byte) error {
+		for _, at := range page {
+			p, key, err := parseCursor(at[len(dataPrefix):])
+			if err != nil {
+				return fmt.Errorf("data key %x: %w", at, store.ErrCorrupt)
+			}
+			if err := r.checkLeaf(ctx, p, key, &check); err != nil {
+				return err
+			}
+		}
+		return nil
+	}); err != nil {
+		return check, fmt.Errorf("check hash trees: records: %w", err)
+	}
+	if err := r.eachKey(leafPrefix, func(page [][]byte) error {
+		for _, at := range page {
+			p, key, err := parseLeafKey(at)
+			if err != nil {
+				return err
+			}
+			if err := r.checkOrphan(ctx, p, key, &check); err != nil {
+				return err
+			}
+		}
+		return nil
+	}); err != nil {
+		return check, fmt.Errorf("check hash trees: leaves: %w", err)
+	}
+	for _, p := range r.forest.partitions() {
+		if err := r.checkSums(ctx, p, &check); err != nil {
+			return check, fmt.Errorf("check hash trees: partition %d: %w", p, err)
+		}
+	}
+	r.drift.Add(uint64(check.Drift()))
+	if check.Drift() > 0 || check.Damaged > 0 {
+		r.log.Error("hash trees were not those of the records", "keys", check.Keys, "leaves", check.Leaves,
+			"orphans", check.Orphans, "trees", check.Trees, "damaged", check.Damaged)
+	}
+	return check, nil
+}
+
+// checkLeaf compares the leaf of a record with the record.
+func (r *Replica) checkLeaf(ctx context.Context, p ring.Partition, key store.Key, check *TreeCheck) error {
+	unlock, err := r.locks.lock(ctx, string(cursorOf(p, key)))
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	want, damaged, err := r.recordSum(p, key)
+	if err != nil {
+		return err
+	}
+	got, err := r.leaf(p, key)
+	if err != nil {
+		return err
+	}
+	check.Keys++
+	if damaged {
+		check.Damaged++
+	}
+	if got == want {
+		return nil
+	}
+	if !damaged {
+		check.Leaves++
+	}
+	return r.writeWithLeaf(&Batch{}, p, key, want)
+}
+
+// checkOrphan removes a leaf whose record is not there.
+func (r *Replica) checkOrphan(ctx context.Context, p ring.Partition, key store.Key, check *TreeCheck) error {
+	unlock, err := r.locks.lock(ctx, string(cursorOf(p, key)))
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	if _, ok, err := r.data.Get(dataKey(p, key)); err != nil || ok {
+		return err
+	}
+	if leaf, err := r.leaf(p, key); err != nil || leaf.IsZero() {
+		return err // it went with its record since the leaves were listed
+	}
+	check.Orphans++
+	return r.writeWithLeaf(&Batch{}, p, key, merkle.Sum{})
+}
+
+// checkSums compares a tree in memory with the leaves on disk, and tries again a few times
+// if it was overtaken by a write.
+func (r *Replica) checkSums(ctx context.Context, p ring.Partition, check *TreeCheck) error {
+	for range 3 {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		var before uint64
+		r.forest.look(p, func(_ *merkle.Tree, wrote uint64) { before = wrote })
+		fresh, err := r.treeOf(p)
+		if err != nil {
+			return err
+		}
+		overtaken, equal := false, false
+		r.forest.look(p, func(t *merkle.Tree, wrote uint64) {
+			if overtaken = wrote != before; overtaken {
+				return
+			}
+			if equal = t.Equal(fresh); !equal {
+				r.forest.trees[p] = fresh
+			}
+		})
+		if !overtaken {
+			if !equal {
+				check.Trees++
+			}
+			return nil
+		}
+	}
+	return nil
+}
+
+// treeOf builds the tree of a partition from its leaves.
+func (r *Replica) treeOf(p ring.Partition) (*merkle.Tree, error) {
+	t := &merkle.Tree{}
+	prefix := binary.BigEndian.AppendUint16([]byte("t/"), uint16(p))
+	var bad error
+	err := r.data.Scan(prefix, prefixEnd(prefix), func(at, b []byte) bool {
+		_, key, err := parseLeafKey(at)
+		if err == nil {
+			var sum merkle.Sum
+			if sum, err = decodeLeaf(b); err == nil {
+				t.Replace(merkle.SegmentOf(key), merkle.Sum{}, sum)
+			}
+		}
+		bad = errors.Join(bad, err)
+		return err == nil
+	})
+	return t, errors.Join(err, bad)
+}
+
+// recordSum returns the leaf that a record has to have. For a damaged one it is a hash of its bytes and
+// the node's number, which no other node has.
+func (r *Replica) recordSum(p ring.Partition, key store.Key) (sum merkle.Sum, damaged bool, err error) {
+	at := dataKey(p, key)
+	b, ok, err := r.data.Get(at)
+	if err != nil || !ok {
+		return merkle.Sum{}, false, err
+	}
+	if rec, err := r.decode(at, b); err == nil {
+		return sumOf(key, rec), false, nil
+	}
+	h := fnv.New128a()
+	h.Write(binary.BigEndian.AppendUint64([]byte("damaged"), r.ids.node))
+	h.Write(b)
+	return merkle.Sum(h.Sum(nil)), true, nil
+}
