@@ -92,6 +92,7 @@ proto: go ## regenerate store/storepb from its .proto files
 	@$(call need,protoc,protobuf-compiler)
 	GOBIN=$(CURDIR)/$(TOOLS) go install google.golang.org/protobuf/cmd/protoc-gen-go google.golang.org/grpc/cmd/protoc-gen-go-grpc
 	PATH=$(CURDIR)/$(TOOLS):$$PATH protoc --go_out=. --go_opt=module=cartwheel --go-grpc_out=. --go-grpc_opt=module=cartwheel store/storepb/*.proto
+	go tool gofumpt -w store/storepb/*.pb.go
 	@# the compiler's own version is no part of the contract
 	@sed -i -E 's,^(//[[:space:]-]*protoc[[:space:]]+)v[0-9.]+$$$$,\1(any),' store/storepb/*.pb.go
 

@@ -9,11 +9,12 @@
 package storepb
 
 import (
-	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
-	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	reflect "reflect"
 	sync "sync"
 	unsafe "unsafe"
+
+	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
+	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 )
 
 const (
@@ -868,23 +869,26 @@ func file_store_storepb_admin_proto_rawDescGZIP() []byte {
 	return file_store_storepb_admin_proto_rawDescData
 }
 
-var file_store_storepb_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
-var file_store_storepb_admin_proto_goTypes = []any{
-	(*ReadReplicaRequest)(nil),    // 0: cartwheel.store.v1.ReadReplicaRequest
-	(*ReadReplicaReply)(nil),      // 1: cartwheel.store.v1.ReadReplicaReply
-	(*HintStatsRequest)(nil),      // 2: cartwheel.store.v1.HintStatsRequest
-	(*HintStatsReply)(nil),        // 3: cartwheel.store.v1.HintStatsReply
-	(*TreesRequest)(nil),          // 4: cartwheel.store.v1.TreesRequest
-	(*TreesReply)(nil),            // 5: cartwheel.store.v1.TreesReply
-	(*StatusRequest)(nil),         // 6: cartwheel.store.v1.StatusRequest
-	(*StatusReply)(nil),           // 7: cartwheel.store.v1.StatusReply
-	(*PeerStatus)(nil),            // 8: cartwheel.store.v1.PeerStatus
-	(*HintStatsReply_Target)(nil), // 9: cartwheel.store.v1.HintStatsReply.Target
-	(*TreesReply_Tree)(nil),       // 10: cartwheel.store.v1.TreesReply.Tree
-	(*TreesReply_Check)(nil),      // 11: cartwheel.store.v1.TreesReply.Check
-	nil,                           // 12: cartwheel.store.v1.StatusReply.CountersEntry
-	(*Version)(nil),               // 13: cartwheel.store.v1.Version
-}
+var (
+	file_store_storepb_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
+	file_store_storepb_admin_proto_goTypes  = []any{
+		(*ReadReplicaRequest)(nil),    // 0: cartwheel.store.v1.ReadReplicaRequest
+		(*ReadReplicaReply)(nil),      // 1: cartwheel.store.v1.ReadReplicaReply
+		(*HintStatsRequest)(nil),      // 2: cartwheel.store.v1.HintStatsRequest
+		(*HintStatsReply)(nil),        // 3: cartwheel.store.v1.HintStatsReply
+		(*TreesRequest)(nil),          // 4: cartwheel.store.v1.TreesRequest
+		(*TreesReply)(nil),            // 5: cartwheel.store.v1.TreesReply
+		(*StatusRequest)(nil),         // 6: cartwheel.store.v1.StatusRequest
+		(*StatusReply)(nil),           // 7: cartwheel.store.v1.StatusReply
+		(*PeerStatus)(nil),            // 8: cartwheel.store.v1.PeerStatus
+		(*HintStatsReply_Target)(nil), // 9: cartwheel.store.v1.HintStatsReply.Target
+		(*TreesReply_Tree)(nil),       // 10: cartwheel.store.v1.TreesReply.Tree
+		(*TreesReply_Check)(nil),      // 11: cartwheel.store.v1.TreesReply.Check
+		nil,                           // 12: cartwheel.store.v1.StatusReply.CountersEntry
+		(*Version)(nil),               // 13: cartwheel.store.v1.Version
+	}
+)
+
 var file_store_storepb_admin_proto_depIdxs = []int32{
 	13, // 0: cartwheel.store.v1.ReadReplicaReply.versions:type_name -> cartwheel.store.v1.Version
 	9,  // 1: cartwheel.store.v1.HintStatsReply.targets:type_name -> cartwheel.store.v1.HintStatsReply.Target

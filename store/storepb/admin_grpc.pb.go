@@ -10,6 +10,7 @@ package storepb
 
 import (
 	context "context"
+
 	grpc "google.golang.org/grpc"
 	codes "google.golang.org/grpc/codes"
 	status "google.golang.org/grpc/status"
@@ -114,12 +115,15 @@ type UnimplementedAdminServer struct{}
 func (UnimplementedAdminServer) ReadReplica(context.Context, *ReadReplicaRequest) (*ReadReplicaReply, error) {
 	return nil, status.Error(codes.Unimplemented, "method ReadReplica not implemented")
 }
+
 func (UnimplementedAdminServer) HintStats(context.Context, *HintStatsRequest) (*HintStatsReply, error) {
 	return nil, status.Error(codes.Unimplemented, "method HintStats not implemented")
 }
+
 func (UnimplementedAdminServer) Trees(context.Context, *TreesRequest) (*TreesReply, error) {
 	return nil, status.Error(codes.Unimplemented, "method Trees not implemented")
 }
+
 func (UnimplementedAdminServer) Status(context.Context, *StatusRequest) (*StatusReply, error) {
 	return nil, status.Error(codes.Unimplemented, "method Status not implemented")
 }

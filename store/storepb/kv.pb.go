@@ -9,11 +9,12 @@
 package storepb
 
 import (
-	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
-	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	reflect "reflect"
 	sync "sync"
 	unsafe "unsafe"
+
+	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
+	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 )
 
 const (
@@ -1147,26 +1148,29 @@ func file_store_storepb_kv_proto_rawDescGZIP() []byte {
 	return file_store_storepb_kv_proto_rawDescData
 }
 
-var file_store_storepb_kv_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_store_storepb_kv_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
-var file_store_storepb_kv_proto_goTypes = []any{
-	(Mode)(0),              // 0: cartwheel.store.v1.Mode
-	(Repair)(0),            // 1: cartwheel.store.v1.Repair
-	(Reply_State)(0),       // 2: cartwheel.store.v1.Reply.State
-	(*GetRequest)(nil),     // 3: cartwheel.store.v1.GetRequest
-	(*GetReply)(nil),       // 4: cartwheel.store.v1.GetReply
-	(*Version)(nil),        // 5: cartwheel.store.v1.Version
-	(*PutRequest)(nil),     // 6: cartwheel.store.v1.PutRequest
-	(*DeleteRequest)(nil),  // 7: cartwheel.store.v1.DeleteRequest
-	(*PutReply)(nil),       // 8: cartwheel.store.v1.PutReply
-	(*Meta)(nil),           // 9: cartwheel.store.v1.Meta
-	(*Reply)(nil),          // 10: cartwheel.store.v1.Reply
-	(*QuorumFailure)(nil),  // 11: cartwheel.store.v1.QuorumFailure
-	(*RingRequest)(nil),    // 12: cartwheel.store.v1.RingRequest
-	(*RingReply)(nil),      // 13: cartwheel.store.v1.RingReply
-	(*Member)(nil),         // 14: cartwheel.store.v1.Member
-	(*PreferenceList)(nil), // 15: cartwheel.store.v1.PreferenceList
-}
+var (
+	file_store_storepb_kv_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
+	file_store_storepb_kv_proto_msgTypes  = make([]protoimpl.MessageInfo, 13)
+	file_store_storepb_kv_proto_goTypes   = []any{
+		Mode(0),                // 0: cartwheel.store.v1.Mode
+		Repair(0),              // 1: cartwheel.store.v1.Repair
+		Reply_State(0),         // 2: cartwheel.store.v1.Reply.State
+		(*GetRequest)(nil),     // 3: cartwheel.store.v1.GetRequest
+		(*GetReply)(nil),       // 4: cartwheel.store.v1.GetReply
+		(*Version)(nil),        // 5: cartwheel.store.v1.Version
+		(*PutRequest)(nil),     // 6: cartwheel.store.v1.PutRequest
+		(*DeleteRequest)(nil),  // 7: cartwheel.store.v1.DeleteRequest
+		(*PutReply)(nil),       // 8: cartwheel.store.v1.PutReply
+		(*Meta)(nil),           // 9: cartwheel.store.v1.Meta
+		(*Reply)(nil),          // 10: cartwheel.store.v1.Reply
+		(*QuorumFailure)(nil),  // 11: cartwheel.store.v1.QuorumFailure
+		(*RingRequest)(nil),    // 12: cartwheel.store.v1.RingRequest
+		(*RingReply)(nil),      // 13: cartwheel.store.v1.RingReply
+		(*Member)(nil),         // 14: cartwheel.store.v1.Member
+		(*PreferenceList)(nil), // 15: cartwheel.store.v1.PreferenceList
+	}
+)
+
 var file_store_storepb_kv_proto_depIdxs = []int32{
 	0,  // 0: cartwheel.store.v1.GetRequest.mode:type_name -> cartwheel.store.v1.Mode
 	1,  // 1: cartwheel.store.v1.GetRequest.repair:type_name -> cartwheel.store.v1.Repair

@@ -10,6 +10,7 @@ package storepb
 
 import (
 	context "context"
+
 	grpc "google.golang.org/grpc"
 	codes "google.golang.org/grpc/codes"
 	status "google.golang.org/grpc/status"
@@ -116,12 +117,15 @@ type UnimplementedKVServer struct{}
 func (UnimplementedKVServer) Get(context.Context, *GetRequest) (*GetReply, error) {
 	return nil, status.Error(codes.Unimplemented, "method Get not implemented")
 }
+
 func (UnimplementedKVServer) Put(context.Context, *PutRequest) (*PutReply, error) {
 	return nil, status.Error(codes.Unimplemented, "method Put not implemented")
 }
+
 func (UnimplementedKVServer) Delete(context.Context, *DeleteRequest) (*PutReply, error) {
 	return nil, status.Error(codes.Unimplemented, "method Delete not implemented")
 }
+
 func (UnimplementedKVServer) Ring(context.Context, *RingRequest) (*RingReply, error) {
 	return nil, status.Error(codes.Unimplemented, "method Ring not implemented")
 }

@@ -10,11 +10,12 @@
 package storepb
 
 import (
-	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
-	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	reflect "reflect"
 	sync "sync"
 	unsafe "unsafe"
+
+	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
+	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 )
 
 const (
@@ -920,27 +921,30 @@ func file_store_storepb_peer_proto_rawDescGZIP() []byte {
 	return file_store_storepb_peer_proto_rawDescData
 }
 
-var file_store_storepb_peer_proto_msgTypes = make([]protoimpl.MessageInfo, 15)
-var file_store_storepb_peer_proto_goTypes = []any{
-	(*ForwardRequest)(nil),       // 0: cartwheel.store.v1.ForwardRequest
-	(*ReplicaGetRequest)(nil),    // 1: cartwheel.store.v1.ReplicaGetRequest
-	(*ReplicaGetReply)(nil),      // 2: cartwheel.store.v1.ReplicaGetReply
-	(*ReplicaMergeRequest)(nil),  // 3: cartwheel.store.v1.ReplicaMergeRequest
-	(*ReplicaMergeReply)(nil),    // 4: cartwheel.store.v1.ReplicaMergeReply
-	(*TreeRootsRequest)(nil),     // 5: cartwheel.store.v1.TreeRootsRequest
-	(*TreeRootsReply)(nil),       // 6: cartwheel.store.v1.TreeRootsReply
-	(*TreeNodesRequest)(nil),     // 7: cartwheel.store.v1.TreeNodesRequest
-	(*TreeNodesReply)(nil),       // 8: cartwheel.store.v1.TreeNodesReply
-	(*TreeLeavesRequest)(nil),    // 9: cartwheel.store.v1.TreeLeavesRequest
-	(*TreeLeavesReply)(nil),      // 10: cartwheel.store.v1.TreeLeavesReply
-	(*PingRequest)(nil),          // 11: cartwheel.store.v1.PingRequest
-	(*PingReply)(nil),            // 12: cartwheel.store.v1.PingReply
-	(*TreeRootsReply_Root)(nil),  // 13: cartwheel.store.v1.TreeRootsReply.Root
-	(*TreeLeavesReply_Leaf)(nil), // 14: cartwheel.store.v1.TreeLeavesReply.Leaf
-	(*PutRequest)(nil),           // 15: cartwheel.store.v1.PutRequest
-	(*DeleteRequest)(nil),        // 16: cartwheel.store.v1.DeleteRequest
-	(*PutReply)(nil),             // 17: cartwheel.store.v1.PutReply
-}
+var (
+	file_store_storepb_peer_proto_msgTypes = make([]protoimpl.MessageInfo, 15)
+	file_store_storepb_peer_proto_goTypes  = []any{
+		(*ForwardRequest)(nil),       // 0: cartwheel.store.v1.ForwardRequest
+		(*ReplicaGetRequest)(nil),    // 1: cartwheel.store.v1.ReplicaGetRequest
+		(*ReplicaGetReply)(nil),      // 2: cartwheel.store.v1.ReplicaGetReply
+		(*ReplicaMergeRequest)(nil),  // 3: cartwheel.store.v1.ReplicaMergeRequest
+		(*ReplicaMergeReply)(nil),    // 4: cartwheel.store.v1.ReplicaMergeReply
+		(*TreeRootsRequest)(nil),     // 5: cartwheel.store.v1.TreeRootsRequest
+		(*TreeRootsReply)(nil),       // 6: cartwheel.store.v1.TreeRootsReply
+		(*TreeNodesRequest)(nil),     // 7: cartwheel.store.v1.TreeNodesRequest
+		(*TreeNodesReply)(nil),       // 8: cartwheel.store.v1.TreeNodesReply
+		(*TreeLeavesRequest)(nil),    // 9: cartwheel.store.v1.TreeLeavesRequest
+		(*TreeLeavesReply)(nil),      // 10: cartwheel.store.v1.TreeLeavesReply
+		(*PingRequest)(nil),          // 11: cartwheel.store.v1.PingRequest
+		(*PingReply)(nil),            // 12: cartwheel.store.v1.PingReply
+		(*TreeRootsReply_Root)(nil),  // 13: cartwheel.store.v1.TreeRootsReply.Root
+		(*TreeLeavesReply_Leaf)(nil), // 14: cartwheel.store.v1.TreeLeavesReply.Leaf
+		(*PutRequest)(nil),           // 15: cartwheel.store.v1.PutRequest
+		(*DeleteRequest)(nil),        // 16: cartwheel.store.v1.DeleteRequest
+		(*PutReply)(nil),             // 17: cartwheel.store.v1.PutReply
+	}
+)
+
 var file_store_storepb_peer_proto_depIdxs = []int32{
 	15, // 0: cartwheel.store.v1.ForwardRequest.put:type_name -> cartwheel.store.v1.PutRequest
 	16, // 1: cartwheel.store.v1.ForwardRequest.delete:type_name -> cartwheel.store.v1.DeleteRequest

@@ -11,6 +11,7 @@ package storepb
 
 import (
 	context "context"
+
 	grpc "google.golang.org/grpc"
 	codes "google.golang.org/grpc/codes"
 	status "google.golang.org/grpc/status"
@@ -162,21 +163,27 @@ type UnimplementedPeerServer struct{}
 func (UnimplementedPeerServer) Forward(context.Context, *ForwardRequest) (*PutReply, error) {
 	return nil, status.Error(codes.Unimplemented, "method Forward not implemented")
 }
+
 func (UnimplementedPeerServer) ReplicaGet(context.Context, *ReplicaGetRequest) (*ReplicaGetReply, error) {
 	return nil, status.Error(codes.Unimplemented, "method ReplicaGet not implemented")
 }
+
 func (UnimplementedPeerServer) ReplicaMerge(context.Context, *ReplicaMergeRequest) (*ReplicaMergeReply, error) {
 	return nil, status.Error(codes.Unimplemented, "method ReplicaMerge not implemented")
 }
+
 func (UnimplementedPeerServer) TreeRoots(context.Context, *TreeRootsRequest) (*TreeRootsReply, error) {
 	return nil, status.Error(codes.Unimplemented, "method TreeRoots not implemented")
 }
+
 func (UnimplementedPeerServer) TreeNodes(context.Context, *TreeNodesRequest) (*TreeNodesReply, error) {
 	return nil, status.Error(codes.Unimplemented, "method TreeNodes not implemented")
 }
+
 func (UnimplementedPeerServer) TreeLeaves(context.Context, *TreeLeavesRequest) (*TreeLeavesReply, error) {
 	return nil, status.Error(codes.Unimplemented, "method TreeLeaves not implemented")
 }
+
 func (UnimplementedPeerServer) Ping(context.Context, *PingRequest) (*PingReply, error) {
 	return nil, status.Error(codes.Unimplemented, "method Ping not implemented")
 }
