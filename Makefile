@@ -47,6 +47,14 @@ test-partition: go ## cut a five-node cluster apart under load and judge the sto
 test-pause: go ## freeze nodes under load and judge the store
 	go test $(SUITES) -p 1 -count=1 -timeout 20m -v -ginkgo.fail-on-empty -ginkgo.label-filter=pause -ginkgo.v
 
+.PHONY: test-kill
+test-kill: go ## kill nodes under load, start them again and judge the store
+	go test $(SUITES) -p 1 -count=1 -timeout 20m -v -ginkgo.fail-on-empty -ginkgo.label-filter=kill -ginkgo.v
+
+.PHONY: test-chaos
+test-chaos: go ## all faults at the same time
+	go test $(SUITES) -p 1 -count=1 -timeout 20m -v -ginkgo.fail-on-empty -ginkgo.label-filter=chaos -ginkgo.v
+
 .PHONY: test-docker
 test-docker: go ## test the container backend itself: pods, cuts, pauses, clean-up
 	CARTWHEEL_DOCKER=1 go test -count=1 -timeout 10m ./harness/cluster/docker

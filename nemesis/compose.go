@@ -14,9 +14,16 @@ import (
 
 // Compose plays several nemeses at the same time. Each plans on its own, so their
 // faults overlap; a fault goes to the nemesis that makes its kind, the first of equals.
+// Nodes that one plans to have killed are left alone by the others.
 func Compose(parts ...harness.Nemesis) harness.Nemesis {
 	if len(parts) == 1 {
 		return parts[0]
+	}
+	w := new(ward)
+	for _, n := range parts {
+		if s, ok := n.(sharer); ok {
+			s.share(w)
+		}
 	}
 	return composed(slices.Clone(parts))
 }
@@ -61,7 +68,7 @@ func (c composed) Plan(r *rand.Rand, nodes []harness.NodeID, span time.Duration)
 		own := rand.New(rand.NewPCG(r.Uint64(), r.Uint64()))
 		plans[i] = n.Plan(own, nodes, span)
 	}
-	return schedule.Merge(plans...)
+	return schedule.Merge(spare(schedule.Merge(plans...), nodes))
 }
 
 // of finds who makes a fault. A nemesis from elsewhere takes what nobody else claims.

@@ -60,6 +60,23 @@ func (p proof) links(when string, links []harness.Link, open bool, seen map[harn
 	}
 }
 
+// state records whether a node is in a state, "n3 paused", and a problem if that is not as
+// wanted or cannot be told.
+func (p proof) state(when string, n harness.NodeID, state string, want bool, look func() (bool, error)) {
+	got, err := look()
+	if err != nil {
+		p.problem("%s: it is not known whether %s is %s: %v", when, n, state, err)
+		return
+	}
+	p.probe(when, fmt.Sprintf("%s %s", n, state), want, got)
+	switch {
+	case want && !got:
+		p.problem("%s: %s is not %s", when, n, state)
+	case got && !want:
+		p.problem("%s: %s is %s", when, n, state)
+	}
+}
+
 // wait sleeps and reports whether ctx let it.
 func wait(ctx context.Context, d time.Duration) bool {
 	t := time.NewTimer(d)

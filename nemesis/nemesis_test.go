@@ -292,7 +292,7 @@ func TestHealAfterAFailedInject(t *testing.T) {
 		for _, tt := range []struct {
 			n harness.Nemesis
 			f harness.Fault
-		}{{&Partition{}, cutThree}, {&Pause{}, pauseTwo}} {
+		}{{&Partition{}, cutThree}, {&Pause{}, pauseTwo}, {&Kill{}, killTwo}} {
 			e, err := tt.n.Inject(t.Context(), c, tt.f, now)
 			if err == nil || len(e.Problems) == 0 {
 				t.Errorf("%s on a dead cluster: %v, %+v", tt.n.Name(), err, e)
@@ -322,6 +322,9 @@ func TestCheckRefusesWhatCannotBeDone(t *testing.T) {
 		{"one node", &Partition{}, fake.New(1), "1 nodes are too few"},
 		{"two nodes in a ring", &Partition{Names: []string{"majorities-ring"}}, fake.New(2), "2 nodes are too few"},
 		{"misspelt shape", &Partition{Names: []string{"halfs"}}, fake.New(5), `no shape "halfs"`},
+		{"no kills", &Kill{}, bare{fake.New(5)}, "a fake cluster cannot kill nodes"},
+		{"kills", &Kill{}, fake.New(1), ""},
+		{"misspelt kill", &Kill{Names: []string{"few"}}, fake.New(5), `nobody is called "few"`},
 		{"misspelt pause", &Pause{Names: []string{"few"}}, fake.New(5), `nobody is called "few"`},
 		{"all of them", Compose(&Partition{}, &Pause{}), bare{fake.New(5)}, "cannot pause"},
 	} {

@@ -83,9 +83,9 @@ func (p *Partition) makers() []schedule.Maker {
 		}
 		makers = append(makers, schedule.Maker{
 			Kind: PartitionKind, Name: s.name, Nodes: s.nodes,
-			Make: func(r *rand.Rand, nodes []harness.NodeID) ([]harness.Link, []harness.NodeID) {
+			Make: func(r *rand.Rand, nodes []harness.NodeID) harness.Fault {
 				c := s.draw(r, nodes)
-				return c.Links, c.Side
+				return harness.Fault{Links: c.Links, Nodes: c.Side}
 			},
 		})
 	}

@@ -32,12 +32,13 @@ var (
 	roleMean   = role{"mean", color.RGBA{10, 130, 110, 255}}
 	roleCut    = role{"band-partition", color.RGBA{250, 200, 100, 255}}
 	rolePause  = role{"band-pause", color.RGBA{170, 180, 250, 255}}
+	roleKill   = role{"band-kill", color.RGBA{245, 160, 165, 255}}
 	roleOther  = role{"band-other", color.RGBA{150, 220, 190, 255}}
 	roleBorder = role{"band-edge", color.RGBA{180, 150, 90, 255}}
 )
 
 func roles() []role {
-	return []role{roleInk, roleSoft, roleGrid, roleOK, roleFail, roleInfo, roleMean, roleCut, rolePause, roleOther, roleBorder}
+	return []role{roleInk, roleSoft, roleGrid, roleOK, roleFail, roleInfo, roleMean, roleCut, rolePause, roleKill, roleOther, roleBorder}
 }
 
 func outcomeRole(kind harness.Kind) role {
@@ -56,6 +57,8 @@ func bandRole(kind string) role {
 		return roleCut
 	case "pause":
 		return rolePause
+	case "kill":
+		return roleKill
 	}
 	return roleOther
 }

@@ -30,6 +30,7 @@ func nemeses() []entry[harness.Nemesis] {
 		{"none", func() harness.Nemesis { return nemesis.None{} }},
 		{nemesis.PartitionKind, func() harness.Nemesis { return new(nemesis.Partition) }},
 		{nemesis.PauseKind, func() harness.Nemesis { return new(nemesis.Pause) }},
+		{nemesis.KillKind, func() harness.Nemesis { return new(nemesis.Kill) }},
 	}
 }
 

@@ -29,7 +29,7 @@ func countOf(t *testing.T, name string, few int) int {
 // seeded is the run of a seed: both workloads by turns, under all faults there are.
 func seeded(seed int) Knobs {
 	return Knobs{
-		Cluster: "sim", Workload: []string{"cart", "register"}[seed%2], Nemesis: "partition,pause",
+		Cluster: "sim", Workload: []string{"cart", "register"}[seed%2], Nemesis: "partition,pause,kill",
 		Seed: uint64(seed), Time: 10 * time.Second, Rate: 20,
 	}
 }

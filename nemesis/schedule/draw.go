@@ -15,8 +15,9 @@ type Maker struct {
 	Kind  string
 	Name  string
 	Nodes int // that it needs at least
-	// Make chooses links or nodes; it is a function of its arguments.
-	Make func(r *rand.Rand, nodes []harness.NodeID) (links []harness.Link, named []harness.NodeID)
+	// Make decides whom it strikes and how: all of a fault but its id, kind, name and times.
+	// It is a function of its arguments.
+	Make func(r *rand.Rand, nodes []harness.NodeID) harness.Fault
 }
 
 // Timing is the rhythm of a schedule: a quiet head, then faults with gaps between
@@ -75,11 +76,10 @@ func Draw(r *rand.Rand, nodes []harness.NodeID, span time.Duration, t Timing, ma
 			}
 		}
 		m := able[turn]
-		links, named := m.Make(r, nodes)
-		faults = append(faults, harness.Fault{
-			ID: fmt.Sprintf("f%d", len(faults)+1), Kind: m.Kind, Name: m.Name,
-			Start: at, Stop: stop, Links: links, Nodes: named,
-		})
+		f := m.Make(r, nodes)
+		f.ID, f.Kind, f.Name = fmt.Sprintf("f%d", len(faults)+1), m.Kind, m.Name
+		f.Start, f.Stop = at, stop
+		faults = append(faults, f)
 		at = stop + between(r, t.GapMin, t.GapMax)
 	}
 }

@@ -16,8 +16,8 @@ import (
 var five = []harness.NodeID{"n1", "n2", "n3", "n4", "n5"}
 
 func maker(name string, least int) Maker {
-	return Maker{"pause", name, least, func(r *rand.Rand, nodes []harness.NodeID) ([]harness.Link, []harness.NodeID) {
-		return nil, []harness.NodeID{nodes[r.IntN(len(nodes))]}
+	return Maker{"pause", name, least, func(r *rand.Rand, nodes []harness.NodeID) harness.Fault {
+		return harness.Fault{Nodes: []harness.NodeID{nodes[r.IntN(len(nodes))]}}
 	}}
 }
 

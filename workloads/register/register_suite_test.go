@@ -42,10 +42,12 @@ var _ = Describe("the register", func() {
 
 	DescribeTable("one writer a key, strict quorums and blocking repair make a linearizable register",
 		func(ctx SpecContext, nemesis string) {
-			res := spec.Play(ctx, os.LookupEnv, suite.Knobs{Suite: "register-" + nemesis, Workload: "register", Nemesis: nemesis})
+			res := spec.Play(ctx, os.LookupEnv, suite.Knobs{Suite: spec.Suite("register", nemesis), Workload: "register", Nemesis: nemesis})
 			Expect(res.Verdict).To(Equal(harness.Valid), spec.Where(res))
 		},
 		Entry("while the network is cut apart", Label("partition", "fault"), limit, "partition"),
 		Entry("while nodes are frozen", Label("pause", "fault"), limit, "pause"),
+		Entry("while nodes die and begin again", Label("kill", "fault"), limit, "kill"),
+		Entry("while all of that happens at once", Label("chaos", "fault"), limit, "partition,pause,kill"),
 	)
 })

@@ -56,6 +56,14 @@ func Play(ctx ginkgo.SpecContext, lookup func(string) (string, bool), k suite.Kn
 	return res
 }
 
+// Suite names a run of a workload under faults, in a way that makes a good folder's name.
+func Suite(workload, nemesis string) string {
+	if strings.Contains(nemesis, ",") {
+		return workload + "-chaos"
+	}
+	return workload + "-" + nemesis
+}
+
 // Tell lists the runs of a suite at its end, with what they found and where their reports
 // are. It is for ReportAfterSuite.
 func Tell(r ginkgo.Report) { fmt.Print(listed(r)) }

@@ -43,6 +43,9 @@ func Run(tb testing.TB, fresh func() harness.Cluster) {
 	if p, ok := c.(harness.Pauser); ok {
 		t.run("pauses", func(t step) { testPauses(t, c, p) })
 	}
+	if k, ok := c.(harness.Killer); ok {
+		t.run("kills", func(t step) { testKills(t, c, k) })
+	}
 	if l, ok := c.(harness.LogFetcher); ok {
 		t.run("logs", func(t step) { testLogs(t, c, l) })
 	}

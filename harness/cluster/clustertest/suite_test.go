@@ -24,6 +24,8 @@ type fake struct {
 	running bool
 	faults  map[string]map[harness.Link]uint64
 	paused  map[harness.NodeID]bool
+	dead    map[harness.NodeID]bool
+	lives   int // restarts of dead nodes
 }
 
 // bugs are ways to be wrong, each with the words by which the suite must complain.
@@ -44,6 +46,21 @@ var bugs = map[string]string{
 	"resuming does nothing":           "after resuming",
 	"unknown nodes can be cut":        "want one",
 	"addresses are shared":            "also that of",
+	"killing twice is an error":       "kill n1",
+	"killing does nothing":            "after a kill",
+	"terminating does nothing":        "after a terminate",
+	"killing kills others":            "after a kill: n2 is alive: got false",
+	"restarting does nothing":         "after a restart",
+	"restarting twice is an error":    "restart n1",
+	"a restart moves the node":        "addresses were",
+	"a kill heals cuts":               "while the sender is dead",
+	"a restart heals cuts":            "after the sender's restart",
+	"the new process is mute":         "did not happen within",
+	"the dead can be paused":          "a dead node was paused",
+	"the paused hear":                 "cannot have heard",
+	"a pause outlives a kill":         "after its kill",
+	"a resumption wakes the dead":     "after the resumption of a dead node",
+	"unknown nodes can be killed":     "an unknown node was killed",
 	"there are no logs":               "did not happen within",
 	"stopping twice is an error":      "is stopped",
 	"starting twice is no error":      "want one",
@@ -51,7 +68,7 @@ var bugs = map[string]string{
 }
 
 func newFake(bug string) *fake {
-	return &fake{bug: bug, faults: map[string]map[harness.Link]uint64{}, paused: map[harness.NodeID]bool{}}
+	return &fake{bug: bug, faults: map[string]map[harness.Link]uint64{}, paused: map[harness.NodeID]bool{}, dead: map[harness.NodeID]bool{}}
 }
 
 func (f *fake) World() string           { return "fake" }
@@ -60,6 +77,9 @@ func (f *fake) Nodes() []harness.NodeID { return []harness.NodeID{"n1", "n2", "n
 func (f *fake) Address(n harness.NodeID) string {
 	if f.bug == "addresses are shared" {
 		return "here"
+	}
+	if f.bug == "a restart moves the node" && n == "n1" {
+		return fmt.Sprint(n, f.lives)
 	}
 	return string(n)
 }
@@ -151,7 +171,8 @@ func (f *fake) Dropped(ctx context.Context, fault string) (map[harness.Link]uint
 		}
 	}
 	for l := range links {
-		if f.bug != "counts stay at zero" {
+		mute := f.bug == "the new process is mute" && f.lives > 0 && fault == "outlives"
+		if f.bug != "counts stay at zero" && !mute {
 			links[l]++
 		}
 		counts[l] = links[l]
@@ -178,6 +199,9 @@ func (f *fake) Probe(ctx context.Context, links []harness.Link) (map[harness.Lin
 }
 
 func (f *fake) Pause(ctx context.Context, n harness.NodeID) error {
+	if f.dead[n] && f.bug != "the dead can be paused" {
+		return errors.New("is dead")
+	}
 	if f.paused[n] && f.bug == "pausing twice is an error" {
 		return errors.New("is paused")
 	}
@@ -192,6 +216,9 @@ func (f *fake) Pause(ctx context.Context, n harness.NodeID) error {
 }
 
 func (f *fake) Resume(ctx context.Context, n harness.NodeID) error {
+	if f.bug == "a resumption wakes the dead" {
+		delete(f.dead, n)
+	}
 	if f.bug != "resuming does nothing" {
 		delete(f.paused, n)
 	}
@@ -199,6 +226,54 @@ func (f *fake) Resume(ctx context.Context, n harness.NodeID) error {
 }
 
 func (f *fake) Paused(_ context.Context, n harness.NodeID) (bool, error) { return f.paused[n], nil }
+
+func (f *fake) Kill(ctx context.Context, n harness.NodeID) error {
+	switch {
+	case f.bug == "killing twice is an error" && f.dead[n]:
+		return errors.New("is dead")
+	case !slices.Contains(f.Nodes(), n) && f.bug != "unknown nodes can be killed":
+		return errors.New("no such node")
+	case f.bug == "killing does nothing":
+		return f.check(ctx, nil)
+	case f.bug == "killing kills others":
+		f.dead["n2"] = true
+	case f.bug == "a kill heals cuts":
+		clear(f.faults)
+	}
+	f.dead[n] = true
+	if f.bug != "a pause outlives a kill" {
+		delete(f.paused, n)
+	}
+	return f.check(ctx, nil)
+}
+
+func (f *fake) Terminate(ctx context.Context, n harness.NodeID) error {
+	switch {
+	case f.bug == "terminating does nothing":
+		return f.check(ctx, nil)
+	case f.paused[n] && f.bug != "the paused hear":
+		return errors.New("is paused")
+	}
+	return f.Kill(ctx, n)
+}
+
+func (f *fake) Restart(ctx context.Context, n harness.NodeID) error {
+	switch {
+	case f.bug == "restarting does nothing":
+		return f.check(ctx, nil)
+	case f.bug == "restarting twice is an error" && !f.dead[n]:
+		return errors.New("runs")
+	case f.bug == "a restart heals cuts":
+		clear(f.faults)
+	}
+	if f.dead[n] {
+		f.lives++
+	}
+	delete(f.dead, n)
+	return f.check(ctx, nil)
+}
+
+func (f *fake) Alive(_ context.Context, n harness.NodeID) (bool, error) { return !f.dead[n], nil }
 
 func (f *fake) Logs(_ context.Context, n harness.NodeID, w io.Writer) error {
 	if f.bug == "there are no logs" {

@@ -25,6 +25,10 @@ type Defects struct {
 	PauseIdle    bool  // Pause says yes and does nothing
 	PauseAll     bool  // Pause pauses every node
 	ResumeIdle   bool  // Resume says yes and does nothing
+	KillIdle     bool  // Kill and Terminate say yes and do nothing
+	KillAll      bool  // Kill and Terminate end every node
+	RestartIdle  bool  // Restart says yes and does nothing
+	Restart      int   // so many calls of Restart fail first
 	Probe        error // Probe returns it
 }
 
@@ -41,11 +45,16 @@ type Cluster struct {
 	starts  int
 	cuts    map[string]map[harness.Link]*uint64 // by fault, with dropped packets
 	paused  map[harness.NodeID]bool
+	dead    map[harness.NodeID]bool
 }
 
 // New makes a cluster of n nodes, n1 and so on, not started.
 func New(n int) *Cluster {
-	c := &Cluster{cuts: make(map[string]map[harness.Link]*uint64), paused: make(map[harness.NodeID]bool)}
+	c := &Cluster{
+		cuts:   make(map[string]map[harness.Link]*uint64),
+		paused: make(map[harness.NodeID]bool),
+		dead:   make(map[harness.NodeID]bool),
+	}
 	for i := range n {
 		c.nodes = append(c.nodes, harness.NodeID(fmt.Sprintf("n%d", i+1)))
 	}
@@ -98,7 +107,7 @@ func (c *Cluster) Running() (running bool, starts int) {
 	return c.running, c.starts
 }
 
-// Healthy reports that no link is cut and no node paused.
+// Healthy reports that no link is cut and no node paused or dead.
 func (c *Cluster) Healthy() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -107,14 +116,14 @@ func (c *Cluster) Healthy() bool {
 			return false
 		}
 	}
-	return len(c.cuts) == 0
+	return len(c.cuts) == 0 && len(c.dead) == 0
 }
 
 // Send reports whether a packet arrives; one that a cut discards is counted.
 func (c *Cluster) Send(from, to harness.NodeID) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if !c.running || c.paused[from] || c.paused[to] {
+	if !c.running || c.paused[from] || c.paused[to] || c.dead[from] || c.dead[to] {
 		return false
 	}
 	for _, dropped := range c.blocking(harness.Link{From: from, To: to}) {
@@ -222,6 +231,8 @@ func (c *Cluster) Pause(_ context.Context, n harness.NodeID) error {
 	switch {
 	case !c.running:
 		return ErrStopped
+	case c.dead[n]:
+		return fmt.Errorf("fake: pause %s: it is dead", n)
 	case c.defects.PauseIdle:
 	case c.defects.PauseAll:
 		for _, n := range c.nodes {
@@ -248,6 +259,57 @@ func (c *Cluster) Paused(_ context.Context, n harness.NodeID) (bool, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.paused[n], nil
+}
+
+// Kill implements [harness.Killer].
+func (c *Cluster) Kill(_ context.Context, n harness.NodeID) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case !c.running:
+		return ErrStopped
+	case c.defects.KillIdle:
+		return nil
+	case c.defects.KillAll:
+		for _, n := range c.nodes {
+			c.dead[n] = true
+		}
+	}
+	c.dead[n] = true
+	delete(c.paused, n)
+	return nil
+}
+
+// Terminate implements [harness.Killer].
+func (c *Cluster) Terminate(ctx context.Context, n harness.NodeID) error {
+	c.mu.Lock()
+	paused := c.paused[n]
+	c.mu.Unlock()
+	if paused {
+		return fmt.Errorf("fake: terminate %s: it is paused", n)
+	}
+	return c.Kill(ctx, n)
+}
+
+// Restart implements [harness.Killer].
+func (c *Cluster) Restart(_ context.Context, n harness.NodeID) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.defects.Restart > 0 {
+		c.defects.Restart--
+		return errors.New("fake: restart refused")
+	}
+	if !c.defects.RestartIdle {
+		delete(c.dead, n)
+	}
+	return nil
+}
+
+// Alive implements [harness.Killer].
+func (c *Cluster) Alive(_ context.Context, n harness.NodeID) (bool, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.running && !c.dead[n], nil
 }
 
 // Logs implements [harness.LogFetcher].

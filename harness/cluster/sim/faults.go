@@ -2,6 +2,7 @@ package sim
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -149,10 +150,15 @@ func (c *Cluster) Kill(ctx context.Context, n harness.NodeID) error {
 }
 
 // Terminate ends the node's process in an orderly way and keeps its disk.
-// Terminating a dead node is no error.
+// Terminating a dead node is no error, a paused one does not hear.
 func (c *Cluster) Terminate(ctx context.Context, n harness.NodeID) error {
 	defer c.lock()()
-	return c.on(ctx, "terminate", n, func(_ *wire.Net, v *machine) error { return v.stop() })
+	return c.on(ctx, "terminate", n, func(net *wire.Net, v *machine) error {
+		if net.Frozen(n) {
+			return errors.New("it is paused")
+		}
+		return v.stop()
+	})
 }
 
 // Restart begins a new life on what the disk has kept. Restarting a running node is no error.
