@@ -47,7 +47,7 @@ var layers = map[string][]string{
 	"harness/checker":             {"harness", "harness/history"},
 	"harness/cluster/clustertest": {"harness"},
 	"harness/cluster/fake":        {"harness"},
-	"harness/cluster/docker":      {"harness", "harness/cluster/clustertest"},
+	"harness/cluster/docker":      {"harness", "harness/cluster/clustertest", "harness/cluster/docker/shaper"},
 	"harness/trace":               {"harness"},
 	"harness/cluster/sim":         {"harness", "harness/cluster/...", "harness/runner", "harness/history", "harness/trace", "store/..."},
 	"harness/cluster/sim/fate":    {},
@@ -63,6 +63,9 @@ var layers = map[string][]string{
 	"harness/shrink/trial":        {"harness", "harness/shrink", "harness/runner", "harness/cluster/sim", "harness/target/cartwheel"},
 	"harness/suite":               {"harness/...", "nemesis/...", "workloads/..."},
 	"harness/cmd/cartwheel":       {"harness/...", "nemesis/...", "workloads/..."},
+
+	"harness/cluster/docker/shaper": {"harness"},
+	"harness/cmd/shaper":            {"harness/cluster/docker/shaper"},
 
 	"nemesis":          {"harness", "nemesis/grudge", "nemesis/schedule"},
 	"nemesis/grudge":   {"harness"},

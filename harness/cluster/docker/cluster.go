@@ -19,25 +19,31 @@ import (
 var ErrNotRunning = errors.New("the cluster is not running")
 
 // A Cluster runs a store's nodes as pods on a Docker Engine. It can also cut links,
-// freeze, end and restart nodes and show their logs.
+// freeze, end and restart nodes, make links bad and show logs.
 type Cluster struct {
 	opts  Options
 	nodes []harness.NodeID
 
 	lifecycle chan struct{} // holds one token while Start or Stop works
-	rules     chan struct{} // holds one token while rules are rewritten; guards faults and dirty
+	rules     chan struct{} // holds one token while rules are rewritten; guards what follows
 
-	faults map[string]map[harness.Link]bool // what is meant to be cut, by fault
-	dirty  map[harness.NodeID]bool          // nodes whose rules may not say so yet
+	faults   map[string]map[harness.Link]bool // what is meant to be cut, by fault
+	shapings map[string]shaping               // what is meant to be bad, by fault
+	dirty    map[harness.NodeID]bool          // nodes whose rules may not say so yet
+
+	look        sync.Once // at the kernel; guards what follows
+	canShape    []string  // see Shapes
+	shaperImage string    // of the pods' shapers
 
 	mu  sync.Mutex // guards now
 	now *running   // nil unless started
 }
 
-// running is what Start has made. It is not changed afterwards, save for pods' stopped.
+// running is what Start has made. It is not changed afterwards, save for pods.
 type running struct {
 	cli     *client.Client
 	lease   *lease
+	plan    *plan
 	pods    map[harness.NodeID]*pod
 	backend string // "nft" or "legacy"
 }
@@ -47,6 +53,7 @@ var (
 	_ harness.Partitioner = (*Cluster)(nil)
 	_ harness.Pauser      = (*Cluster)(nil)
 	_ harness.Killer      = (*Cluster)(nil)
+	_ harness.Shaper      = (*Cluster)(nil)
 	_ harness.LogFetcher  = (*Cluster)(nil)
 )
 
@@ -60,7 +67,7 @@ func New(o Options) (*Cluster, error) {
 	c := &Cluster{
 		opts:      o,
 		lifecycle: make(chan struct{}, 1), rules: make(chan struct{}, 1),
-		faults: map[string]map[harness.Link]bool{}, dirty: map[harness.NodeID]bool{},
+		faults: map[string]map[harness.Link]bool{}, shapings: map[string]shaping{}, dirty: map[harness.NodeID]bool{},
 	}
 	for i := range o.Nodes {
 		c.nodes = append(c.nodes, harness.NodeID(fmt.Sprintf("n%d", i+1)))
@@ -164,7 +171,7 @@ func (c *Cluster) launch(ctx context.Context, cli *client.Client) (r *running, e
 	for i, n := range c.nodes {
 		plan.peers = append(plan.peers, peer{node: n, address: hostAddress(within, i)})
 	}
-	r = &running{cli: cli, lease: held}
+	r = &running{cli: cli, lease: held, plan: plan}
 	r.pods, r.backend, err = plan.startAll(ctx)
 	return r, err
 }
@@ -195,6 +202,7 @@ func (c *Cluster) Stop(ctx context.Context) error {
 	}
 	defer unlock(c.rules)
 	clear(c.faults)
+	clear(c.shapings)
 	clear(c.dirty)
 	if err := r.cli.Close(); err != nil {
 		return fmt.Errorf("stop: %w", err)

@@ -4,7 +4,9 @@
 // fixed address, the published port and the packet filter rules, and it idles for as
 // long as the cluster lives. The store container joins that namespace with nothing but
 // the store in it, as an ordinary user on a read-only root. So addresses and rules
-// survive whatever happens to the store, and any image can be tested unmodified.
+// survive whatever happens to the store, also its end and its next life, and any image can
+// be tested unmodified. A pod whose packets are shaped gets a third container; see package
+// shaper.
 //
 // Everything goes through the Engine API and ports published on the loopback address:
 // nothing on the machine itself is touched, and an engine in a virtual machine serves

@@ -145,26 +145,27 @@ func (r *Report) hostImage(ctx context.Context, cli *client.Client, root string)
 
 // kernel tries packet filter and traffic shaping where faults will happen.
 func (r *Report) kernel(ctx context.Context, cli *client.Client, ref string) {
-	backend, netem, err := tryKernel(ctx, cli, ref)
+	k, err := tryKernel(ctx, cli, ref)
 	if err != nil {
 		r.add("packet filter", Broken, err.Error(), "use an engine whose kernel has nf_tables or ip_tables with the comment match")
 		return
 	}
-	r.add("packet filter", Fine, "iptables works, backend "+backend, "")
-	if netem {
-		r.add("traffic shaping", Fine, "tc netem works", "")
-	} else {
-		r.add("traffic shaping", Lacking, "the kernel has no sch_netem: no delayed or reordered packets",
-			"load the module with 'modprobe sch_netem', or use the simulated cluster for these")
+	r.add("packet filter", Fine, "iptables works, backend "+k.backend, "")
+	shapes := strings.Join(k.shapes(), ", ")
+	if k.lossy && k.queue {
+		r.add("packet shaping", Fine, shapes, "")
+		return
 	}
+	r.add("packet shaping", Lacking, "the kernel can make only: "+shapes,
+		"use a kernel with xt_statistic and nfnetlink_queue, or the simulated cluster for the others")
 }
 
 // tryKernel runs a cluster of nothing but one host container's worth of rules.
-func tryKernel(ctx context.Context, cli *client.Client, ref string) (backend string, netem bool, err error) {
+func tryKernel(ctx context.Context, cli *client.Client, ref string) (k kernel, err error) {
 	run := fmt.Sprintf("doctor-%d", time.Now().UnixNano())
 	l, err := acquire("run-" + run)
 	if err != nil {
-		return "", false, err
+		return k, err
 	}
 	defer l.release()
 	p := &plan{
@@ -183,12 +184,12 @@ func tryKernel(ctx context.Context, cli *client.Client, ref string) (backend str
 	recipe.host.PortBindings = nil
 	id, err := p.create(ctx, self, "host", recipe)
 	if err != nil {
-		return "", false, err
+		return k, err
 	}
 	if err := p.run(ctx, id); err != nil {
-		return "", false, err
+		return k, err
 	}
-	return probeCapabilities(ctx, func(stdin string, command ...string) (string, error) {
+	return tryRules(ctx, func(stdin string, command ...string) (string, error) {
 		return execute(ctx, cli, id, stdin, command...)
 	})
 }

@@ -45,6 +45,23 @@ func storeImage(ctx context.Context, b Build) (string, error) {
 	if b.Package == "" {
 		b.Package = "./store/cmd/cartwheeld"
 	}
+	cli, err := connect(ctx)
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = cli.Close() }()
+	return binaryImage(ctx, cli, b, "store", "cartwheeld", file{name: "data/", mode: 0o755})
+}
+
+// shaperImage builds the image of what disturbs packets.
+func shaperImage(ctx context.Context, cli *client.Client, root string, log *slog.Logger) (string, error) {
+	ref, err := binaryImage(ctx, cli, Build{Root: root, Package: "./harness/cmd/shaper", Logger: log}, "shaper", "shaper")
+	return ref, wrap(err, "shaper image")
+}
+
+// binaryImage builds an image of that kind from docker/KIND.Dockerfile, whose context holds
+// the binary by that name and more files.
+func binaryImage(ctx context.Context, cli *client.Client, b Build, kind, name string, more ...file) (string, error) {
 	if b.Logger == nil {
 		b.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -52,15 +69,10 @@ func storeImage(ctx context.Context, b Build) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	recipe, err := os.ReadFile(filepath.Join(root, "docker", "store.Dockerfile"))
+	recipe, err := os.ReadFile(filepath.Join(root, "docker", kind+".Dockerfile"))
 	if err != nil {
 		return "", err
 	}
-	cli, err := connect(ctx)
-	if err != nil {
-		return "", err
-	}
-	defer func() { _ = cli.Close() }()
 	version, err := cli.ServerVersion(ctx)
 	if err != nil {
 		return "", fmt.Errorf("engine version: %w", err)
@@ -69,15 +81,14 @@ func storeImage(ctx context.Context, b Build) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	ref := "cartwheel-store:" + digest(recipe, binary)
+	ref := "cartwheel-" + kind + ":" + digest(recipe, binary)
 	err = once(ctx, cli, ref, func() error {
 		b.Logger.Info("building image", "image", ref)
-		files := []file{
+		files := append([]file{
 			{name: "Dockerfile", mode: 0o644, data: recipe},
-			{name: "cartwheeld", mode: 0o755, data: binary},
-			{name: "data/", mode: 0o755},
-		}
-		return buildImage(ctx, cli, ref, "store", files)
+			{name: name, mode: 0o755, data: binary},
+		}, more...)
+		return buildImage(ctx, cli, ref, kind, files)
 	})
 	return ref, err
 }

@@ -95,15 +95,25 @@ func (c *Cluster) rulesOf(r *running, to harness.NodeID) string {
 			others = append(others, peer{node: n, address: r.pods[n].address})
 		}
 	}
-	cuts := map[harness.NodeID][]string{}
-	for fault, links := range c.faults {
-		for l := range links {
+	links := map[harness.NodeID]disturbed{}
+	for _, fault := range slices.Sorted(maps.Keys(c.faults)) {
+		for l := range c.faults[fault] {
 			if l.To == to {
-				cuts[l.From] = append(cuts[l.From], fault)
+				d := links[l.From]
+				d.cuts = append(d.cuts, fault)
+				links[l.From] = d
 			}
 		}
 	}
-	return render(others, cuts)
+	for _, fault := range slices.Sorted(maps.Keys(c.shapings)) {
+		s := c.shapings[fault]
+		for l := range s.links {
+			if l.To == to {
+				links[l.From] = s.on(links[l.From], fault)
+			}
+		}
+	}
+	return render(others, links)
 }
 
 // Dropped counts the packets that the fault has discarded so far, by link. Where faults

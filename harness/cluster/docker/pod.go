@@ -29,9 +29,10 @@ import (
 //go:embed rules.sh
 var rulesScript string
 
-// A pod is one node: two container ids and where it is reached.
+// A pod is one node: its containers' ids and where it is reached.
 type pod struct {
 	host, store string
+	shaper      string // none until its first packet is shaped; guarded by the cluster's rules
 	address     netip.Addr
 	published   string
 	busy        chan struct{} // holds one token while the store is frozen, thawed, ended or started

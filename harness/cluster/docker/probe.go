@@ -84,18 +84,37 @@ func (r *running) send(ctx context.Context, links []harness.Link) error {
 	})
 }
 
-// probeCapabilities tries what a host container's kernel can do.
-func probeCapabilities(ctx context.Context, execute func(stdin string, command ...string) (string, error)) (backend string, netem bool, err error) {
-	// Rules with every match and target that a cut needs.
-	sample := render([]peer{{node: "n2", address: netip.MustParseAddr("192.0.2.2")}}, map[harness.NodeID][]string{"n2": {"f1"}})
-	out, err := execute(sample, "bash", "-c", rulesScript, "rules.sh", "install")
+// A kernel is what host containers can do to packets.
+type kernel struct {
+	backend string // of the packet filter: "nft" or "legacy"
+	lossy   bool   // it can lose packets by chance
+	queue   bool   // it can hand packets to a shaper
+}
+
+// tryRules finds out by the very rules that faults need.
+func tryRules(ctx context.Context, execute func(stdin string, command ...string) (string, error)) (k kernel, err error) {
+	try := func(d disturbed, how ...string) (string, error) {
+		text := render([]peer{{node: "n2", address: netip.MustParseAddr("192.0.2.2")}}, map[harness.NodeID]disturbed{"n2": d})
+		return execute(text, append([]string{"bash", "-c", rulesScript, "rules.sh"}, how...)...)
+	}
+	able := func(_ string, err error) (bool, error) {
+		if refused := (*execError)(nil); errors.As(err, &refused) {
+			return false, nil
+		}
+		return err == nil, err
+	}
+	out, err := try(disturbed{cuts: []string{"f1"}}, "install")
 	if err != nil {
-		return "", false, err
+		return k, err
 	}
-	_, err = execute("", "tc", "qdisc", "add", "dev", "lo", "root", "netem", "delay", "1ms")
-	var refused *execError
-	if err != nil && !errors.As(err, &refused) {
-		return "", false, err
+	k.backend = strings.TrimSpace(out)
+	if k.lossy, err = able(try(disturbed{losses: []loss{{"f1", 0.5}}}, "apply", k.backend)); err != nil {
+		return k, err
 	}
-	return strings.TrimSpace(out), err == nil, ctx.Err()
+	if k.queue, err = able(try(disturbed{queued: true}, "apply", k.backend)); err != nil || !k.queue {
+		return k, err
+	}
+	// A rule may name a queue of which the kernel lets nobody take anything.
+	k.queue, err = able(execute("", "test", "-e", "/proc/net/netfilter/nfnetlink_queue"))
+	return k, err
 }

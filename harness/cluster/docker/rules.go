@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"cartwheel/harness"
+	"cartwheel/harness/cluster/docker/shaper"
 )
 
 const (
@@ -29,6 +30,12 @@ type peer struct {
 func seenMark(from harness.NodeID) string    { return "cartwheel/seen/" + string(from) }
 func arrivedMark(from harness.NodeID) string { return "cartwheel/arrived/" + string(from) }
 func dropMark(from harness.NodeID) string    { return "cartwheel/drop/" + string(from) }
+func loopMark(from harness.NodeID) string    { return "cartwheel/loop/" + string(from) }
+func queueMark(from harness.NodeID) string   { return "cartwheel/queue/" + string(from) }
+func lossMark(from harness.NodeID, fault string) string {
+	return "cartwheel/loss/" + string(from) + "/" + fault
+}
+
 func cutMark(from harness.NodeID, fault, part string) string {
 	return "cartwheel/cut/" + string(from) + "/" + fault + "/" + part
 }
@@ -37,6 +44,19 @@ func cutMark(from harness.NodeID, fault, part string) string {
 // protocol or a port but not the pair of them, and "all but probes" needs both.
 var cutParts = []string{"rest", "udp"}
 
+// A loss is a fault that loses some packets of a link.
+type loss struct {
+	fault  string
+	chance float64 // from 0 to 1
+}
+
+// A disturbed link is what a peer's packets suffer on their way in.
+type disturbed struct {
+	cuts   []string // faults that lose everything
+	losses []loss
+	queued bool // the shaper decides about what is left
+}
+
 // render writes the rules of one node's chain: what each peer's packets meet on their
 // way in. For every peer, in this order:
 //
@@ -44,10 +64,14 @@ var cutParts = []string{"rest", "udp"}
 //   - each fault that cuts the link counts what it discards, probes left out. The
 //     counting rules have no target, so where faults overlap each has its own count;
 //   - drop discards, if there was any fault;
-//   - arrived counts probes that came through, and discards them.
+//   - arrived counts probes that came through, and discards them, so that what follows
+//     does not make a bad link look like a cut one;
+//   - loop lets pass the copies of a queued link's packets, which the shaper sends from here;
+//   - each fault that loses packets counts those and discards them;
+//   - queue hands what is left to the shaper, or lets it pass if there is none.
 //
 // A probe thus meets the very rule that cuts the store's packets, not one like it.
-func render(peers []peer, cuts map[harness.NodeID][]string) string {
+func render(peers []peer, links map[harness.NodeID]disturbed) string {
 	var b strings.Builder
 	for _, p := range peers {
 		from := p.address.String() + "/32"
@@ -55,7 +79,7 @@ func render(peers []peer, cuts map[harness.NodeID][]string) string {
 			fmt.Fprintf(&b, "-A %s -s %s %s\n", chain, from, fmt.Sprintf(format, args...))
 		}
 		rule("-p udp -m udp --dport %d -m comment --comment %s", probePort, seenMark(p.node))
-		faults := slices.Sorted(slices.Values(cuts[p.node]))
+		faults := slices.Sorted(slices.Values(links[p.node].cuts))
 		for _, f := range faults {
 			rule("! -p udp -m comment --comment %s", cutMark(p.node, f, cutParts[0]))
 			rule("-p udp -m udp ! --dport %d -m comment --comment %s", probePort, cutMark(p.node, f, cutParts[1]))
@@ -64,6 +88,15 @@ func render(peers []peer, cuts map[harness.NodeID][]string) string {
 			rule("-m comment --comment %s -j DROP", dropMark(p.node))
 		}
 		rule("-p udp -m udp --dport %d -m comment --comment %s -j DROP", probePort, arrivedMark(p.node))
+		if links[p.node].queued {
+			rule("-i lo -m comment --comment %s -j RETURN", loopMark(p.node))
+		}
+		for _, l := range links[p.node].losses {
+			rule("-m statistic --mode random --probability %.9f -m comment --comment %s -j DROP", l.chance, lossMark(p.node, l.fault))
+		}
+		if links[p.node].queued {
+			rule("-m comment --comment %s -j NFQUEUE --queue-num %d --queue-bypass", queueMark(p.node), shaper.Queue)
+		}
 	}
 	return b.String()
 }

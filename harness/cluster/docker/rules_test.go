@@ -26,11 +26,15 @@ type packet struct {
 	from  netip.Addr
 	udp   bool
 	dport int
+
+	loop    bool // it comes by the loopback interface
+	unlucky bool // every chance strikes it
 }
 
 // filter is a dumb packet filter: it plays rules as rendered, one packet at a time, and
 // knows only what they use.
 type filter struct {
+	queued bool // the last packet
 	rules  []string
 	counts map[string]uint64
 }
@@ -41,8 +45,9 @@ func newFilter(text string) *filter {
 
 // pass reports whether the packet gets through.
 func (f *filter) pass(p packet) bool {
+	f.queued = false
 	for _, rule := range f.rules {
-		words, matches, mark, drop := strings.Fields(rule), true, "", false
+		words, matches, mark, target := strings.Fields(rule), true, "", ""
 		for i := 0; i < len(words); i++ {
 			not := words[i] == "!"
 			if not {
@@ -50,7 +55,13 @@ func (f *filter) pass(p packet) bool {
 			}
 			i++ // every word here takes an argument
 			switch words[i-1] {
-			case "-A", "-m":
+			case "-A", "-m", "--mode", "--queue-num":
+			case "--queue-bypass":
+				i--
+			case "-i":
+				matches = matches && p.loop
+			case "--probability":
+				matches = matches && p.unlucky
 			case "-s":
 				matches = matches && netip.MustParsePrefix(words[i]).Contains(p.from)
 			case "-p":
@@ -60,15 +71,21 @@ func (f *filter) pass(p packet) bool {
 			case "--comment":
 				mark = words[i]
 			case "-j":
-				drop = words[i] == "DROP"
+				target = words[i]
 			default:
 				panic("a word the filter does not know: " + words[i-1])
 			}
 		}
 		if matches {
 			f.counts[mark]++
-			if drop {
+			switch target {
+			case "DROP":
 				return false
+			case "RETURN":
+				return true
+			case "NFQUEUE":
+				f.queued = true
+				return true
 			}
 		}
 	}
@@ -77,25 +94,35 @@ func (f *filter) pass(p packet) bool {
 
 func TestScriptRules(t *testing.T) {
 	datadriven.RunTest(t, "testdata/rules.txt", func(t *testing.T, d *datadriven.TestData) string {
-		cuts := map[harness.NodeID][]string{}
+		links := map[harness.NodeID]disturbed{}
 		for _, a := range d.CmdArgs {
-			for _, from := range a.Vals {
-				cuts[harness.NodeID(from)] = append(cuts[harness.NodeID(from)], a.Key)
+			for _, v := range a.Vals {
+				from := harness.NodeID(v)
+				l := links[from]
+				if fault, lossy := strings.CutSuffix(a.Key, "-loses"); lossy {
+					l.losses = append(l.losses, loss{fault, 0.25})
+				} else if a.Key == "queue" {
+					l.queued = true
+				} else {
+					l.cuts = append(l.cuts, a.Key)
+				}
+				links[from] = l
 			}
 		}
-		text := render(somePeers, cuts)
+		text := render(somePeers, links)
 		if d.Cmd == "rules" {
 			return text
 		}
 		f := newFilter(text)
 		var out strings.Builder
 		for line := range strings.Lines(d.Input) {
-			var from, kind string
-			if _, err := fmt.Sscan(line, &from, &kind); err != nil {
-				t.Fatal(err)
-			}
+			words := strings.Fields(line)
+			from, kind := words[0], words[1]
 			i := slices.IndexFunc(somePeers, func(p peer) bool { return string(p.node) == from })
-			p := packet{from: netip.MustParseAddr("10.213.0.1")}
+			p := packet{
+				from: netip.MustParseAddr("10.213.0.1"),
+				loop: slices.Contains(words, "copy"), unlucky: slices.Contains(words, "unlucky"),
+			}
 			if i >= 0 {
 				p.from = somePeers[i].address
 			}
@@ -108,9 +135,9 @@ func TestScriptRules(t *testing.T) {
 			clear(f.counts)
 			verdict := "is discarded"
 			if f.pass(p) {
-				verdict = "passes"
+				verdict = map[bool]string{true: "is queued", false: "passes"}[f.queued]
 			}
-			fmt.Fprintf(&out, "%-6s %-5s %s", from, kind, verdict)
+			fmt.Fprintf(&out, "%-6s %-5s %s", from, strings.Join(words[1:], " "), verdict)
 			for i, m := range slices.Sorted(maps.Keys(f.counts)) {
 				fmt.Fprintf(&out, "%s %s", map[bool]string{true: ":", false: ","}[i == 0], strings.TrimPrefix(m, "cartwheel/"))
 			}
@@ -122,22 +149,37 @@ func TestScriptRules(t *testing.T) {
 
 func TestRulesDoWhatTheFaultsSay(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		cuts, faults := map[harness.NodeID][]string{}, []string{"f1", "f2", "f3"}
+		links, faults := map[harness.NodeID]disturbed{}, []string{"f1", "f2", "f3"}
 		for _, p := range somePeers {
+			d := disturbed{queued: rapid.Bool().Draw(t, string(p.node)+" queued")}
 			for _, f := range faults {
 				if rapid.Bool().Draw(t, string(p.node)+" cut by "+f) {
-					cuts[p.node] = append(cuts[p.node], f)
+					d.cuts = append(d.cuts, f)
+				}
+				if rapid.Bool().Draw(t, string(p.node)+" loses by "+f) {
+					d.losses = append(d.losses, loss{f, 0.5})
 				}
 			}
+			links[p.node] = d
 		}
-		f := newFilter(render(somePeers, cuts))
+		f := newFilter(render(somePeers, links))
 		want := map[string]uint64{}
 		for range rapid.IntRange(0, 30).Draw(t, "packets") {
 			p := rapid.SampledFrom(somePeers).Draw(t, "from")
 			sent := packet{from: p.address, udp: rapid.Bool().Draw(t, "udp"), dport: rapid.SampledFrom([]int{probePort, 7000}).Draw(t, "port")}
-			probe, cut := sent.udp && sent.dport == probePort, len(cuts[p.node]) > 0
-			if got, want := f.pass(sent), !probe && !cut; got != want {
-				t.Fatalf("%+v under %v passes: got %v, want %v", sent, cuts, got, want)
+			sent.loop, sent.unlucky = rapid.Bool().Draw(t, "copy"), rapid.Bool().Draw(t, "unlucky")
+			l := links[p.node]
+			probe, cut := sent.udp && sent.dport == probePort, len(l.cuts) > 0
+			copied := l.queued && sent.loop
+			lost := sent.unlucky && len(l.losses) > 0 && !copied
+			if got, want := f.pass(sent), !probe && !cut && !lost; got != want {
+				t.Fatalf("%+v under %+v passes: got %v, want %v", sent, l, got, want)
+			}
+			if want := !probe && !cut && !lost && l.queued && !copied; f.queued != want {
+				t.Fatalf("%+v under %+v is queued: got %v, want %v", sent, l, f.queued, want)
+			}
+			if !probe && !cut && lost {
+				want[lossMark(p.node, l.losses[0].fault)]++
 			}
 			if probe {
 				want[seenMark(p.node)]++
@@ -146,7 +188,7 @@ func TestRulesDoWhatTheFaultsSay(t *testing.T) {
 				want[arrivedMark(p.node)]++
 			}
 			if cut && !probe {
-				for _, fault := range cuts[p.node] {
+				for _, fault := range l.cuts {
 					want[fault]++
 				}
 			}
@@ -156,12 +198,12 @@ func TestRulesDoWhatTheFaultsSay(t *testing.T) {
 			switch parts := strings.Split(mark, "/"); parts[1] {
 			case "cut":
 				got[parts[3]] += n
-			case "seen", "arrived":
+			case "seen", "arrived", "loss":
 				got[mark] = n
 			}
 		}
 		if !maps.Equal(got, want) {
-			t.Fatalf("counts under %v: got %v, want %v", cuts, got, want)
+			t.Fatalf("counts under %+v: got %v, want %v", links, got, want)
 		}
 	})
 }

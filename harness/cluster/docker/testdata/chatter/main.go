@@ -1,5 +1,6 @@
 // Chatter is the least that a store can be to a cluster: it keeps talking to all other
-// nodes, counts its lives in a file on its volume and tells whoever connects about itself.
+// nodes, counts its lives in a file on its volume and tells whoever connects about itself,
+// in a first line, and of what it has heard from others since it was asked last, in a second.
 //
 //	chatter PORT [PEER...]
 //
@@ -8,14 +9,13 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
-	"io"
 	"net"
 	"os"
 	"os/signal"
 	"strconv"
 	"syscall"
-	"time"
 )
 
 func main() {
@@ -49,11 +49,11 @@ func run(args []string) error {
 			return err
 		}
 		// The process lives until it is killed, and so do these.
-		go func() {
-			for range time.Tick(50 * time.Millisecond) {
-				_, _ = io.WriteString(conn, "hello")
-			}
-		}()
+		go talk(conn)
+	}
+	heard, err := listen(args[0])
+	if err != nil {
+		return err
 	}
 	for {
 		conn, err := l.Accept()
@@ -61,6 +61,7 @@ func run(args []string) error {
 			return err
 		}
 		fmt.Fprintf(conn, "uid %d, writes outside its volume: %v, lives: %d\n", os.Getuid(), rooted, life)
+		_ = json.NewEncoder(conn).Encode(heard())
 		_ = conn.Close()
 	}
 }
