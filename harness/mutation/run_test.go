@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
 	"os"
 	"reflect"
@@ -257,8 +258,10 @@ func TestTheControlMayRunMoreThanTheMutants(t *testing.T) {
 	}
 }
 
-// The page is made from the file that is kept beside it, and both were made by one hunt.
-func TestDetectionIsTheLatestMatrix(t *testing.T) {
+var rewrite = flag.Bool("rewrite", false, "write docs/DETECTION.md anew from the published matrix")
+
+// The page is made from the file that is kept beside it.
+func TestGoldenDetection(t *testing.T) {
 	p, err := Load("../../" + PublishedFile)
 	if err != nil {
 		t.Fatal(err)
@@ -267,8 +270,14 @@ func TestDetectionIsTheLatestMatrix(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := os.ReadFile("../../docs/DETECTION.md")
+	const name = "../../docs/DETECTION.md"
+	if *rewrite {
+		if err := os.WriteFile(name, want, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, err := os.ReadFile(name)
 	if err != nil || !bytes.Equal(got, want) {
-		t.Errorf("docs/DETECTION.md is not what %s gives (%v): make it again with 'cartwheel mutants --document docs/DETECTION.md'", PublishedFile, err)
+		t.Errorf("docs/DETECTION.md is not what %s gives (%v): 'make mutants-all' measures anew, 'make golden' writes it from what was measured", PublishedFile, err)
 	}
 }

@@ -4,7 +4,8 @@
 // refused (section 2.3), so writes go to sloppy quorums, versions may branch, and the
 // client merges them (section 4.4). Each client reads a cart, merges the siblings it
 // is shown by union, adds or removes one element and writes the result with the read's
-// context. When the read failed it adds all the same, blindly, and leaves the merge to
+// context. Now and then it checks out, which deletes what it saw; the cart is filled again,
+// so tombstones and values meet under faults. When the read failed it adds all the same, blindly, and leaves the merge to
 // the next reader.
 //
 // Every value carries an id of its own and every element is added once, so the history

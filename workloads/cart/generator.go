@@ -13,6 +13,7 @@ const (
 	elementsMax   = 30  // added to a cart before it is retired, so that values stay small
 	defaultRate   = 100 // operations a second, all clients together
 	removeOneInto = 5   // one write in so many removes, where there is something to remove
+	checkOutInto  = 25  // one write in so many deletes the cart, where there is something in it
 	setRate       = 40  // operations a second on a set, whose values only grow
 )
 
@@ -65,7 +66,7 @@ type basket struct {
 type shopper struct {
 	looking bool // its get is under way
 	looked  bool // its get is done: it writes next
-	writing bool // its put is under way
+	writing bool // its put or delete is under way
 	key     string
 	items   []string
 	token   []byte // empty if it could not look: it adds blindly
@@ -120,8 +121,12 @@ func (g shop) Next(c harness.GenContext) (harness.Draw, harness.Generator) {
 	return harness.Draw{State: harness.Ready, Op: op, At: c.Time}, g
 }
 
-// write is what a shopper that has looked does: remove an element that it saw, or add a new one.
+// write is what a shopper that has looked does: check out, which deletes all that it saw
+// and leaves the cart to be filled anew; remove an element that it saw; or add a new one.
 func (g shop) write(c harness.GenContext, s shopper) (harness.Op, shop) {
+	if len(s.items) > 0 && !g.set && c.Rand.IntN(checkOutInto) == 0 {
+		return harness.Op{F: harness.Delete, Key: s.key, Context: s.token, Action: "check out"}, g
+	}
 	g.values++
 	op := harness.Op{F: harness.Put, Key: s.key, Context: s.token}
 	items := slices.Clone(s.items)

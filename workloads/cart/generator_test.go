@@ -25,11 +25,11 @@ func (s *aStore) execute(op harness.Op, r *rand.Rand) (harness.Op, time.Duration
 	took := time.Duration(1 + r.Int64N(int64(20*time.Millisecond)))
 	op.Kind = harness.OK
 	lost := s.faults && r.IntN(10) == 0
-	if op.F == harness.Put && !(lost && r.IntN(2) == 0) {
+	if op.IsWrite() && !(lost && r.IntN(2) == 0) {
 		kept := slices.DeleteFunc(slices.Clone(s.siblings[op.Key]), func(b harness.Sibling) bool {
 			return strings.Contains(string(op.Context), "["+b.Write+"]")
 		})
-		s.siblings[op.Key] = append(kept, harness.Sibling{Value: op.Value, Write: fmt.Sprint(op.Index)})
+		s.siblings[op.Key] = append(kept, harness.Sibling{Value: op.Value, Write: fmt.Sprint(op.Index), Tombstone: op.F == harness.Delete})
 	}
 	if lost {
 		op.Error = "lost"
@@ -234,5 +234,28 @@ func TestASetIsOneKeyThatOnlyGrows(t *testing.T) {
 	}
 	if adds < 900 {
 		t.Errorf("%d adds, want half of the operations", adds)
+	}
+}
+
+// A check-out deletes exactly what its thread saw, and only where that was something.
+func TestACheckOutDeletesWhatItsThreadSaw(t *testing.T) {
+	checkOuts := 0
+	for seed := range uint64(5) {
+		seen := map[int]harness.Op{} // the last get that ended, by thread
+		for _, op := range simulate(t, seed, true) {
+			thread := op.Process % 10
+			switch {
+			case op.F == harness.Get && op.Kind != harness.Invoke:
+				seen[thread] = op
+			case op.F == harness.Delete && op.Kind == harness.Invoke:
+				checkOuts++
+				if got := seen[thread]; got.Kind != harness.OK || got.Key != op.Key || string(got.Token) != string(op.Context) || len(Merge(got.Siblings)) == 0 {
+					t.Errorf("op %d deletes %s with %q after %+v", op.Index, op.Key, op.Context, got)
+				}
+			}
+		}
+	}
+	if checkOuts < 20 {
+		t.Errorf("only %d check-outs", checkOuts)
 	}
 }

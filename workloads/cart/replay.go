@@ -31,13 +31,18 @@ type glance struct {
 // map is copied before it changes.
 type memory map[looks]glance
 
-// Fill leaves out the removal of what its thread does not see in the cart.
+// Fill leaves out what makes no sense with what its thread sees: the removal of what is
+// not in the cart, and a check-out of nothing.
 func (m memory) Fill(thread int, s harness.Step) (harness.Op, bool) {
 	op := harness.Op{F: s.F, Key: s.Key, Action: s.Action, Element: s.Element}
-	if s.F != harness.Put {
+	if s.F == harness.Get {
 		return op, true
 	}
 	seen := m[looks{thread, s.Key}]
+	if s.F == harness.Delete {
+		op.Context = seen.token
+		return op, len(seen.items) > 0
+	}
 	items := slices.Clone(seen.items)
 	if s.Action == "remove" {
 		i := slices.Index(items, s.Element)
@@ -53,7 +58,7 @@ func (m memory) Fill(thread int, s harness.Step) (harness.Op, bool) {
 	return op, true
 }
 
-// Saw forgets what was seen once a get or put is done: it is over with a put, and
+// Saw forgets what was seen once an operation is done: it is over with a write, and
 // a get that failed showed nothing.
 func (m memory) Saw(thread int, op harness.Op) generator.Memory {
 	if op.Kind == harness.Invoke {
