@@ -80,10 +80,10 @@ func (k *keyIndex) odd(read []copyRead) int {
 	return none
 }
 
-func (k *keyIndex) shown(r copyRead) string { return harness.SiblingSet(k.h[r.done].Siblings) }
+func (k *keyIndex) shown(r copyRead) string { return harness.SiblingSet(r.siblings) }
 
 // empty reports whether a replica has nothing where a copy would be.
-func (k *keyIndex) empty(r copyRead) bool { return len(k.h[r.done].Siblings) == 0 }
+func (k *keyIndex) empty(r copyRead) bool { return len(r.siblings) == 0 }
 
 func (k *keyIndex) divergent(x *index, read []copyRead) harness.Anomaly {
 	a := harness.Anomaly{Key: k.key}

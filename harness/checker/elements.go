@@ -92,13 +92,13 @@ func (k *keyIndex) cart(x *index) *cart {
 		keyIndex: k, x: x, adds: make(map[string][]int), removes: make(map[string][]int),
 		final: make(map[string]bool), whole: len(k.last()) > 0,
 	}
-	for i := range k.writes {
-		op := k.h[k.writes[i].inv]
+	for _, i := range sortedKeys(k.carts) {
+		e := k.carts[i]
 		switch {
-		case op.Action == "add":
-			c.adds[op.Element] = append(c.adds[op.Element], i)
-		case op.Action == "remove" && k.writes[i].effective():
-			c.removes[op.Element] = append(c.removes[op.Element], i)
+		case e.action == "add":
+			c.adds[e.element] = append(c.adds[e.element], int(i))
+		case e.action == "remove" && k.writes[i].effective():
+			c.removes[e.element] = append(c.removes[e.element], int(i))
 		}
 	}
 	for _, r := range k.last() {
@@ -107,7 +107,7 @@ func (k *keyIndex) cart(x *index) *cart {
 			continue
 		}
 		c.copies = append(c.copies, r)
-		for _, e := range items(k.h[r.done].Siblings) {
+		for _, e := range items(r.siblings) {
 			c.final[e] = true
 		}
 	}
@@ -118,15 +118,23 @@ func (k *keyIndex) cart(x *index) *cart {
 func items(siblings []harness.Sibling) []string {
 	var all []string
 	for _, s := range siblings {
-		var v struct {
-			Items []string `json:"items"`
-		}
-		if !s.Tombstone && json.Unmarshal([]byte(s.Value), &v) == nil {
-			all = append(all, v.Items...)
+		if !s.Tombstone {
+			all = append(all, itemsOf(s.Value)...)
 		}
 	}
 	slices.Sort(all)
 	return slices.Compact(all)
+}
+
+// itemsOf is what one value holds; nothing if it is no cart.
+func itemsOf(value string) []string {
+	var v struct {
+		Items []string `json:"items"`
+	}
+	if json.Unmarshal([]byte(value), &v) != nil {
+		return nil
+	}
+	return v.Items
 }
 
 // judge gives every added element its outcome and wants every final one explained.
@@ -181,7 +189,9 @@ func (c *cart) outcome(found *collector, t *elementTally, e string, add int, rem
 func (c *cart) removed(e string) bool {
 	return slices.ContainsFunc(c.removes[e], func(r int) bool {
 		w := &c.writes[r]
-		saw := w.open || w.from != none && slices.Contains(items(c.h[c.answers[w.from].done].Siblings), e)
+		saw := w.open || w.from != none && slices.ContainsFunc(c.seen(&c.answers[w.from]), func(s int32) bool {
+			return slices.Contains(itemsOf(c.carts[s].value), e)
+		})
 		return saw && slices.ContainsFunc(c.copies, func(f copyRead) bool {
 			a := &c.answers[f.answer]
 			return a.holds(w) || a.open
@@ -191,10 +201,11 @@ func (c *cart) removed(e string) bool {
 
 // emptied reports whether a delete that took effect covered an add.
 func (c *cart) emptied(add *write) bool {
-	return slices.ContainsFunc(c.writes, func(d write) bool {
-		return d.tombstone && d.effective() && d.past(add) && (c.hidden || slices.ContainsFunc(c.copies, func(f copyRead) bool {
+	return slices.ContainsFunc(c.deletes, func(i int32) bool {
+		d := &c.writes[i]
+		return d.effective() && d.past(add) && (c.hidden || slices.ContainsFunc(c.copies, func(f copyRead) bool {
 			a := &c.answers[f.answer]
-			return a.holds(&d) || a.open
+			return a.holds(d) || a.open
 		}))
 	})
 }
@@ -219,7 +230,7 @@ func (c *cart) tellLost(e string, add int) harness.Anomaly {
 		capital(said(inv)), c.key, instant(c.h[w.done].Time), e))
 	for i := range c.writes {
 		next := &c.writes[i]
-		if !next.past(w) || next.from == none || slices.Contains(items([]harness.Sibling{{Value: c.h[next.inv].Value}}), e) {
+		if !next.past(w) || next.from == none || slices.Contains(itemsOf(c.h[next.inv].Value), e) {
 			continue
 		}
 		from := c.answers[next.from]

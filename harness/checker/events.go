@@ -37,7 +37,7 @@ func SiblingsMerged() harness.Event {
 				n := 0
 				for _, k := range x.keys {
 					for _, w := range k.writes {
-						if w.acked() && !w.tombstone && w.from != none && len(live(k.h[k.answers[w.from].done].Siblings)) > 1 {
+						if w.acked() && !w.tombstone && w.from != none && k.answers[w.from].live > 1 {
 							n++
 						}
 					}
@@ -97,18 +97,18 @@ func staleReads(x *index) int {
 				ends = append(ends, i)
 			}
 		}
-		slices.SortFunc(ends, func(a, b int) int { return k.writes[a].done - k.writes[b].done })
+		slices.SortFunc(ends, func(a, b int) int { return int(k.writes[a].done - k.writes[b].done) })
 		gets := make([]int, 0, len(k.answers)) // by their call
 		for i, a := range k.answers {
-			if a.own == none && !a.replica && !a.open {
+			if a.client() && !a.open {
 				gets = append(gets, i)
 			}
 		}
-		slices.SortFunc(gets, func(a, b int) int { return k.answers[a].inv - k.answers[b].inv })
+		slices.SortFunc(gets, func(a, b int) int { return int(k.answers[a].inv - k.answers[b].inv) })
 		var acked vector
 		for _, g := range gets {
 			a := &k.answers[g]
-			for len(ends) > 0 && k.h[k.writes[ends[0]].done].Time < k.h[a.inv].Time {
+			for len(ends) > 0 && k.times[k.writes[ends[0]].done] < k.times[a.inv] {
 				acked = acked.join(k.writes[ends[0]].down)
 				ends = ends[1:]
 			}

@@ -17,8 +17,9 @@ const (
 // LostWrites judges acknowledged puts and deletes by the replicas' copies at the end:
 // each must be in D of every copy, that is, be shown or superseded by a chain of writes
 // that ends in one that is shown. A write of unknown outcome excuses its predecessors
-// only by being there itself. Where deletes leave no trace in answers, a delete that may
-// have taken effect excuses what it covers, and is judged by what came back.
+// only by being there itself. A delete without a tombstone that is known for its own is
+// judged by what came back; where answers show none at all, one that may have taken
+// effect excuses what it covers.
 func LostWrites() harness.Checker { return newCheck("lost-writes", lostWrites) }
 
 // A loss is an acknowledged write that copies lack.
@@ -104,7 +105,7 @@ func (k *keyIndex) losses(t *lossTally) []loss {
 			case back != none:
 				l.back = back
 				l.absent = append(l.absent, r)
-			case a.holds(w), w.tombstone && k.hidden, k.deleted(w, !k.hidden):
+			case a.holds(w), w.tombstone && !w.named, k.deleted(w, !k.hidden):
 			case a.open:
 				open = true
 			default:
@@ -129,9 +130,9 @@ func (k *keyIndex) removed(w *write, a *answer) int {
 	if !w.tombstone || a.holds(w) {
 		return none
 	}
-	for _, s := range a.seen {
+	for _, s := range k.seen(a) {
 		if s >= 0 && w.past(&k.writes[s]) {
-			return s
+			return int(s)
 		}
 	}
 	return none

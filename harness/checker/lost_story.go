@@ -59,10 +59,10 @@ func (k *keyIndex) tellLoss(x *index, l loss) harness.Anomaly {
 // had not seen the lost write, so it should stand beside it.
 func (k *keyIndex) tellSuccessors(a *harness.Anomaly, l loss) {
 	lost := &k.writes[l.w]
-	shown := k.answers[l.absent[0].answer].seen
+	shown := k.seen(&k.answers[l.absent[0].answer])
 	told := 0
 	for _, s := range shown {
-		if s < 0 || told == storySuccessorsMax || s == l.back {
+		if s < 0 || told == storySuccessorsMax || int(s) == l.back {
 			continue
 		}
 		told++
@@ -93,11 +93,9 @@ func (k *keyIndex) expected() []string {
 			must[i] = true
 		}
 	}
-	for _, a := range k.answers {
-		for _, s := range a.seen {
-			if s >= 0 && k.writes[s].effective() {
-				must[s] = true
-			}
+	for _, s := range k.sights {
+		if s >= 0 && k.writes[s].effective() {
+			must[int(s)] = true
 		}
 	}
 	all := sortedKeys(must)
@@ -137,7 +135,7 @@ func (k *keyIndex) tellLastSeen(a *harness.Anomaly, x *index, l loss) {
 		seen := &k.answers[lastSeen]
 		from, after = k.h[seen.inv].Time, max(after, seen.done)
 		a.Ops = append(a.Ops, k.h[seen.done].Index)
-		if seen.own == l.w {
+		if int(seen.own) == l.w {
 			a.Story = append(a.Story, "Only its own answer ever held it.")
 		} else {
 			a.Story = append(a.Story, fmt.Sprintf("It was last held by the answer of %s, at %s.", said(k.h[seen.inv]), instant(k.h[seen.done].Time)))

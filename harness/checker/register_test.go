@@ -220,9 +220,11 @@ func TestPictureShowsTheFailedKeyUnderItsFaults(t *testing.T) {
 }
 
 func allCheckers() []harness.Checker {
-	return []harness.Checker{
-		Sanity(), Convergence(), LostWrites(), Elements(), Linearizable(Budget{}), Zones(), Siblings(), Availability(),
+	var all []harness.Checker
+	for _, name := range Names() {
+		all = append(all, registry[name]())
 	}
+	return all
 }
 
 func TestACheckThatIsCutShortIsUnknown(t *testing.T) {

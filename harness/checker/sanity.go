@@ -29,16 +29,17 @@ func sanity(ctx context.Context, x *index) harness.Finding {
 	answers, strange := 0, 0
 	for _, k := range x.keys {
 		strange += k.strange
-		first := make(map[string]int) // answer by context
+		first := make(map[int32]int32) // answer by context
 		for i := range k.answers {
+			a := &k.answers[i]
 			if i%256 == 0 && ctx.Err() != nil {
 				break // the result is unknown, unless something was found
 			}
 			answers++
-			k.origins(c, i)
-			k.besides(c, i)
-			k.ownWrite(c, i)
-			k.sameContext(c, first, i)
+			k.origins(c, a)
+			k.besides(c, a)
+			k.ownWrite(c, a)
+			k.sameContext(c, first, int32(i))
 		}
 	}
 	if answers == 0 {
@@ -54,88 +55,104 @@ func sanity(ctx context.Context, x *index) harness.Finding {
 }
 
 // told tells what an answer showed, as the beginning of most stories.
-func (k *keyIndex) told(i int) string {
-	a := &k.answers[i]
+func (k *keyIndex) told(a *answer) string {
 	inv, done := k.h[a.inv], k.h[a.done]
 	return fmt.Sprintf("%s of key %s ended at %s and showed %s", capital(said(inv)), k.key, instant(done.Time), showing(done.Siblings))
 }
 
 // origins looks for siblings that have no business to be there, or are there twice.
-func (k *keyIndex) origins(c *collector, i int) {
-	a := &k.answers[i]
-	done := k.h[a.done]
-	twice := make(map[int]bool)
-	for n, s := range a.seen {
-		if n >= len(done.Siblings) || s == doubtful {
-			continue
-		}
-		value := label(done.Siblings[n].Value)
-		if done.Siblings[n].Tombstone {
-			value = "the tombstone"
-		}
-		add := func(kind string, why string, ops ...int) {
-			c.add(kind, len(ops), func() harness.Anomaly {
-				ops := append(ops, k.h[a.inv].Index, done.Index)
-				return harness.Anomaly{Key: k.key, Element: done.Siblings[n].Value, Ops: ops, Story: []string{why, k.told(i) + "."}}
+func (k *keyIndex) origins(c *collector, a *answer) {
+	seen := k.seen(a)
+	for n, s := range seen {
+		switch {
+		case s == doubtful:
+		case s == none:
+			c.add(Phantom, 0, func() harness.Anomaly {
+				return k.misplaced(a, n, none, "An answer shows %s, which nobody wrote to key %s.", k.key)
+			})
+		case slices.Contains(seen[:n], s):
+			c.add(DuplicateSibling, 1, func() harness.Anomaly { return k.misplaced(a, n, s, "An answer shows %s twice.") })
+		case !k.writes[s].effective():
+			c.add(FailedVisible, 2, func() harness.Anomaly { return k.failedVisible(a, n, s) })
+		case k.writes[s].inv > a.done:
+			c.add(Future, 1, func() harness.Anomaly {
+				op := k.h[k.writes[s].inv]
+				return k.misplaced(a, n, s, "An answer shows %s before %s began at %s.", said(op), instant(op.Time))
 			})
 		}
-		if s == none {
-			add(Phantom, fmt.Sprintf("An answer shows %s, which nobody wrote to key %s.", value, k.key))
-			continue
-		}
-		w := &k.writes[s]
-		op := k.h[w.inv]
-		switch {
-		case twice[s]:
-			add(DuplicateSibling, fmt.Sprintf("An answer shows %s twice.", value), op.Index)
-		case w.outcome == harness.Fail && w.done <= a.done:
-			add(FailedVisible, fmt.Sprintf("An answer shows %s, but %s had failed for certain: %s.", value, said(op), k.h[w.done].Error), op.Index, k.h[w.done].Index)
-		case w.outcome == harness.Fail:
-			add(FailedVisible, fmt.Sprintf("An answer shows %s, but %s is reported to have failed for certain later: %s.", value, said(op), k.h[w.done].Error), op.Index, k.h[w.done].Index)
-		case w.inv > a.done:
-			add(Future, fmt.Sprintf("An answer shows %s before %s began at %s.", value, said(op), instant(op.Time)), op.Index)
-		}
-		twice[s] = true
 	}
 }
 
+// misplaced tells why the nth sibling of an answer has no business there: the sentence's
+// first verb is for the sibling.
+func (k *keyIndex) misplaced(a *answer, n int, s int32, why string, args ...any) harness.Anomaly {
+	done := k.h[a.done]
+	var shown harness.Sibling
+	if n < len(done.Siblings) { // a put's answer may name none; then it shows the put
+		shown = done.Siblings[n]
+	}
+	value := label(shown.Value)
+	if shown.Tombstone {
+		value = "the tombstone"
+	}
+	out := harness.Anomaly{Key: k.key, Element: shown.Value, Ops: []int{k.h[a.inv].Index, done.Index}}
+	if s != none {
+		out.Ops = append(out.Ops, k.h[k.writes[s].inv].Index)
+	}
+	out.Story = []string{fmt.Sprintf(why, append([]any{value}, args...)...), k.told(a) + "."}
+	return out
+}
+
+func (k *keyIndex) failedVisible(a *answer, n int, s int32) harness.Anomaly {
+	w := &k.writes[s]
+	when := "had failed for certain"
+	if w.done > a.done {
+		when = "is reported to have failed for certain later"
+	}
+	out := k.misplaced(a, n, s, "An answer shows %s, but %s %s: %s.", said(k.h[w.inv]), when, k.h[w.done].Error)
+	out.Ops = append(out.Ops, k.h[w.done].Index)
+	return out
+}
+
 // besides looks for a sibling beside one that supersedes it.
-func (k *keyIndex) besides(c *collector, i int) {
-	a := &k.answers[i]
-	for _, s := range a.seen {
-		for _, t := range a.seen {
+func (k *keyIndex) besides(c *collector, a *answer) {
+	seen := k.seen(a)
+	if len(seen) < 2 {
+		return
+	}
+	for _, s := range seen {
+		for _, t := range seen {
 			if s < 0 || t < 0 || !k.writes[t].past(&k.writes[s]) {
 				continue
 			}
-			c.add(FalseSibling, len(a.seen), func() harness.Anomaly { return k.falseSibling(i, s, t) })
+			c.add(FalseSibling, len(seen), func() harness.Anomaly { return k.falseSibling(a, s, t) })
 		}
 	}
 }
 
 // falseSibling proves that t supersedes s, step by step, down to a context that covers s.
-func (k *keyIndex) falseSibling(i, s, t int) harness.Anomaly {
-	a := &k.answers[i]
+func (k *keyIndex) falseSibling(a *answer, s, t int32) harness.Anomaly {
 	old, next := k.h[k.writes[s].inv], k.h[k.writes[t].inv]
 	story := []string{fmt.Sprintf("An answer shows %s beside %s, which supersedes it.", said(old), said(next))}
 	ops := []int{old.Index, next.Index, k.h[a.inv].Index, k.h[a.done].Index}
 	for at := t; at != s; {
 		w := &k.writes[at]
 		from := &k.answers[w.from]
-		n := slices.IndexFunc(from.seen, func(u int) bool {
+		seen := k.seen(from)
+		n := slices.IndexFunc(seen, func(u int32) bool {
 			return u == s || u >= 0 && u < at && k.writes[u].past(&k.writes[s])
 		})
 		story = append(story, fmt.Sprintf("%s carried the context of %s, which showed %s.",
 			capital(said(k.h[w.inv])), said(k.h[from.inv]), showing(k.h[from.done].Siblings)))
 		ops = append(ops, k.h[w.inv].Index, k.h[from.done].Index)
-		at = from.seen[n]
+		at = seen[n]
 	}
-	return harness.Anomaly{Key: k.key, Element: element(old), Ops: ops, Story: append(story, k.told(i)+".")}
+	return harness.Anomaly{Key: k.key, Element: element(old), Ops: ops, Story: append(story, k.told(a)+".")}
 }
 
 // ownWrite wants an acknowledged put in the state that its answer tells of.
-func (k *keyIndex) ownWrite(c *collector, i int) {
-	a := &k.answers[i]
-	if a.own == none || a.open || len(k.h[a.done].Siblings) == 0 && len(k.h[a.done].Token) == 0 {
+func (k *keyIndex) ownWrite(c *collector, a *answer) {
+	if a.own == none || a.open || a.shown == 0 && a.token == 0 {
 		return
 	}
 	w := &k.writes[a.own]
@@ -156,28 +173,26 @@ func (k *keyIndex) ownWrite(c *collector, i int) {
 // claims that an answer admits to, so equal contexts must come with equal siblings.
 // Comparing the sets D as computed here would add nothing: an answer without
 // superseded siblings is the maximal elements of its D, hence a function of it.
-func (k *keyIndex) sameContext(c *collector, first map[string]int, i int) {
+func (k *keyIndex) sameContext(c *collector, first map[int32]int32, i int32) {
 	a := &k.answers[i]
-	done := k.h[a.done]
-	token := string(done.Token)
-	if token == "" || a.own != none && len(done.Siblings) == 0 {
+	if a.token == 0 || a.own != none && a.set == 0 {
 		return
 	}
-	before, ok := first[token]
+	before, ok := first[a.token]
 	if !ok {
-		first[token] = i
+		first[a.token] = i
 		return
 	}
 	b := &k.answers[before]
-	if harness.SiblingSet(done.Siblings) == harness.SiblingSet(k.h[b.done].Siblings) {
+	if a.set == b.set {
 		return
 	}
 	c.add(UnequalSiblings, 0, func() harness.Anomaly {
 		return harness.Anomaly{
-			Key: k.key, Ops: []int{k.h[b.inv].Index, k.h[b.done].Index, k.h[a.inv].Index, done.Index},
+			Key: k.key, Ops: []int{k.h[b.inv].Index, k.h[b.done].Index, k.h[a.inv].Index, k.h[a.done].Index},
 			Story: []string{
 				fmt.Sprintf("Two answers about key %s carry the same context, but show different siblings.", k.key),
-				k.told(before) + ".", k.told(i) + ".",
+				k.told(b) + ".", k.told(a) + ".",
 			},
 		}
 	})
@@ -186,7 +201,10 @@ func (k *keyIndex) sameContext(c *collector, first map[string]int, i int) {
 // deleted reports whether a delete may have removed a write: one that supersedes it and
 // took effect, or with acked only one that was acknowledged.
 func (k *keyIndex) deleted(w *write, acked bool) bool {
-	return slices.ContainsFunc(k.writes, func(d write) bool {
-		return d.tombstone && d.effective() && (d.acked() || !acked) && d.past(w)
-	})
+	for _, i := range k.deletes {
+		if d := &k.writes[i]; d.effective() && (d.acked() || !acked) && d.past(w) {
+			return true
+		}
+	}
+	return false
 }

@@ -13,7 +13,7 @@ func (v vector) at(chain int32) int32 {
 	return 0
 }
 
-// join adds all of u to v and returns the result, which may share v's memory.
+// join adds all of u to v, in v's own memory where that suffices. It never takes u's.
 func (v vector) join(u vector) vector {
 	if len(v) < len(u) {
 		grown := make(vector, len(u))
@@ -26,19 +26,33 @@ func (v vector) join(u vector) vector {
 	return v
 }
 
-// with adds the write at a position of a chain; its past is there already.
-func (v vector) with(chain, pos int32) vector {
-	if int(chain) >= len(v) {
-		grown := make(vector, chain+1)
-		copy(grown, v)
-		v = grown
+// union returns v with all of u and changes neither: it is one of them where that
+// suffices. Most answers show what an earlier one showed, so most vectors are shared.
+func (v vector) union(u vector) vector {
+	switch {
+	case v.covers(u):
+		return v
+	case u.covers(v):
+		return u
 	}
-	v[chain] = max(v[chain], pos)
-	return v
+	joined := make(vector, max(len(v), len(u)))
+	copy(joined, v)
+	return joined.join(u)
+}
+
+// with returns v with the write at a position of a chain, whose past v holds already.
+func (v vector) with(chain, pos int32) vector {
+	grown := make(vector, max(len(v), int(chain)+1))
+	copy(grown, v)
+	grown[chain] = max(grown[chain], pos)
+	return grown
 }
 
 // covers reports whether u is a subset of v.
 func (v vector) covers(u vector) bool {
+	if len(u) == 0 || len(v) >= len(u) && &v[0] == &u[0] {
+		return true
+	}
 	for c, n := range u {
 		if v.at(int32(c)) < n {
 			return false

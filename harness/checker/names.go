@@ -1,0 +1,33 @@
+package checker
+
+import (
+	"fmt"
+	"strings"
+
+	"cartwheel/harness"
+)
+
+// registry lists the checkers that can be asked for by name.
+var registry = map[string]func() harness.Checker{
+	"sanity":       Sanity,
+	"lost-writes":  LostWrites,
+	"elements":     Elements,
+	"convergence":  Convergence,
+	"siblings":     Siblings,
+	"availability": Availability,
+	"linearizable": func() harness.Checker { return Linearizable(Budget{}) },
+	"zones":        Zones,
+}
+
+// Names lists the checkers that [Named] knows, sorted.
+func Names() []string { return sortedKeys(registry) }
+
+// Named returns a checker with its default budget and no claims about the store. The
+// error for an unknown name lists those there are.
+func Named(name string) (harness.Checker, error) {
+	make, ok := registry[name]
+	if !ok {
+		return nil, fmt.Errorf("no checker %q: there are %s", name, strings.Join(Names(), ", "))
+	}
+	return make(), nil
+}
