@@ -17,15 +17,24 @@ type Client interface {
 
 // ReadOptions are the consistency knobs of a read. A target that lacks one refuses the run.
 type ReadOptions struct {
-	R      int    `json:"r,omitempty"`      // replicas that must answer; 0: the store's default
-	Strict bool   `json:"strict,omitempty"` // only the key's owners count
-	Repair string `json:"repair,omitempty"` // "async" (default), "blocking" or "none"
+	R            int    `json:"r,omitempty"`             // replicas that must answer; 0: the store's default
+	N            int    `json:"n,omitempty"`             // owners that the read is about; 0: all
+	PR           int    `json:"pr,omitempty"`            // owners among those that must answer; 0: none need be
+	NodeConfirms int    `json:"node_confirms,omitempty"` // distinct nodes that must answer; 0: whatever R makes it
+	Strict       bool   `json:"strict,omitempty"`        // only the key's owners count
+	Repair       string `json:"repair,omitempty"`        // "async" (default), "blocking" or "none"
+	NotFound     string `json:"not_found,omitempty"`     // what an empty answer is worth: "counts" (default), "does-not-count" or "basic-quorum"
+	Floor        string `json:"-"`                       // the bytes of a token of an earlier answer: show all that it covers, or fail; Perform fills it in
 }
 
 // WriteOptions are the consistency knobs of a write.
 type WriteOptions struct {
-	W      int  `json:"w,omitempty"` // replicas that must store it; 0: the store's default
-	Strict bool `json:"strict,omitempty"`
+	W            int  `json:"w,omitempty"`             // replicas that must store it; 0: the store's default
+	N            int  `json:"n,omitempty"`             // owners that it goes to at once; 0: all
+	PW           int  `json:"pw,omitempty"`            // owners among those that must store it; 0: none need be
+	DW           int  `json:"dw,omitempty"`            // replicas that must have it on disk; 0: whatever W makes it
+	NodeConfirms int  `json:"node_confirms,omitempty"` // distinct nodes that must store it; 0: whatever W makes it
+	Strict       bool `json:"strict,omitempty"`        // only the key's owners count
 }
 
 // A Reading is the current state of a key as one request saw it.

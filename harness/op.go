@@ -60,7 +60,7 @@ type Op struct {
 	Phase   Phase         `json:"phase,omitempty"`
 
 	Value   string `json:"value,omitempty"`   // written by a put; unique among all puts of a key
-	Context []byte `json:"context,omitempty"` // sent by a put or delete; it was the Token of an earlier completion
+	Context []byte `json:"context,omitempty"` // sent by a put or delete; it was the Token of an earlier completion. Of a get: what it must show at least
 	Action  string `json:"action,omitempty"`  // what it means to the workload: "add", "remove"
 	Element string `json:"element,omitempty"` // what Action is about
 

@@ -12,6 +12,7 @@ func Perform(ctx context.Context, c Client, op Op, r ReadOptions, w WriteOptions
 	var err error
 	switch op.F {
 	case Get:
+		r.Floor = string(op.Context) // a session's read says what it must not fall behind
 		got, err = c.Get(ctx, op.Key, r)
 	case Put:
 		got, err = c.Put(ctx, op.Key, op.Value, op.Context, w)

@@ -1,14 +1,18 @@
 package store
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"time"
 )
 
 // Errors that callers test for with errors.Is. Package transport maps them to gRPC
 // codes and back, so they hold on both sides of the wire.
 var (
-	ErrInvalid    = errors.New("invalid request")                      // key, value or options out of range
+	ErrInvalid    = errors.New("invalid request")                      // key or options out of range
+	ErrTooLarge   = errors.New("too large")                            // a value, or all siblings of a key together
+	ErrSession    = errors.New("session not satisfied")                // see SessionError
 	ErrBadContext = errors.New("bad context")                          // a token that is damaged or of another key
 	ErrNotOwner   = errors.New("not an owner of the key")              // sent to a node outside the preference list
 	ErrSiblings   = errors.New("too many siblings")                    // read, merge, put with the context
@@ -21,16 +25,17 @@ var (
 
 // A QuorumError reports how far a request got before it was given up.
 type QuorumError struct {
-	Op   string // "get", "put" or "delete"
-	Need int    // replicas required: R or W
-	Sent int    // replicas the request was handed to, this node and hints included
-	Acks int    // replicas that answered
-	Meta Meta   // who was asked and what they said
+	Op      string // "get", "put" or "delete"
+	Counted string // what is counted: "replicas" (R, W or DW), "owners" (PR or PW) or "nodes" (NodeConfirms); empty: replicas
+	Need    int    // of them, required
+	Sent    int    // replicas the request was handed to, this node and hints included
+	Acks    int    // of those counted, how many answered
+	Meta    Meta   // who was asked and what they said
 }
 
 // Error says how many replicas were needed, asked and heard.
 func (e *QuorumError) Error() string {
-	return fmt.Sprintf("%s: %d of %d replicas answered, %d were asked: %v", e.Op, e.Acks, e.Need, e.Sent, ErrNoQuorum)
+	return fmt.Sprintf("%s: %d of %d %s answered, %d replicas were asked: %v", e.Op, e.Acks, e.Need, cmp.Or(e.Counted, "replicas"), e.Sent, ErrNoQuorum)
 }
 
 // Unwrap makes errors.Is(err, ErrNoQuorum) true.
@@ -45,6 +50,21 @@ func (e *QuorumError) Outcome() Outcome {
 	return OutcomeUnknown
 }
 
+// A SessionError is a read that could not show all that its session has seen already, in
+// the time that it had. What it could have shown is older, so it shows nothing.
+type SessionError struct {
+	Meta Meta // who answered; Rounds says how often replicas were asked again
+}
+
+// Error says how hard it was tried.
+func (e *SessionError) Error() string {
+	return fmt.Sprintf("get: no %d replicas show all that the session has seen, asked again %d times in %v: %v",
+		e.Meta.Need, e.Meta.Rounds, e.Meta.Total.Round(time.Millisecond), ErrSession)
+}
+
+// Unwrap makes errors.Is(err, ErrSession) true.
+func (e *SessionError) Unwrap() error { return ErrSession }
+
 // Definite reports whether an error of a write proves that no node has stored it or will.
 // Of any other error, a deadline and one that is not known here included, the write may
 // still become visible. Reads change nothing, so their errors need no such question.
@@ -53,7 +73,7 @@ func Definite(err error) bool {
 	if errors.As(err, &missed) {
 		return missed.Outcome() == OutcomeNotWritten
 	}
-	for _, refusal := range []error{ErrInvalid, ErrBadContext, ErrNotOwner, ErrSiblings, ErrOverloaded, ErrClosed, ErrDown} {
+	for _, refusal := range []error{ErrInvalid, ErrTooLarge, ErrBadContext, ErrNotOwner, ErrSiblings, ErrOverloaded, ErrClosed, ErrDown} {
 		if errors.Is(err, refusal) {
 			return true
 		}

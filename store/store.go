@@ -8,13 +8,16 @@ import (
 // Limits on what a client may store. They are checked when a request enters the
 // cluster, never when one replica passes data on to another.
 const (
-	KeySizeBytesMax   = 1 << 10 // longest key
-	ValueSizeBytesMax = 1 << 20 // largest value; the paper stores objects below 1 MB (section 2.1)
-	SiblingsWarn      = 25      // siblings of one key from which a warning is logged
-	SiblingsMax       = 100     // siblings of one key at which further blind puts are refused
+	KeySizeBytesMax     = 1 << 10  // longest key, its bucket included
+	ValueSizeBytesMax   = 1 << 20  // largest value; the paper stores objects below 1 MB (section 2.1)
+	ObjectSizeBytesWarn = 5 << 20  // values of all siblings of one key together, from which a warning is logged
+	ObjectSizeBytesMax  = 50 << 20 // the same, at which further blind puts are refused
+	SiblingsWarn        = 25       // siblings of one key from which a warning is logged
+	SiblingsMax         = 100      // siblings of one key at which further blind puts are refused
 )
 
-// A Key names an object. Any bytes are allowed, 1 to KeySizeBytesMax of them.
+// A Key names an object. Any bytes are allowed, 1 to KeySizeBytesMax of them. What comes
+// before the first slash names the key's [Bucket].
 type Key string
 
 // A NodeID names a member of the cluster, for example "n1".
@@ -40,48 +43,6 @@ type Sibling struct {
 	Value     []byte  // nil when Tombstone
 	Tombstone bool    // a delete that no other version supersedes
 	WriteID   WriteID // the put that made it
-}
-
-// A Mode says which nodes may stand for a replica (paper, section 4.6).
-type Mode uint8
-
-// Sloppy quorums count the first N healthy nodes of the preference list; strict
-// quorums count the key's N owners only.
-const (
-	Sloppy Mode = iota // default
-	Strict
-)
-
-// String returns "sloppy" or "strict".
-func (m Mode) String() string {
-	if m == Strict {
-		return "strict"
-	}
-	return "sloppy"
-}
-
-// A RepairMode says what a read does about replicas that answered with less than
-// the merged result (paper, section 5).
-type RepairMode uint8
-
-// Repair modes of a read.
-const (
-	RepairAsync    RepairMode = iota // reply first, then write back; default
-	RepairBlocking                   // reply only when enough owners hold the result that no later quorum can miss it
-	RepairNone                       // leave it to hinted handoff and anti-entropy
-)
-
-// ReadOptions are the knobs of one get. The zero value asks for the node's defaults.
-type ReadOptions struct {
-	R      int        // replicas that must answer; 0 means the node's default, at most N
-	Mode   Mode       // which nodes count
-	Repair RepairMode // what happens to stale replicas
-}
-
-// WriteOptions are the knobs of one put or delete. The zero value asks for the node's defaults.
-type WriteOptions struct {
-	W    int  // replicas that must store the write; 0 means the node's default, at most N
-	Mode Mode // which nodes count
 }
 
 // An Outcome says what became of a put.
@@ -130,14 +91,21 @@ type Reply struct {
 // Meta says how a request was served. It travels with every reply and with every
 // error that came from a coordinator, because a client cannot see any of it otherwise.
 type Meta struct {
-	Coordinator NodeID
-	Forwarded   bool    // the node that was asked handed the request to Coordinator
-	Partition   uint32  // the key's partition
-	Replies     []Reply // in preference-list order, up to the moment of the reply
-	Hinted      int     // writes parked on another node for an owner
-	Siblings    int     // versions in the result, tombstones included
-	Degraded    bool    // fewer owners took part than the request asked for; fallbacks made up the number
-	Repairs     int     // replicas written back to before the reply
+	Coordinator   NodeID
+	Forwarded     bool          // the node that was asked handed the request to Coordinator
+	Partition     uint32        // the key's partition
+	N             int           // owners that the request was about
+	Need          int           // acknowledgements that it asked for: R, or W or DW whichever is more
+	Replies       []Reply       // in preference-list order, up to the moment of the reply
+	Owners        int           // owners that took part themselves
+	StandIns      int           // other nodes that took part in the place of an owner
+	Hinted        int           // writes parked on another node for an owner
+	Siblings      int           // versions in the result, tombstones included
+	VectorEntries int           // actors in the result's version vector
+	Degraded      bool          // fewer owners took part than the request asked for; fallbacks made up the number
+	Repairs       int           // replicas written back to before the reply
+	Rounds        int           // a session's read: how often replicas were asked again to reach the floor
+	Total         time.Duration // from the coordinator's taking the request to its reply
 }
 
 // A ReadResult is the answer to a get. A key that was never written, or whose every

@@ -75,17 +75,31 @@ func (c *Coordinator) leave() {
 // up reports whether a node is worth asking. This node always is.
 func (c *Coordinator) up(n store.NodeID) bool { return n == c.opts.Self || c.opts.Detector.Up(n) }
 
-func (c *Coordinator) place(key store.Key) (ring.Partition, placement) {
+// place returns the preference list of a key, of which the first n are this request's owners.
+func (c *Coordinator) place(key store.Key, n int) (ring.Partition, placement) {
 	p := c.opts.Layout.Partition(key)
-	return p, placement{c.opts.Layout.PreferenceList(p), c.opts.Layout.Replicas()}
+	return p, placement{c.opts.Layout.PreferenceList(p), n}
 }
 
-// newReport begins the report of a request.
+// defaults returns what a request for the key gets that does not say.
+func (c *Coordinator) defaults(key store.Key) defaults {
+	return defaults{bucket: c.opts.Buckets.Of(key), n: c.opts.Layout.Replicas(), r: c.opts.R, w: c.opts.W}
+}
+
+// newReport begins the report of a request that wants so many acknowledgements.
 func (c *Coordinator) newReport(op string, p ring.Partition, place placement, need int) report {
 	return report{
-		op: op, place: place, need: need,
-		meta: store.Meta{Coordinator: c.opts.Self, Partition: uint32(p)},
+		op: op, place: place, need: need, began: c.opts.Now(), now: c.opts.Now,
+		meta: store.Meta{Coordinator: c.opts.Self, Partition: uint32(p), N: place.n, Need: need},
 	}
+}
+
+// within gives a request the time that its options allow, if they do not leave it to its caller.
+func within(ctx context.Context, timeout time.Duration) (context.Context, context.CancelFunc) {
+	if timeout == 0 {
+		return ctx, func() {}
+	}
+	return context.WithTimeout(ctx, timeout)
 }
 
 // localContext is for work on this node's disk that must not be cut short by Close: it
@@ -142,7 +156,7 @@ func (w *watch) stop() {
 }
 
 type counters struct {
-	gets, writes, forwarded, refused, failed, hinted, readRepairs, degraded atomic.Uint64
+	gets, writes, forwarded, refused, failed, hinted, readRepairs, degraded, unsatisfied atomic.Uint64
 }
 
 // Stats are counts since New.
@@ -155,6 +169,7 @@ type Stats struct {
 	Hinted      uint64 // states parked for an owner, here or elsewhere
 	ReadRepairs uint64 // replicas written back to by reads
 	Degraded    uint64 // requests for which fallbacks made up the number
+	Unsatisfied uint64 // reads of sessions that could not show what these had seen
 	InFlight    uint64 // requests now, those at work after their reply included
 }
 
@@ -167,6 +182,7 @@ func (c *Coordinator) Stats() Stats {
 	return Stats{
 		Gets: s.gets.Load(), Writes: s.writes.Load(), Forwarded: s.forwarded.Load(), Refused: s.refused.Load(),
 		Failed: s.failed.Load(), Hinted: s.hinted.Load(), ReadRepairs: s.readRepairs.Load(), Degraded: s.degraded.Load(),
+		Unsatisfied: s.unsatisfied.Load(),
 		InFlight: uint64(inFlight),
 	}
 }

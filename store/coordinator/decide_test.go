@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"cartwheel/store"
 	"cartwheel/store/version"
@@ -202,7 +203,7 @@ func TestTheFastestOwnerIsTheHint(t *testing.T) {
 }
 
 func TestRepliesAreReportedInPreferenceOrder(t *testing.T) {
-	r := report{place: place, sent: 4}
+	r := report{place: place, sent: 4, now: func() time.Duration { return 0 }}
 	r.add(answer{ask: ask{"d", "b"}}, store.ReplicaOK)
 	r.add(answer{ask: ask{"c", "c"}, err: store.ErrDown}, store.ReplicaOK)
 	r.add(answer{ask: ask{"a", "a"}, err: store.ErrCorrupt}, store.ReplicaOK)

@@ -36,7 +36,7 @@ func newFanout(c *Coordinator, w Write, p ring.Partition, state version.Set, rep
 	members := len(rep.place.list)
 	return &fanout{
 		c: c, key: w.Key, partition: p, state: state, report: rep,
-		tracker: quorum.New(w.Options.W, w.Options.Mode, rep.place.owners()),
+		tracker: quorum.New(writeConditions(w.Options), w.Options.Mode, rep.place.owners()),
 		roster:  newRoster(rep.place, w.Options.Mode, c.opts.Self, c.up),
 		watch:   watch{patience: c.opts.FallbackAfter},
 		answers: make(chan answer, 2*members), // each owner, each fallback, and this node once an owner
@@ -75,7 +75,7 @@ func (f *fanout) run(caller context.Context) {
 			f.start(f.roster.stalled(f.watch.pop()))
 		case <-gone:
 			gone = nil
-			f.reply(fmt.Errorf("%w: %w", f.report.failure(f.tracker.Acks()), caller.Err()))
+			f.reply(fmt.Errorf("%w: %w", f.report.short(f.tracker), caller.Err()))
 		}
 	}
 }
@@ -148,7 +148,7 @@ func (f *fanout) decide() {
 	case quorum.Reached:
 		f.reply(nil)
 	case quorum.Lost:
-		f.reply(f.report.failure(f.tracker.Acks()))
+		f.reply(f.report.short(f.tracker))
 	}
 }
 

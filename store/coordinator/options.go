@@ -52,8 +52,9 @@ type Options struct {
 	Peers    Peers        // required
 	Detector Detector     // required
 
-	R int // replicas that must answer a get that does not say; default 2, or N if that is less
-	W int // replicas that must store a put that does not say; default 2, or N if that is less
+	R       int           // replicas that must answer a get that does not say; default 2, or N if that is less
+	W       int           // replicas that must store a put that does not say; default 2, or N if that is less
+	Buckets store.Buckets // defaults for parts of the key space; default none
 
 	ReplicaTimeout time.Duration // for one call of a replica; default 1s
 	FallbackAfter  time.Duration // an owner silent for so long is stood in for, its late answer still counts; default 250ms
@@ -109,6 +110,11 @@ func (o Options) validate() error {
 			if q.n < 1 || q.n > o.Layout.Replicas() {
 				bad("%s is %d with %d replicas", q.name, q.n, o.Layout.Replicas())
 			}
+		}
+	}
+	if o.Layout != nil {
+		if err := o.Buckets.Validate(o.Layout.Replicas()); err != nil {
+			errs = append(errs, fmt.Errorf("coordinator: %w", err))
 		}
 	}
 	if o.ReplicaTimeout < 0 || o.FallbackAfter < 0 || o.StragglerWait < 0 || o.InFlight < 0 {

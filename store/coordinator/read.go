@@ -12,14 +12,17 @@ import (
 // versions that none of the answers supersedes. With store.RepairBlocking the reply waits
 // until so many owners hold that result that every later quorum meets one of them.
 func (c *Coordinator) Get(ctx context.Context, key store.Key, o store.ReadOptions) (store.ReadResult, error) {
-	if err := c.checkRead(key, &o); err != nil {
+	floor, err := c.checkRead(key, &o)
+	if err != nil {
 		return store.ReadResult{}, err
 	}
 	if err := c.enter(); err != nil {
 		return store.ReadResult{}, err
 	}
 	c.stats.gets.Add(1)
-	r := newReading(c, key, o)
+	ctx, cancel := within(ctx, o.Timeout)
+	defer cancel()
+	r := newReading(c, key, o, floor)
 	if err := r.hopeless(); err != nil {
 		defer c.leave()
 		c.stats.failed.Add(1)
@@ -36,34 +39,35 @@ func (c *Coordinator) Get(ctx context.Context, key store.Key, o store.ReadOption
 	return r.result, nil
 }
 
-func (c *Coordinator) checkRead(key store.Key, o *store.ReadOptions) error {
+// checkRead fills in defaults, refuses what no node would serve, and opens the floor.
+func (c *Coordinator) checkRead(key store.Key, o *store.ReadOptions) (floor version.Vector, err error) {
 	if err := checkKey(key); err != nil {
-		return err
+		return nil, err
 	}
-	if o.R == 0 {
-		o.R = c.opts.R
+	if *o, err = c.defaults(key).read(*o); err != nil {
+		return nil, err
 	}
-	switch n := c.opts.Layout.Replicas(); {
-	case o.R < 1 || o.R > n:
-		return fmt.Errorf("r is %d with %d replicas: %w", o.R, n, store.ErrInvalid)
-	case o.Mode > store.Strict || o.Repair > store.RepairNone:
-		return fmt.Errorf("mode %d, repair %d: %w", o.Mode, o.Repair, store.ErrInvalid)
+	token, err := version.DecodeToken(key, o.Floor)
+	if err == nil && len(token.Vector) > 0 && o.Timeout == 0 {
+		o.Timeout = 2 * c.opts.ReplicaTimeout // a wait needs an end even if its caller set none
 	}
-	return nil
+	return token.Vector, err
 }
 
 // hopeless returns the error of a read that cannot succeed with the nodes that are up.
 func (r *reading) hopeless() error {
-	up := reachable(r.report.place, r.options.Mode, r.c.up)
+	counted, have, need := unmet(readConditions(r.options), r.report.place, r.options.Mode, r.c.up)
 	ownersUp := reachable(r.report.place, store.Strict, r.c.up)
-	if up >= r.options.R && (r.options.Repair != store.RepairBlocking || ownersUp >= r.holdersNeeded()) {
+	if need == 0 && r.options.Repair == store.RepairBlocking && ownersUp < r.holdersNeeded() {
+		counted, have, need = "owners", ownersUp, r.holdersNeeded()
+	}
+	if need == 0 {
 		return nil
 	}
-	if up >= r.options.R {
-		r.report.need = r.holdersNeeded()
-	}
 	r.noteSkipped()
-	return fmt.Errorf("%d owners, %d nodes that count are up: %w", ownersUp, up, r.report.failure(0))
+	missed := r.report.failure(0)
+	missed.Counted, missed.Need = counted, need
+	return fmt.Errorf("%d that count are up: %w", have, missed)
 }
 
 // holdersNeeded is how many owners must hold a result so that any R owners include one.
@@ -87,14 +91,23 @@ func (r *reading) conclude() {
 
 // resultNow is the read's reply. It is taken at the moment of the reply.
 func (r *reading) resultNow() store.ReadResult {
-	siblings := r.merged.Siblings()
+	siblings := r.c.shown(r.key, r.merged)
 	meta := r.report.snapshot()
-	meta.Siblings = len(siblings)
-	meta.Repairs = r.repaired
+	meta.Siblings, meta.VectorEntries = len(siblings), len(r.merged.Vector)
+	meta.Repairs, meta.Rounds = r.repaired, r.rounds
 	meta.Degraded = r.report.owners() < r.options.R
 	if meta.Degraded {
 		r.c.stats.degraded.Add(1)
 	}
 	token := version.Token{Vector: r.merged.Vector, Hint: fastest(r.report.place, meta.Replies)}
 	return store.ReadResult{Siblings: siblings, Context: token.Encode(r.key), Meta: meta}
+}
+
+// shown returns the siblings of a state that its reader is to see: all of them, or the
+// last one written where the bucket says so. The reader's context covers the others too.
+func (c *Coordinator) shown(key store.Key, s version.Set) []store.Sibling {
+	if c.opts.Buckets.Of(key).LastWriteWins {
+		return s.LastWritten()
+	}
+	return s.Siblings()
 }

@@ -92,6 +92,40 @@ func TestAGet(t *testing.T) {
 			missed:  2, replies: "1:skipped 2:skipped", finally: [3]string{"0:milk", "1:bread", ""},
 		},
 		{
+			name: "pr: a stand-in's answer is not an owner's", options: store.ReadOptions{R: 2, PR: 2},
+			prepare: func(w *world) { w.at(1).err, w.at(2).err = errBroken, errBroken },
+			missed:  2, after: 3 * time.Millisecond, replies: "0:ok 1:failed 2:failed", finally: [3]string{"0:milk", "1:bread", ""},
+		},
+		{
+			name: "pr: too few owners are known to be up", options: store.ReadOptions{R: 1, PR: 2},
+			prepare: func(w *world) { w.believeDown(1, 2) },
+			missed:  2, replies: "1:skipped 2:skipped", finally: [3]string{"0:milk", "1:bread", ""},
+		},
+		{
+			name: "node confirms: one answer is R, and two more are waited for", options: store.ReadOptions{R: 1, NodeConfirms: 3},
+			values: []string{"bread", "milk"}, after: 3 * time.Millisecond, replies: "0:stale 1:stale 2:notfound",
+			finally: [3]string{"0:bread+milk", "1:bread+milk", "2:bread+milk"},
+		},
+		{
+			name: "n: only the first owners are asked", options: store.ReadOptions{N: 1, R: 1},
+			values: []string{"milk"}, replies: "0:ok", finally: [3]string{"0:milk", "1:bread", ""},
+		},
+		{
+			name: "not found counts: a lone holder is missed", options: store.ReadOptions{R: 2, Repair: store.RepairNone},
+			prepare: func(w *world) { w.at(1).records, w.at(0).delay = nil, 9*time.Millisecond },
+			after:   3 * time.Millisecond, replies: "1:notfound 2:notfound", finally: [3]string{"0:milk", "", ""},
+		},
+		{
+			name: "not found does not count: the lone holder is waited for", options: store.ReadOptions{R: 2, Repair: store.RepairNone, NotFound: store.NotFoundDoesNotCount},
+			prepare: func(w *world) { w.at(1).records, w.at(0).delay = nil, 9*time.Millisecond },
+			values:  []string{"milk"}, after: 9 * time.Millisecond, replies: "0:ok 1:notfound 2:notfound", finally: [3]string{"0:milk", "", ""},
+		},
+		{
+			name: "basic quorum: a majority that has nothing is enough", options: store.ReadOptions{R: 2, Repair: store.RepairNone, NotFound: store.NotFoundBasicQuorum},
+			prepare: func(w *world) { w.at(1).records, w.at(0).delay = nil, 9*time.Millisecond },
+			after:   3 * time.Millisecond, replies: "1:notfound 2:notfound", finally: [3]string{"0:milk", "", ""},
+		},
+		{
 			name: "blocking: enough owners hold the result before the reply", options: store.ReadOptions{Repair: store.RepairBlocking},
 			values: []string{"bread", "milk"}, after: 4 * time.Millisecond, // the write-back to 1 leaves with the second answer
 			replies: "0:repaired 1:repaired 2:notfound", finally: [3]string{"0:bread+milk", "1:bread+milk", "2:bread+milk"},
@@ -199,7 +233,7 @@ func TestAKeyThatWasNeverWrittenIsAnAnswer(t *testing.T) {
 
 func TestOptionsOfAGetAreChecked(t *testing.T) {
 	inWorld(t, 0, func(t *testing.T, w *world) {
-		for _, o := range []store.ReadOptions{{R: 4}, {R: -1}, {Mode: 2}, {Repair: 3}} {
+		for _, o := range []store.ReadOptions{{R: 4}, {R: -1}, {Mode: 9}, {Repair: 9}, {PR: 4}, {NodeConfirms: 4}, {N: 4}, {NotFound: 9}} {
 			if _, err := w.read(o); !errors.Is(err, store.ErrInvalid) {
 				t.Errorf("%+v: got %v", o, err)
 			}

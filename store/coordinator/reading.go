@@ -17,6 +17,7 @@ type phase uint8
 
 const (
 	collecting phase = iota // fewer than R answers
+	reaching                // R answers, which show less than the session has seen
 	securing                // writing the result back before the reply
 	replied                 // waiting for stragglers
 )
@@ -34,6 +35,7 @@ type reading struct {
 	key       store.Key
 	partition ring.Partition
 	options   store.ReadOptions
+	floor     version.Vector // what the result must include
 	report    report
 	tracker   *quorum.Tracker
 	roster    *roster
@@ -43,7 +45,10 @@ type reading struct {
 	repairing int             // write-backs without an answer
 
 	phase    phase
-	shown    []shown               // answers, in the order of their coming
+	poll     *time.Timer           // while reaching: when to ask again; nil: not yet
+	open     map[store.NodeID]bool // nodes that were asked and have not answered
+	rounds   int                   // how often they were asked again
+	shown    []shown               // answers, in the order of their coming; the newest of each ask
 	merged   version.Set           // what is replied, from securing on
 	secured  map[store.NodeID]bool // owners known to hold merged
 	repaired int                   // write-backs acknowledged before the reply
@@ -52,16 +57,17 @@ type reading struct {
 	result store.ReadResult
 }
 
-func newReading(c *Coordinator, key store.Key, o store.ReadOptions) *reading {
-	p, place := c.place(key)
+func newReading(c *Coordinator, key store.Key, o store.ReadOptions, floor version.Vector) *reading {
+	p, place := c.place(key, o.N)
 	return &reading{
-		c: c, key: key, partition: p, options: o, report: c.newReport("get", p, place, o.R),
-		tracker: quorum.New(o.R, o.Mode, place.owners()),
+		c: c, key: key, partition: p, options: o, floor: floor, report: c.newReport("get", p, place, o.R),
+		tracker: quorum.New(readConditions(o), o.Mode, place.owners()),
 		roster:  newRoster(place, o.Mode, "", c.up),
 		watch:   watch{patience: c.opts.FallbackAfter},
-		// Every node is asked once, and every owner written back to before and after the reply.
+		// Every node has one question open at most, and every owner written back to before and after the reply.
 		answers: make(chan readAnswer, 3*len(place.list)),
 		secured: map[store.NodeID]bool{},
+		open:    map[store.NodeID]bool{},
 		done:    make(chan error, 1),
 	}
 }
@@ -83,9 +89,15 @@ func (r *reading) run(caller context.Context) {
 			if r.phase == collecting {
 				r.start(r.roster.stalled(a))
 			}
+		case <-r.nextPoll():
+			r.askAgain()
 		case <-gone:
 			gone = nil
-			r.reply(fmt.Errorf("%w: %w", r.report.failure(r.tracker.Acks()), caller.Err()))
+			if r.phase == reaching {
+				r.reply(r.unsatisfied())
+				continue
+			}
+			r.reply(fmt.Errorf("%w: %w", r.report.short(r.tracker), caller.Err()))
 		}
 	}
 	r.afterwards()
@@ -100,6 +112,7 @@ func (r *reading) start(a ask, ok bool) {
 	r.tracker.Asked(a.node)
 	r.watch.add(a)
 	r.running++
+	r.open[a.node] = true
 	r.c.work.Go(func() {
 		ctx, cancel := context.WithTimeout(r.c.ctx, r.c.opts.ReplicaTimeout)
 		defer cancel()
@@ -149,6 +162,7 @@ func (r *reading) take(a readAnswer) {
 		}
 	case a.err != nil:
 		r.running--
+		delete(r.open, a.node)
 		r.watch.answered(a.ask)
 		r.tracker.Failed(a.node)
 		r.report.add(a.answer, store.ReplicaFailed)
@@ -157,15 +171,31 @@ func (r *reading) take(a readAnswer) {
 		}
 	default:
 		r.running--
+		delete(r.open, a.node)
 		r.watch.answered(a.ask)
-		r.tracker.Acked(a.node)
+		if a.set.IsZero() && r.options.NotFound != store.NotFoundCounts {
+			r.tracker.Absent(a.node)
+		} else {
+			r.tracker.Acked(a.node)
+		}
 		r.roster.settle(a.owner)
-		r.shown = append(r.shown, shown{a.ask, a.set})
+		r.show(shown{a.ask, a.set})
 		r.report.add(a.answer, readState(a.set, r.merged)) // while collecting, conclude corrects it
 		if r.phase == securing && a.standsFor() == "" && holds(a.set, r.merged) {
 			r.secured[a.node] = true
 		}
 	}
+}
+
+// show keeps an answer. A replica that was asked again shows no less than before.
+func (r *reading) show(s shown) {
+	for i := range r.shown {
+		if r.shown[i].ask == s.ask {
+			r.shown[i].set = version.Merge(r.shown[i].set, s.set)
+			return
+		}
+	}
+	r.shown = append(r.shown, s)
 }
 
 // decide moves on to the next phase when its condition holds.
@@ -175,16 +205,24 @@ func (r *reading) decide() {
 		case quorum.Pending:
 			return
 		case quorum.Lost:
-			r.reply(r.report.failure(r.tracker.Acks()))
+			r.reply(r.report.short(r.tracker))
 			return
 		case quorum.Reached:
-			r.conclude()
-			if r.options.Repair != store.RepairBlocking {
-				r.reply(nil)
-				return
-			}
-			r.secure()
+			r.phase = reaching
 		}
+	}
+	if r.phase == reaching {
+		r.conclude()
+		if !r.merged.Vector.Includes(r.floor) {
+			r.waitForFloor()
+			return
+		}
+		r.stopPolling()
+		if r.options.Repair != store.RepairBlocking {
+			r.reply(nil)
+			return
+		}
+		r.secure()
 	}
 	if r.phase != securing {
 		return

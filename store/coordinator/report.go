@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"cartwheel/store"
+	"cartwheel/store/quorum"
 )
 
 // An answer is how an ask ended.
@@ -25,6 +26,8 @@ type report struct {
 	replies []store.Reply
 	need    int
 	sent    int
+	began   time.Duration
+	now     func() time.Duration
 }
 
 // skipped notes an owner that was not asked because it is believed down.
@@ -69,10 +72,15 @@ func (r *report) find(a ask) int {
 }
 
 // owners returns how many owners took part themselves.
-func (r *report) owners() int {
+func (r *report) owners() int { return r.tookPart(true) }
+
+// standIns returns how many other nodes took part.
+func (r *report) standIns() int { return r.tookPart(false) }
+
+func (r *report) tookPart(owner bool) int {
 	seen := map[store.NodeID]bool{}
 	for _, reply := range r.replies {
-		if reply.For == "" && reply.State < store.ReplicaFailed {
+		if r.place.isOwner(reply.Node) == owner && (!owner || reply.For == "") && reply.State < store.ReplicaFailed {
 			seen[reply.Node] = true
 		}
 	}
@@ -83,6 +91,7 @@ func (r *report) owners() int {
 func (r *report) snapshot() store.Meta {
 	m := r.meta
 	m.Replies = slices.Clone(r.replies)
+	m.Owners, m.StandIns, m.Total = r.owners(), r.standIns(), r.now()-r.began
 	slices.SortStableFunc(m.Replies, func(a, b store.Reply) int {
 		return cmp.Or(
 			cmp.Compare(slices.Index(r.place.list, a.Node), slices.Index(r.place.list, b.Node)),
@@ -92,9 +101,17 @@ func (r *report) snapshot() store.Meta {
 	return m
 }
 
-// failure returns the error of a request that is given up now.
+// failure returns the error of a request that is given up now, with so many of the replicas
+// that it needs.
 func (r *report) failure(acks int) *store.QuorumError {
 	return &store.QuorumError{Op: r.op, Need: r.need, Sent: max(0, r.sent), Acks: acks, Meta: r.snapshot()}
+}
+
+// short returns the same for a request that is short of whatever condition the tracker says.
+func (r *report) short(t *quorum.Tracker) *store.QuorumError {
+	e := r.failure(0)
+	e.Counted, e.Acks, e.Need = t.Short()
+	return e
 }
 
 // fastest returns the owner that answered first, by round-trip time; nothing if none did.

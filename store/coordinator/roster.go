@@ -26,7 +26,7 @@ type roster struct {
 // newRoster returns the roster of a request. Strict quorums know no fallbacks.
 func newRoster(p placement, mode store.Mode, last store.NodeID, up func(store.NodeID) bool) *roster {
 	r := &roster{last: last, latest: map[store.NodeID]store.NodeID{}, settled: map[store.NodeID]bool{}, up: up}
-	if mode == store.Sloppy {
+	if mode != store.Strict {
 		for _, n := range p.fallbacks() {
 			if n != last {
 				r.spare = append(r.spare, n)

@@ -50,8 +50,10 @@ func (c *Coordinator) write(ctx context.Context, w Write, forwarded bool) (store
 	if err := c.enter(); err != nil {
 		return store.WriteResult{}, err
 	}
-	p, place := c.place(w.Key)
-	rep := c.newReport(w.op(), p, place, w.Options.W)
+	ctx, cancel := within(ctx, w.Options.Timeout)
+	defer cancel()
+	p, place := c.place(w.Key, w.Options.N)
+	rep := c.newReport(w.op(), p, place, writeConditions(w.Options).Acks)
 	rep.meta.Forwarded = forwarded
 	if !forwarded {
 		to := coordinators(place, c.opts.Self, token.Hint, w.Options.Mode, c.up)
@@ -71,16 +73,13 @@ func (c *Coordinator) checkWrite(w *Write) (version.Token, error) {
 	if err := checkKey(w.Key); err != nil {
 		return version.Token{}, err
 	}
-	if w.Options.W == 0 {
-		w.Options.W = c.opts.W
+	var err error
+	if w.Options, err = c.defaults(w.Key).write(w.Options); err != nil {
+		return version.Token{}, err
 	}
-	switch n := c.opts.Layout.Replicas(); {
+	switch {
 	case len(w.Value) > store.ValueSizeBytesMax:
-		return version.Token{}, fmt.Errorf("value of %d bytes, %d at most: %w", len(w.Value), store.ValueSizeBytesMax, store.ErrInvalid)
-	case w.Options.W < 1 || w.Options.W > n:
-		return version.Token{}, fmt.Errorf("w is %d with %d replicas: %w", w.Options.W, n, store.ErrInvalid)
-	case w.Options.Mode > store.Strict:
-		return version.Token{}, fmt.Errorf("mode %d: %w", w.Options.Mode, store.ErrInvalid)
+		return version.Token{}, fmt.Errorf("value of %d bytes, %d at most: %w", len(w.Value), store.ValueSizeBytesMax, store.ErrTooLarge)
 	case w.Tombstone && len(w.Context) == 0:
 		return version.Token{}, fmt.Errorf("a delete removes what its context has seen, and there is none: %w", store.ErrInvalid)
 	}
@@ -129,13 +128,13 @@ func (c *Coordinator) forward(ctx context.Context, w Write, to []store.NodeID, r
 
 // finalRefusal reports whether every other coordinator would refuse alike.
 func finalRefusal(err error) bool {
-	return errors.Is(err, store.ErrInvalid) || errors.Is(err, store.ErrBadContext) || errors.Is(err, store.ErrSiblings)
+	return errors.Is(err, store.ErrInvalid) || errors.Is(err, store.ErrTooLarge) || errors.Is(err, store.ErrBadContext) || errors.Is(err, store.ErrSiblings)
 }
 
 // coordinate writes here, hands the state to the other owners and waits for the quorum.
 func (c *Coordinator) coordinate(ctx context.Context, w Write, token version.Token, rep report) (store.WriteResult, error) {
 	c.stats.writes.Add(1)
-	if up := reachable(rep.place, w.Options.Mode, c.up); up < w.Options.W {
+	if counted, up, need := unmet(writeConditions(w.Options), rep.place, w.Options.Mode, c.up); need > 0 {
 		defer c.leave()
 		for _, o := range rep.place.owners() {
 			if !c.up(o) {
@@ -143,7 +142,9 @@ func (c *Coordinator) coordinate(ctx context.Context, w Write, token version.Tok
 			}
 		}
 		c.stats.failed.Add(1)
-		return store.WriteResult{}, fmt.Errorf("%d nodes that count are up: %w", up, rep.failure(0))
+		missed := rep.failure(0)
+		missed.Counted, missed.Need = counted, need
+		return store.WriteResult{}, fmt.Errorf("%d that count are up: %w", up, missed)
 	}
 	f, err := c.writeHere(ctx, w, token.Vector, rep)
 	if err != nil {
@@ -162,8 +163,8 @@ func (c *Coordinator) coordinate(ctx context.Context, w Write, token version.Tok
 	if rep.place.isOwner(c.opts.Self) {
 		token.Hint = c.opts.Self // the next put had best continue this node's events
 	}
-	siblings := f.state.Siblings()
-	f.result.Siblings = len(siblings)
+	siblings := c.shown(w.Key, f.state)
+	f.result.Siblings, f.result.VectorEntries = len(siblings), len(f.state.Vector)
 	return store.WriteResult{
 		Siblings: siblings,
 		Context:  version.Token{Vector: f.state.Vector, Hint: token.Hint}.Encode(w.Key),
@@ -174,7 +175,7 @@ func (c *Coordinator) coordinate(ctx context.Context, w Write, token version.Tok
 // writeHere makes the event durable on this node. Nobody else has heard of it when it
 // fails, so the error is definite unless the engine failed in the middle of the write.
 func (c *Coordinator) writeHere(ctx context.Context, w Write, past version.Vector, rep report) (*fanout, error) {
-	p, place := c.place(w.Key)
+	p, place := c.place(w.Key, w.Options.N)
 	owner := standsInFor(place, c.opts.Self, c.up)
 	a := ask{c.opts.Self, owner}
 	if owner == "" {
@@ -183,6 +184,7 @@ func (c *Coordinator) writeHere(ctx context.Context, w Write, past version.Vecto
 	began := c.opts.Now()
 	state, err := c.opts.Local.Put(ctx, p, w.Key, owner, storage.Write{
 		Past: past, Value: w.Value, Tombstone: w.Tombstone, WriteID: w.WriteID,
+		LastWriteWins: c.opts.Buckets.Of(w.Key).LastWriteWins,
 	})
 	var uncertain *storage.WriteError
 	switch {

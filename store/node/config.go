@@ -23,6 +23,7 @@ type Config struct {
 	N          int            // owners of a key; default ring.DefaultReplicas
 	R          int            // replicas that must answer a get that does not say; default 2, or N if that is less
 	W          int            // replicas that must store a put that does not say; default 2, or N if that is less
+	Buckets    store.Buckets  // defaults for parts of the key space, the same on every node; default none
 
 	Dir   string                        // of the data; required
 	FS    vfs.FS                        // default the operating system's

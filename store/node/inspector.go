@@ -24,8 +24,12 @@ func (i inspector) Copy(ctx context.Context, key store.Key) (transport.Copy, err
 	if err != nil {
 		return transport.Copy{}, err
 	}
+	siblings := set.Siblings()
+	if i.n.config.Buckets.Of(key).LastWriteWins {
+		siblings = set.LastWritten() // as a read would show it
+	}
 	c := transport.Copy{
-		Node: i.n.config.ID, Owner: i.n.layout.Owns(i.n.config.ID, p), Siblings: set.Siblings(),
+		Node: i.n.config.ID, Owner: i.n.layout.Owns(i.n.config.ID, p), Siblings: siblings,
 		Context: version.Token{Vector: set.Vector}.Encode(key), Vector: set.Vector.String(), Owners: i.n.layout.Owners(p),
 	}
 	if !set.IsZero() {
@@ -105,6 +109,7 @@ func (n *Node) counters() map[string]uint64 {
 		"coordinator_hinted":       c.Hinted,
 		"coordinator_read_repairs": c.ReadRepairs,
 		"coordinator_degraded":     c.Degraded,
+		"coordinator_unsatisfied":  c.Unsatisfied,
 		"detector_probes":          d.Probes,
 		"detector_downs":           d.Downs,
 		"detector_ups":             d.Ups,

@@ -90,7 +90,7 @@ func (n *Node) start() error {
 		Timeout: c.ReplicaTimeout, ForwardTimeout: c.ForwardTimeout,
 	})
 	if n.coordinator, err = coordinator.New(coordinator.Options{
-		Self: c.ID, Layout: n.layout, Local: n.disk, Peers: n.peers, Detector: n.detector, R: c.R, W: c.W,
+		Self: c.ID, Layout: n.layout, Local: n.disk, Peers: n.peers, Detector: n.detector, R: c.R, W: c.W, Buckets: c.Buckets,
 		ReplicaTimeout: c.ReplicaTimeout, FallbackAfter: c.FallbackAfter, StragglerWait: c.StragglerWait,
 		InFlight: c.InFlight, Now: c.Now, Logger: c.Logger,
 	}); err != nil {

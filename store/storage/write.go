@@ -15,6 +15,9 @@ type Write struct {
 	Value     []byte         // ignored for a tombstone
 	Tombstone bool           // a delete
 	WriteID   store.WriteID  // names the write in retries; zero: never the same as another
+	// LastWriteWins makes the event supersede all that this node holds of the key, too. Its
+	// stamp is later than theirs, so that no reader would have been shown them any more.
+	LastWriteWins bool
 }
 
 // Put makes an event and stores it: in the node's own record, or, if hintFor is not
@@ -22,8 +25,8 @@ type Write struct {
 // and is on disk by then.
 //
 // A put whose WriteID is among the versions held is not made again. A put that supersedes
-// nothing is refused with store.ErrSiblings when the key has store.SiblingsMax versions. The
-// error is a *WriteError if the put may have been stored all the same.
+// nothing is refused with store.ErrSiblings when the key has store.SiblingsMax versions, and
+// with store.ErrTooLarge when their values fill store.ObjectSizeBytesMax. The error is a *WriteError if the put may have been stored all the same.
 func (r *Replica) Put(ctx context.Context, p ring.Partition, key store.Key, hintFor store.NodeID, w Write) (version.Set, error) {
 	leave, err := r.enter(ctx, p, key, hintFor)
 	if err != nil {
@@ -49,8 +52,11 @@ func (r *Replica) put(ctx context.Context, p ring.Partition, key store.Key, hint
 	if before.HasWrite(w.WriteID) {
 		return before, nil
 	}
-	if len(before.Versions) >= store.SiblingsMax && !supersedesAny(w.Past, before) {
-		return version.Set{}, fmt.Errorf("%d versions: %w", len(before.Versions), store.ErrSiblings)
+	if w.LastWriteWins {
+		w.Past = w.Past.Join(before.Vector)
+	}
+	if err := checkRoom(before, w); err != nil {
+		return version.Set{}, err
 	}
 	rec, size := held.of(hintFor)
 	if err := r.witness(ctx, key, rec, w.Past); err != nil {
@@ -61,7 +67,7 @@ func (r *Replica) put(ctx context.Context, p ring.Partition, key store.Key, hint
 		return version.Set{}, err
 	}
 	tenure, dot := rec.next(life, counter)
-	v := version.Version{Dot: dot, Tombstone: w.Tombstone, WriteID: w.WriteID, Stamp: r.opts.Clock.Now().UnixNano()}
+	v := version.Version{Dot: dot, Tombstone: w.Tombstone, WriteID: w.WriteID, Stamp: stampAfter(before, r.opts.Clock.Now().UnixNano())}
 	if !w.Tombstone {
 		v.Value = append([]byte{}, w.Value...) // never nil: an empty value is not a tombstone's
 	}
@@ -72,6 +78,37 @@ func (r *Replica) put(ctx context.Context, p ring.Partition, key store.Key, hint
 	after := version.Merge(before, rec.set)
 	r.warnSiblings(key, before, after)
 	return after, nil
+}
+
+// checkRoom refuses a put that would only add to a key which has too much already. One that
+// supersedes something is how a client gets it smaller again.
+func checkRoom(before version.Set, w Write) error {
+	if supersedesAny(w.Past, before) {
+		return nil
+	}
+	if n := len(before.Versions); n >= store.SiblingsMax {
+		return fmt.Errorf("%d versions: %w", n, store.ErrSiblings)
+	}
+	if n := valueBytes(before) + len(w.Value); n > store.ObjectSizeBytesMax {
+		return fmt.Errorf("%d bytes in %d versions, %d at most: %w", n, len(before.Versions)+1, store.ObjectSizeBytesMax, store.ErrTooLarge)
+	}
+	return nil
+}
+
+func valueBytes(s version.Set) (n int) {
+	for _, v := range s.Versions {
+		n += len(v.Value)
+	}
+	return n
+}
+
+// stampAfter returns the time of an event: now, or a moment after the latest version that it
+// can know of. A clock that was set back must not make its later writes lose.
+func stampAfter(before version.Set, now int64) int64 {
+	for _, v := range before.Versions {
+		now = max(now, v.Stamp+1)
+	}
+	return now
 }
 
 func supersedesAny(past version.Vector, s version.Set) bool {
@@ -170,5 +207,8 @@ func (r *Replica) save(p ring.Partition, key store.Key, hintFor store.NodeID, re
 func (r *Replica) warnSiblings(key store.Key, before, after version.Set) {
 	if n := len(after.Versions); n >= store.SiblingsWarn && len(before.Versions) < store.SiblingsWarn {
 		r.log.Warn("key has many siblings", "key", string(key), "siblings", n)
+	}
+	if n := valueBytes(after); n >= store.ObjectSizeBytesWarn && valueBytes(before) < store.ObjectSizeBytesWarn {
+		r.log.Warn("key has grown large", "key", string(key), "bytes", n, "siblings", len(after.Versions))
 	}
 }

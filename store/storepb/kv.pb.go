@@ -27,19 +27,22 @@ const (
 type Mode int32
 
 const (
-	Mode_SLOPPY Mode = 0 // the first N healthy nodes of the preference list
-	Mode_STRICT Mode = 1 // the N owners only
+	Mode_MODE_DEFAULT Mode = 0 // the bucket's
+	Mode_SLOPPY       Mode = 1 // the first N healthy nodes of the preference list
+	Mode_STRICT       Mode = 2 // the N owners only
 )
 
 // Enum value maps for Mode.
 var (
 	Mode_name = map[int32]string{
-		0: "SLOPPY",
-		1: "STRICT",
+		0: "MODE_DEFAULT",
+		1: "SLOPPY",
+		2: "STRICT",
 	}
 	Mode_value = map[string]int32{
-		"SLOPPY": 0,
-		"STRICT": 1,
+		"MODE_DEFAULT": 0,
+		"SLOPPY":       1,
+		"STRICT":       2,
 	}
 )
 
@@ -73,22 +76,25 @@ func (Mode) EnumDescriptor() ([]byte, []int) {
 type Repair int32
 
 const (
-	Repair_ASYNC    Repair = 0 // reply, then write back
-	Repair_BLOCKING Repair = 1 // write back to enough owners first
-	Repair_NONE     Repair = 2
+	Repair_REPAIR_DEFAULT Repair = 0 // the bucket's
+	Repair_ASYNC          Repair = 1 // reply, then write back
+	Repair_BLOCKING       Repair = 2 // write back to enough owners first
+	Repair_NONE           Repair = 3
 )
 
 // Enum value maps for Repair.
 var (
 	Repair_name = map[int32]string{
-		0: "ASYNC",
-		1: "BLOCKING",
-		2: "NONE",
+		0: "REPAIR_DEFAULT",
+		1: "ASYNC",
+		2: "BLOCKING",
+		3: "NONE",
 	}
 	Repair_value = map[string]int32{
-		"ASYNC":    0,
-		"BLOCKING": 1,
-		"NONE":     2,
+		"REPAIR_DEFAULT": 0,
+		"ASYNC":          1,
+		"BLOCKING":       2,
+		"NONE":           3,
 	}
 )
 
@@ -117,6 +123,59 @@ func (x Repair) Number() protoreflect.EnumNumber {
 // Deprecated: Use Repair.Descriptor instead.
 func (Repair) EnumDescriptor() ([]byte, []int) {
 	return file_store_storepb_kv_proto_rawDescGZIP(), []int{1}
+}
+
+// What a replica that has nothing is worth to a read.
+type NotFound int32
+
+const (
+	NotFound_NOT_FOUND_DEFAULT NotFound = 0 // the bucket's
+	NotFound_COUNTS            NotFound = 1 // one of the R answers
+	NotFound_DOES_NOT_COUNT    NotFound = 2 // wait for R that have the key, or for the last answer
+	NotFound_BASIC_QUORUM      NotFound = 3 // the same, until a majority of the N has nothing
+)
+
+// Enum value maps for NotFound.
+var (
+	NotFound_name = map[int32]string{
+		0: "NOT_FOUND_DEFAULT",
+		1: "COUNTS",
+		2: "DOES_NOT_COUNT",
+		3: "BASIC_QUORUM",
+	}
+	NotFound_value = map[string]int32{
+		"NOT_FOUND_DEFAULT": 0,
+		"COUNTS":            1,
+		"DOES_NOT_COUNT":    2,
+		"BASIC_QUORUM":      3,
+	}
+)
+
+func (x NotFound) Enum() *NotFound {
+	p := new(NotFound)
+	*p = x
+	return p
+}
+
+func (x NotFound) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (NotFound) Descriptor() protoreflect.EnumDescriptor {
+	return file_store_storepb_kv_proto_enumTypes[2].Descriptor()
+}
+
+func (NotFound) Type() protoreflect.EnumType {
+	return &file_store_storepb_kv_proto_enumTypes[2]
+}
+
+func (x NotFound) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use NotFound.Descriptor instead.
+func (NotFound) EnumDescriptor() ([]byte, []int) {
+	return file_store_storepb_kv_proto_rawDescGZIP(), []int{2}
 }
 
 type Reply_State int32
@@ -164,11 +223,11 @@ func (x Reply_State) String() string {
 }
 
 func (Reply_State) Descriptor() protoreflect.EnumDescriptor {
-	return file_store_storepb_kv_proto_enumTypes[2].Descriptor()
+	return file_store_storepb_kv_proto_enumTypes[3].Descriptor()
 }
 
 func (Reply_State) Type() protoreflect.EnumType {
-	return &file_store_storepb_kv_proto_enumTypes[2]
+	return &file_store_storepb_kv_proto_enumTypes[3]
 }
 
 func (x Reply_State) Number() protoreflect.EnumNumber {
@@ -177,22 +236,222 @@ func (x Reply_State) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Reply_State.Descriptor instead.
 func (Reply_State) EnumDescriptor() ([]byte, []int) {
-	return file_store_storepb_kv_proto_rawDescGZIP(), []int{7, 0}
+	return file_store_storepb_kv_proto_rawDescGZIP(), []int{9, 0}
+}
+
+// ReadOptions are the knobs of one get. 0 is the bucket's default.
+type ReadOptions struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	N             uint32                 `protobuf:"varint,1,opt,name=n,proto3" json:"n,omitempty"`
+	R             uint32                 `protobuf:"varint,2,opt,name=r,proto3" json:"r,omitempty"`
+	Pr            uint32                 `protobuf:"varint,3,opt,name=pr,proto3" json:"pr,omitempty"`
+	NodeConfirms  uint32                 `protobuf:"varint,4,opt,name=node_confirms,json=nodeConfirms,proto3" json:"node_confirms,omitempty"`
+	Mode          Mode                   `protobuf:"varint,5,opt,name=mode,proto3,enum=cartwheel.store.v1.Mode" json:"mode,omitempty"`
+	Repair        Repair                 `protobuf:"varint,6,opt,name=repair,proto3,enum=cartwheel.store.v1.Repair" json:"repair,omitempty"`
+	NotFound      NotFound               `protobuf:"varint,7,opt,name=not_found,json=notFound,proto3,enum=cartwheel.store.v1.NotFound" json:"not_found,omitempty"`
+	TimeoutNanos  int64                  `protobuf:"varint,8,opt,name=timeout_nanos,json=timeoutNanos,proto3" json:"timeout_nanos,omitempty"`
+	Floor         []byte                 `protobuf:"bytes,9,opt,name=floor,proto3" json:"floor,omitempty"` // a context: show all that it covers, or fail
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReadOptions) Reset() {
+	*x = ReadOptions{}
+	mi := &file_store_storepb_kv_proto_msgTypes[0]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReadOptions) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReadOptions) ProtoMessage() {}
+
+func (x *ReadOptions) ProtoReflect() protoreflect.Message {
+	mi := &file_store_storepb_kv_proto_msgTypes[0]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReadOptions.ProtoReflect.Descriptor instead.
+func (*ReadOptions) Descriptor() ([]byte, []int) {
+	return file_store_storepb_kv_proto_rawDescGZIP(), []int{0}
+}
+
+func (x *ReadOptions) GetN() uint32 {
+	if x != nil {
+		return x.N
+	}
+	return 0
+}
+
+func (x *ReadOptions) GetR() uint32 {
+	if x != nil {
+		return x.R
+	}
+	return 0
+}
+
+func (x *ReadOptions) GetPr() uint32 {
+	if x != nil {
+		return x.Pr
+	}
+	return 0
+}
+
+func (x *ReadOptions) GetNodeConfirms() uint32 {
+	if x != nil {
+		return x.NodeConfirms
+	}
+	return 0
+}
+
+func (x *ReadOptions) GetMode() Mode {
+	if x != nil {
+		return x.Mode
+	}
+	return Mode_MODE_DEFAULT
+}
+
+func (x *ReadOptions) GetRepair() Repair {
+	if x != nil {
+		return x.Repair
+	}
+	return Repair_REPAIR_DEFAULT
+}
+
+func (x *ReadOptions) GetNotFound() NotFound {
+	if x != nil {
+		return x.NotFound
+	}
+	return NotFound_NOT_FOUND_DEFAULT
+}
+
+func (x *ReadOptions) GetTimeoutNanos() int64 {
+	if x != nil {
+		return x.TimeoutNanos
+	}
+	return 0
+}
+
+func (x *ReadOptions) GetFloor() []byte {
+	if x != nil {
+		return x.Floor
+	}
+	return nil
+}
+
+// WriteOptions are the knobs of one put or delete. 0 is the bucket's default.
+type WriteOptions struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	N             uint32                 `protobuf:"varint,1,opt,name=n,proto3" json:"n,omitempty"`
+	W             uint32                 `protobuf:"varint,2,opt,name=w,proto3" json:"w,omitempty"`
+	Pw            uint32                 `protobuf:"varint,3,opt,name=pw,proto3" json:"pw,omitempty"`
+	Dw            uint32                 `protobuf:"varint,4,opt,name=dw,proto3" json:"dw,omitempty"`
+	NodeConfirms  uint32                 `protobuf:"varint,5,opt,name=node_confirms,json=nodeConfirms,proto3" json:"node_confirms,omitempty"`
+	Mode          Mode                   `protobuf:"varint,6,opt,name=mode,proto3,enum=cartwheel.store.v1.Mode" json:"mode,omitempty"`
+	TimeoutNanos  int64                  `protobuf:"varint,7,opt,name=timeout_nanos,json=timeoutNanos,proto3" json:"timeout_nanos,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WriteOptions) Reset() {
+	*x = WriteOptions{}
+	mi := &file_store_storepb_kv_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WriteOptions) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WriteOptions) ProtoMessage() {}
+
+func (x *WriteOptions) ProtoReflect() protoreflect.Message {
+	mi := &file_store_storepb_kv_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WriteOptions.ProtoReflect.Descriptor instead.
+func (*WriteOptions) Descriptor() ([]byte, []int) {
+	return file_store_storepb_kv_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *WriteOptions) GetN() uint32 {
+	if x != nil {
+		return x.N
+	}
+	return 0
+}
+
+func (x *WriteOptions) GetW() uint32 {
+	if x != nil {
+		return x.W
+	}
+	return 0
+}
+
+func (x *WriteOptions) GetPw() uint32 {
+	if x != nil {
+		return x.Pw
+	}
+	return 0
+}
+
+func (x *WriteOptions) GetDw() uint32 {
+	if x != nil {
+		return x.Dw
+	}
+	return 0
+}
+
+func (x *WriteOptions) GetNodeConfirms() uint32 {
+	if x != nil {
+		return x.NodeConfirms
+	}
+	return 0
+}
+
+func (x *WriteOptions) GetMode() Mode {
+	if x != nil {
+		return x.Mode
+	}
+	return Mode_MODE_DEFAULT
+}
+
+func (x *WriteOptions) GetTimeoutNanos() int64 {
+	if x != nil {
+		return x.TimeoutNanos
+	}
+	return 0
 }
 
 type GetRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Key           []byte                 `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
-	R             uint32                 `protobuf:"varint,2,opt,name=r,proto3" json:"r,omitempty"` // 0: the node's default
-	Mode          Mode                   `protobuf:"varint,3,opt,name=mode,proto3,enum=cartwheel.store.v1.Mode" json:"mode,omitempty"`
-	Repair        Repair                 `protobuf:"varint,4,opt,name=repair,proto3,enum=cartwheel.store.v1.Repair" json:"repair,omitempty"`
+	Options       *ReadOptions           `protobuf:"bytes,2,opt,name=options,proto3" json:"options,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *GetRequest) Reset() {
 	*x = GetRequest{}
-	mi := &file_store_storepb_kv_proto_msgTypes[0]
+	mi := &file_store_storepb_kv_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -204,7 +463,7 @@ func (x *GetRequest) String() string {
 func (*GetRequest) ProtoMessage() {}
 
 func (x *GetRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_store_storepb_kv_proto_msgTypes[0]
+	mi := &file_store_storepb_kv_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -217,7 +476,7 @@ func (x *GetRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetRequest.ProtoReflect.Descriptor instead.
 func (*GetRequest) Descriptor() ([]byte, []int) {
-	return file_store_storepb_kv_proto_rawDescGZIP(), []int{0}
+	return file_store_storepb_kv_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *GetRequest) GetKey() []byte {
@@ -227,25 +486,11 @@ func (x *GetRequest) GetKey() []byte {
 	return nil
 }
 
-func (x *GetRequest) GetR() uint32 {
+func (x *GetRequest) GetOptions() *ReadOptions {
 	if x != nil {
-		return x.R
+		return x.Options
 	}
-	return 0
-}
-
-func (x *GetRequest) GetMode() Mode {
-	if x != nil {
-		return x.Mode
-	}
-	return Mode_SLOPPY
-}
-
-func (x *GetRequest) GetRepair() Repair {
-	if x != nil {
-		return x.Repair
-	}
-	return Repair_ASYNC
+	return nil
 }
 
 type GetReply struct {
@@ -259,7 +504,7 @@ type GetReply struct {
 
 func (x *GetReply) Reset() {
 	*x = GetReply{}
-	mi := &file_store_storepb_kv_proto_msgTypes[1]
+	mi := &file_store_storepb_kv_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -271,7 +516,7 @@ func (x *GetReply) String() string {
 func (*GetReply) ProtoMessage() {}
 
 func (x *GetReply) ProtoReflect() protoreflect.Message {
-	mi := &file_store_storepb_kv_proto_msgTypes[1]
+	mi := &file_store_storepb_kv_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -284,7 +529,7 @@ func (x *GetReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetReply.ProtoReflect.Descriptor instead.
 func (*GetReply) Descriptor() ([]byte, []int) {
-	return file_store_storepb_kv_proto_rawDescGZIP(), []int{1}
+	return file_store_storepb_kv_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *GetReply) GetVersions() []*Version {
@@ -320,7 +565,7 @@ type Version struct {
 
 func (x *Version) Reset() {
 	*x = Version{}
-	mi := &file_store_storepb_kv_proto_msgTypes[2]
+	mi := &file_store_storepb_kv_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -332,7 +577,7 @@ func (x *Version) String() string {
 func (*Version) ProtoMessage() {}
 
 func (x *Version) ProtoReflect() protoreflect.Message {
-	mi := &file_store_storepb_kv_proto_msgTypes[2]
+	mi := &file_store_storepb_kv_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -345,7 +590,7 @@ func (x *Version) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Version.ProtoReflect.Descriptor instead.
 func (*Version) Descriptor() ([]byte, []int) {
-	return file_store_storepb_kv_proto_rawDescGZIP(), []int{2}
+	return file_store_storepb_kv_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *Version) GetValue() []byte {
@@ -382,15 +627,14 @@ type PutRequest struct {
 	Value         []byte                 `protobuf:"bytes,2,opt,name=value,proto3" json:"value,omitempty"`
 	Context       []byte                 `protobuf:"bytes,3,opt,name=context,proto3" json:"context,omitempty"`                // empty: the put supersedes nothing
 	WriteId       []byte                 `protobuf:"bytes,4,opt,name=write_id,json=writeId,proto3" json:"write_id,omitempty"` // 16 bytes, the same for every attempt
-	W             uint32                 `protobuf:"varint,5,opt,name=w,proto3" json:"w,omitempty"`                           // 0: the node's default
-	Mode          Mode                   `protobuf:"varint,6,opt,name=mode,proto3,enum=cartwheel.store.v1.Mode" json:"mode,omitempty"`
+	Options       *WriteOptions          `protobuf:"bytes,5,opt,name=options,proto3" json:"options,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *PutRequest) Reset() {
 	*x = PutRequest{}
-	mi := &file_store_storepb_kv_proto_msgTypes[3]
+	mi := &file_store_storepb_kv_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -402,7 +646,7 @@ func (x *PutRequest) String() string {
 func (*PutRequest) ProtoMessage() {}
 
 func (x *PutRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_store_storepb_kv_proto_msgTypes[3]
+	mi := &file_store_storepb_kv_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -415,7 +659,7 @@ func (x *PutRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutRequest.ProtoReflect.Descriptor instead.
 func (*PutRequest) Descriptor() ([]byte, []int) {
-	return file_store_storepb_kv_proto_rawDescGZIP(), []int{3}
+	return file_store_storepb_kv_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *PutRequest) GetKey() []byte {
@@ -446,18 +690,11 @@ func (x *PutRequest) GetWriteId() []byte {
 	return nil
 }
 
-func (x *PutRequest) GetW() uint32 {
+func (x *PutRequest) GetOptions() *WriteOptions {
 	if x != nil {
-		return x.W
+		return x.Options
 	}
-	return 0
-}
-
-func (x *PutRequest) GetMode() Mode {
-	if x != nil {
-		return x.Mode
-	}
-	return Mode_SLOPPY
+	return nil
 }
 
 type DeleteRequest struct {
@@ -465,15 +702,14 @@ type DeleteRequest struct {
 	Key           []byte                 `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
 	Context       []byte                 `protobuf:"bytes,2,opt,name=context,proto3" json:"context,omitempty"`
 	WriteId       []byte                 `protobuf:"bytes,3,opt,name=write_id,json=writeId,proto3" json:"write_id,omitempty"`
-	W             uint32                 `protobuf:"varint,4,opt,name=w,proto3" json:"w,omitempty"`
-	Mode          Mode                   `protobuf:"varint,5,opt,name=mode,proto3,enum=cartwheel.store.v1.Mode" json:"mode,omitempty"`
+	Options       *WriteOptions          `protobuf:"bytes,4,opt,name=options,proto3" json:"options,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *DeleteRequest) Reset() {
 	*x = DeleteRequest{}
-	mi := &file_store_storepb_kv_proto_msgTypes[4]
+	mi := &file_store_storepb_kv_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -485,7 +721,7 @@ func (x *DeleteRequest) String() string {
 func (*DeleteRequest) ProtoMessage() {}
 
 func (x *DeleteRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_store_storepb_kv_proto_msgTypes[4]
+	mi := &file_store_storepb_kv_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -498,7 +734,7 @@ func (x *DeleteRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteRequest.ProtoReflect.Descriptor instead.
 func (*DeleteRequest) Descriptor() ([]byte, []int) {
-	return file_store_storepb_kv_proto_rawDescGZIP(), []int{4}
+	return file_store_storepb_kv_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *DeleteRequest) GetKey() []byte {
@@ -522,18 +758,11 @@ func (x *DeleteRequest) GetWriteId() []byte {
 	return nil
 }
 
-func (x *DeleteRequest) GetW() uint32 {
+func (x *DeleteRequest) GetOptions() *WriteOptions {
 	if x != nil {
-		return x.W
+		return x.Options
 	}
-	return 0
-}
-
-func (x *DeleteRequest) GetMode() Mode {
-	if x != nil {
-		return x.Mode
-	}
-	return Mode_SLOPPY
+	return nil
 }
 
 type PutReply struct {
@@ -547,7 +776,7 @@ type PutReply struct {
 
 func (x *PutReply) Reset() {
 	*x = PutReply{}
-	mi := &file_store_storepb_kv_proto_msgTypes[5]
+	mi := &file_store_storepb_kv_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -559,7 +788,7 @@ func (x *PutReply) String() string {
 func (*PutReply) ProtoMessage() {}
 
 func (x *PutReply) ProtoReflect() protoreflect.Message {
-	mi := &file_store_storepb_kv_proto_msgTypes[5]
+	mi := &file_store_storepb_kv_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -572,7 +801,7 @@ func (x *PutReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutReply.ProtoReflect.Descriptor instead.
 func (*PutReply) Descriptor() ([]byte, []int) {
-	return file_store_storepb_kv_proto_rawDescGZIP(), []int{5}
+	return file_store_storepb_kv_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *PutReply) GetVersions() []*Version {
@@ -606,13 +835,20 @@ type Meta struct {
 	Siblings      uint32                 `protobuf:"varint,6,opt,name=siblings,proto3" json:"siblings,omitempty"`
 	Degraded      bool                   `protobuf:"varint,7,opt,name=degraded,proto3" json:"degraded,omitempty"`
 	Repairs       uint32                 `protobuf:"varint,8,opt,name=repairs,proto3" json:"repairs,omitempty"`
+	N             uint32                 `protobuf:"varint,9,opt,name=n,proto3" json:"n,omitempty"`
+	Need          uint32                 `protobuf:"varint,10,opt,name=need,proto3" json:"need,omitempty"`
+	Owners        uint32                 `protobuf:"varint,11,opt,name=owners,proto3" json:"owners,omitempty"`
+	StandIns      uint32                 `protobuf:"varint,12,opt,name=stand_ins,json=standIns,proto3" json:"stand_ins,omitempty"`
+	VectorEntries uint32                 `protobuf:"varint,13,opt,name=vector_entries,json=vectorEntries,proto3" json:"vector_entries,omitempty"`
+	Rounds        uint32                 `protobuf:"varint,14,opt,name=rounds,proto3" json:"rounds,omitempty"`
+	TotalNanos    int64                  `protobuf:"varint,15,opt,name=total_nanos,json=totalNanos,proto3" json:"total_nanos,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Meta) Reset() {
 	*x = Meta{}
-	mi := &file_store_storepb_kv_proto_msgTypes[6]
+	mi := &file_store_storepb_kv_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -624,7 +860,7 @@ func (x *Meta) String() string {
 func (*Meta) ProtoMessage() {}
 
 func (x *Meta) ProtoReflect() protoreflect.Message {
-	mi := &file_store_storepb_kv_proto_msgTypes[6]
+	mi := &file_store_storepb_kv_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -637,7 +873,7 @@ func (x *Meta) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Meta.ProtoReflect.Descriptor instead.
 func (*Meta) Descriptor() ([]byte, []int) {
-	return file_store_storepb_kv_proto_rawDescGZIP(), []int{6}
+	return file_store_storepb_kv_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Meta) GetCoordinator() string {
@@ -696,6 +932,55 @@ func (x *Meta) GetRepairs() uint32 {
 	return 0
 }
 
+func (x *Meta) GetN() uint32 {
+	if x != nil {
+		return x.N
+	}
+	return 0
+}
+
+func (x *Meta) GetNeed() uint32 {
+	if x != nil {
+		return x.Need
+	}
+	return 0
+}
+
+func (x *Meta) GetOwners() uint32 {
+	if x != nil {
+		return x.Owners
+	}
+	return 0
+}
+
+func (x *Meta) GetStandIns() uint32 {
+	if x != nil {
+		return x.StandIns
+	}
+	return 0
+}
+
+func (x *Meta) GetVectorEntries() uint32 {
+	if x != nil {
+		return x.VectorEntries
+	}
+	return 0
+}
+
+func (x *Meta) GetRounds() uint32 {
+	if x != nil {
+		return x.Rounds
+	}
+	return 0
+}
+
+func (x *Meta) GetTotalNanos() int64 {
+	if x != nil {
+		return x.TotalNanos
+	}
+	return 0
+}
+
 type Reply struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Node          string                 `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`
@@ -708,7 +993,7 @@ type Reply struct {
 
 func (x *Reply) Reset() {
 	*x = Reply{}
-	mi := &file_store_storepb_kv_proto_msgTypes[7]
+	mi := &file_store_storepb_kv_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -720,7 +1005,7 @@ func (x *Reply) String() string {
 func (*Reply) ProtoMessage() {}
 
 func (x *Reply) ProtoReflect() protoreflect.Message {
-	mi := &file_store_storepb_kv_proto_msgTypes[7]
+	mi := &file_store_storepb_kv_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -733,7 +1018,7 @@ func (x *Reply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Reply.ProtoReflect.Descriptor instead.
 func (*Reply) Descriptor() ([]byte, []int) {
-	return file_store_storepb_kv_proto_rawDescGZIP(), []int{7}
+	return file_store_storepb_kv_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Reply) GetNode() string {
@@ -772,13 +1057,14 @@ type QuorumFailure struct {
 	Sent          uint32                 `protobuf:"varint,3,opt,name=sent,proto3" json:"sent,omitempty"`
 	Acks          uint32                 `protobuf:"varint,4,opt,name=acks,proto3" json:"acks,omitempty"`
 	Meta          *Meta                  `protobuf:"bytes,5,opt,name=meta,proto3" json:"meta,omitempty"`
+	Counted       string                 `protobuf:"bytes,6,opt,name=counted,proto3" json:"counted,omitempty"` // "replicas", "owners" or "nodes"
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *QuorumFailure) Reset() {
 	*x = QuorumFailure{}
-	mi := &file_store_storepb_kv_proto_msgTypes[8]
+	mi := &file_store_storepb_kv_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -790,7 +1076,7 @@ func (x *QuorumFailure) String() string {
 func (*QuorumFailure) ProtoMessage() {}
 
 func (x *QuorumFailure) ProtoReflect() protoreflect.Message {
-	mi := &file_store_storepb_kv_proto_msgTypes[8]
+	mi := &file_store_storepb_kv_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -803,7 +1089,7 @@ func (x *QuorumFailure) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QuorumFailure.ProtoReflect.Descriptor instead.
 func (*QuorumFailure) Descriptor() ([]byte, []int) {
-	return file_store_storepb_kv_proto_rawDescGZIP(), []int{8}
+	return file_store_storepb_kv_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *QuorumFailure) GetOp() string {
@@ -841,6 +1127,58 @@ func (x *QuorumFailure) GetMeta() *Meta {
 	return nil
 }
 
+func (x *QuorumFailure) GetCounted() string {
+	if x != nil {
+		return x.Counted
+	}
+	return ""
+}
+
+// SessionFailure is the detail of a read that could not show what its session has seen.
+type SessionFailure struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Meta          *Meta                  `protobuf:"bytes,1,opt,name=meta,proto3" json:"meta,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SessionFailure) Reset() {
+	*x = SessionFailure{}
+	mi := &file_store_storepb_kv_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SessionFailure) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SessionFailure) ProtoMessage() {}
+
+func (x *SessionFailure) ProtoReflect() protoreflect.Message {
+	mi := &file_store_storepb_kv_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SessionFailure.ProtoReflect.Descriptor instead.
+func (*SessionFailure) Descriptor() ([]byte, []int) {
+	return file_store_storepb_kv_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *SessionFailure) GetMeta() *Meta {
+	if x != nil {
+		return x.Meta
+	}
+	return nil
+}
+
 type RingRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -849,7 +1187,7 @@ type RingRequest struct {
 
 func (x *RingRequest) Reset() {
 	*x = RingRequest{}
-	mi := &file_store_storepb_kv_proto_msgTypes[9]
+	mi := &file_store_storepb_kv_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -861,7 +1199,7 @@ func (x *RingRequest) String() string {
 func (*RingRequest) ProtoMessage() {}
 
 func (x *RingRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_store_storepb_kv_proto_msgTypes[9]
+	mi := &file_store_storepb_kv_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -874,7 +1212,7 @@ func (x *RingRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RingRequest.ProtoReflect.Descriptor instead.
 func (*RingRequest) Descriptor() ([]byte, []int) {
-	return file_store_storepb_kv_proto_rawDescGZIP(), []int{9}
+	return file_store_storepb_kv_proto_rawDescGZIP(), []int{12}
 }
 
 type RingReply struct {
@@ -889,7 +1227,7 @@ type RingReply struct {
 
 func (x *RingReply) Reset() {
 	*x = RingReply{}
-	mi := &file_store_storepb_kv_proto_msgTypes[10]
+	mi := &file_store_storepb_kv_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -901,7 +1239,7 @@ func (x *RingReply) String() string {
 func (*RingReply) ProtoMessage() {}
 
 func (x *RingReply) ProtoReflect() protoreflect.Message {
-	mi := &file_store_storepb_kv_proto_msgTypes[10]
+	mi := &file_store_storepb_kv_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -914,7 +1252,7 @@ func (x *RingReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RingReply.ProtoReflect.Descriptor instead.
 func (*RingReply) Descriptor() ([]byte, []int) {
-	return file_store_storepb_kv_proto_rawDescGZIP(), []int{10}
+	return file_store_storepb_kv_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *RingReply) GetMembers() []*Member {
@@ -955,7 +1293,7 @@ type Member struct {
 
 func (x *Member) Reset() {
 	*x = Member{}
-	mi := &file_store_storepb_kv_proto_msgTypes[11]
+	mi := &file_store_storepb_kv_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -967,7 +1305,7 @@ func (x *Member) String() string {
 func (*Member) ProtoMessage() {}
 
 func (x *Member) ProtoReflect() protoreflect.Message {
-	mi := &file_store_storepb_kv_proto_msgTypes[11]
+	mi := &file_store_storepb_kv_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -980,7 +1318,7 @@ func (x *Member) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Member.ProtoReflect.Descriptor instead.
 func (*Member) Descriptor() ([]byte, []int) {
-	return file_store_storepb_kv_proto_rawDescGZIP(), []int{11}
+	return file_store_storepb_kv_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Member) GetId() string {
@@ -1006,7 +1344,7 @@ type PreferenceList struct {
 
 func (x *PreferenceList) Reset() {
 	*x = PreferenceList{}
-	mi := &file_store_storepb_kv_proto_msgTypes[12]
+	mi := &file_store_storepb_kv_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1018,7 +1356,7 @@ func (x *PreferenceList) String() string {
 func (*PreferenceList) ProtoMessage() {}
 
 func (x *PreferenceList) ProtoReflect() protoreflect.Message {
-	mi := &file_store_storepb_kv_proto_msgTypes[12]
+	mi := &file_store_storepb_kv_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1031,7 +1369,7 @@ func (x *PreferenceList) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PreferenceList.ProtoReflect.Descriptor instead.
 func (*PreferenceList) Descriptor() ([]byte, []int) {
-	return file_store_storepb_kv_proto_rawDescGZIP(), []int{12}
+	return file_store_storepb_kv_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *PreferenceList) GetNodes() []string {
@@ -1045,13 +1383,29 @@ var File_store_storepb_kv_proto protoreflect.FileDescriptor
 
 const file_store_storepb_kv_proto_rawDesc = "" +
 	"\n" +
-	"\x16store/storepb/kv.proto\x12\x12cartwheel.store.v1\"\x8e\x01\n" +
+	"\x16store/storepb/kv.proto\x12\x12cartwheel.store.v1\"\xb6\x02\n" +
+	"\vReadOptions\x12\f\n" +
+	"\x01n\x18\x01 \x01(\rR\x01n\x12\f\n" +
+	"\x01r\x18\x02 \x01(\rR\x01r\x12\x0e\n" +
+	"\x02pr\x18\x03 \x01(\rR\x02pr\x12#\n" +
+	"\rnode_confirms\x18\x04 \x01(\rR\fnodeConfirms\x12,\n" +
+	"\x04mode\x18\x05 \x01(\x0e2\x18.cartwheel.store.v1.ModeR\x04mode\x122\n" +
+	"\x06repair\x18\x06 \x01(\x0e2\x1a.cartwheel.store.v1.RepairR\x06repair\x129\n" +
+	"\tnot_found\x18\a \x01(\x0e2\x1c.cartwheel.store.v1.NotFoundR\bnotFound\x12#\n" +
+	"\rtimeout_nanos\x18\b \x01(\x03R\ftimeoutNanos\x12\x14\n" +
+	"\x05floor\x18\t \x01(\fR\x05floor\"\xc2\x01\n" +
+	"\fWriteOptions\x12\f\n" +
+	"\x01n\x18\x01 \x01(\rR\x01n\x12\f\n" +
+	"\x01w\x18\x02 \x01(\rR\x01w\x12\x0e\n" +
+	"\x02pw\x18\x03 \x01(\rR\x02pw\x12\x0e\n" +
+	"\x02dw\x18\x04 \x01(\rR\x02dw\x12#\n" +
+	"\rnode_confirms\x18\x05 \x01(\rR\fnodeConfirms\x12,\n" +
+	"\x04mode\x18\x06 \x01(\x0e2\x18.cartwheel.store.v1.ModeR\x04mode\x12#\n" +
+	"\rtimeout_nanos\x18\a \x01(\x03R\ftimeoutNanos\"Y\n" +
 	"\n" +
 	"GetRequest\x12\x10\n" +
-	"\x03key\x18\x01 \x01(\fR\x03key\x12\f\n" +
-	"\x01r\x18\x02 \x01(\rR\x01r\x12,\n" +
-	"\x04mode\x18\x03 \x01(\x0e2\x18.cartwheel.store.v1.ModeR\x04mode\x122\n" +
-	"\x06repair\x18\x04 \x01(\x0e2\x1a.cartwheel.store.v1.RepairR\x06repair\"\x8b\x01\n" +
+	"\x03key\x18\x01 \x01(\fR\x03key\x129\n" +
+	"\aoptions\x18\x02 \x01(\v2\x1f.cartwheel.store.v1.ReadOptionsR\aoptions\"\x8b\x01\n" +
 	"\bGetReply\x127\n" +
 	"\bversions\x18\x01 \x03(\v2\x1b.cartwheel.store.v1.VersionR\bversions\x12\x18\n" +
 	"\acontext\x18\x02 \x01(\fR\acontext\x12,\n" +
@@ -1066,19 +1420,17 @@ const file_store_storepb_kv_proto_rawDesc = "" +
 	"\x03key\x18\x01 \x01(\fR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\fR\x05value\x12\x18\n" +
 	"\acontext\x18\x03 \x01(\fR\acontext\x12\x19\n" +
-	"\bwrite_id\x18\x04 \x01(\fR\awriteId\x12\f\n" +
-	"\x01w\x18\x05 \x01(\rR\x01w\x12,\n" +
-	"\x04mode\x18\x06 \x01(\x0e2\x18.cartwheel.store.v1.ModeR\x04mode\"\x92\x01\n" +
+	"\bwrite_id\x18\x04 \x01(\fR\awriteId\x12:\n" +
+	"\aoptions\x18\x05 \x01(\v2 .cartwheel.store.v1.WriteOptionsR\aoptions\"\x92\x01\n" +
 	"\rDeleteRequest\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\fR\x03key\x12\x18\n" +
 	"\acontext\x18\x02 \x01(\fR\acontext\x12\x19\n" +
-	"\bwrite_id\x18\x03 \x01(\fR\awriteId\x12\f\n" +
-	"\x01w\x18\x04 \x01(\rR\x01w\x12,\n" +
-	"\x04mode\x18\x05 \x01(\x0e2\x18.cartwheel.store.v1.ModeR\x04mode\"\x8b\x01\n" +
+	"\bwrite_id\x18\x03 \x01(\fR\awriteId\x12:\n" +
+	"\aoptions\x18\x04 \x01(\v2 .cartwheel.store.v1.WriteOptionsR\aoptions\"\x8b\x01\n" +
 	"\bPutReply\x127\n" +
 	"\bversions\x18\x01 \x03(\v2\x1b.cartwheel.store.v1.VersionR\bversions\x12\x18\n" +
 	"\acontext\x18\x02 \x01(\fR\acontext\x12,\n" +
-	"\x04meta\x18\x03 \x01(\v2\x18.cartwheel.store.v1.MetaR\x04meta\"\x83\x02\n" +
+	"\x04meta\x18\x03 \x01(\v2\x18.cartwheel.store.v1.MetaR\x04meta\"\xba\x03\n" +
 	"\x04Meta\x12 \n" +
 	"\vcoordinator\x18\x01 \x01(\tR\vcoordinator\x12\x1c\n" +
 	"\tforwarded\x18\x02 \x01(\bR\tforwarded\x12\x1c\n" +
@@ -1087,7 +1439,16 @@ const file_store_storepb_kv_proto_rawDesc = "" +
 	"\x06hinted\x18\x05 \x01(\rR\x06hinted\x12\x1a\n" +
 	"\bsiblings\x18\x06 \x01(\rR\bsiblings\x12\x1a\n" +
 	"\bdegraded\x18\a \x01(\bR\bdegraded\x12\x18\n" +
-	"\arepairs\x18\b \x01(\rR\arepairs\"\xe9\x01\n" +
+	"\arepairs\x18\b \x01(\rR\arepairs\x12\f\n" +
+	"\x01n\x18\t \x01(\rR\x01n\x12\x12\n" +
+	"\x04need\x18\n" +
+	" \x01(\rR\x04need\x12\x16\n" +
+	"\x06owners\x18\v \x01(\rR\x06owners\x12\x1b\n" +
+	"\tstand_ins\x18\f \x01(\rR\bstandIns\x12%\n" +
+	"\x0evector_entries\x18\r \x01(\rR\rvectorEntries\x12\x16\n" +
+	"\x06rounds\x18\x0e \x01(\rR\x06rounds\x12\x1f\n" +
+	"\vtotal_nanos\x18\x0f \x01(\x03R\n" +
+	"totalNanos\"\xe9\x01\n" +
 	"\x05Reply\x12\x12\n" +
 	"\x04node\x18\x01 \x01(\tR\x04node\x12\x19\n" +
 	"\bfor_node\x18\x02 \x01(\tR\aforNode\x125\n" +
@@ -1101,13 +1462,16 @@ const file_store_storepb_kv_proto_rawDesc = "" +
 	"\n" +
 	"\x06FAILED\x10\x04\x12\v\n" +
 	"\aTIMEOUT\x10\x05\x12\v\n" +
-	"\aSKIPPED\x10\x06\"\x89\x01\n" +
+	"\aSKIPPED\x10\x06\"\xa3\x01\n" +
 	"\rQuorumFailure\x12\x0e\n" +
 	"\x02op\x18\x01 \x01(\tR\x02op\x12\x12\n" +
 	"\x04need\x18\x02 \x01(\rR\x04need\x12\x12\n" +
 	"\x04sent\x18\x03 \x01(\rR\x04sent\x12\x12\n" +
 	"\x04acks\x18\x04 \x01(\rR\x04acks\x12,\n" +
-	"\x04meta\x18\x05 \x01(\v2\x18.cartwheel.store.v1.MetaR\x04meta\"\r\n" +
+	"\x04meta\x18\x05 \x01(\v2\x18.cartwheel.store.v1.MetaR\x04meta\x12\x18\n" +
+	"\acounted\x18\x06 \x01(\tR\acounted\">\n" +
+	"\x0eSessionFailure\x12,\n" +
+	"\x04meta\x18\x01 \x01(\v2\x18.cartwheel.store.v1.MetaR\x04meta\"\r\n" +
 	"\vRingRequest\"\xb9\x01\n" +
 	"\tRingReply\x124\n" +
 	"\amembers\x18\x01 \x03(\v2\x1a.cartwheel.store.v1.MemberR\amembers\x12\x1a\n" +
@@ -1120,16 +1484,24 @@ const file_store_storepb_kv_proto_rawDesc = "" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x18\n" +
 	"\aaddress\x18\x02 \x01(\tR\aaddress\"&\n" +
 	"\x0ePreferenceList\x12\x14\n" +
-	"\x05nodes\x18\x01 \x03(\tR\x05nodes*\x1e\n" +
-	"\x04Mode\x12\n" +
+	"\x05nodes\x18\x01 \x03(\tR\x05nodes*0\n" +
+	"\x04Mode\x12\x10\n" +
+	"\fMODE_DEFAULT\x10\x00\x12\n" +
 	"\n" +
-	"\x06SLOPPY\x10\x00\x12\n" +
+	"\x06SLOPPY\x10\x01\x12\n" +
 	"\n" +
-	"\x06STRICT\x10\x01*+\n" +
-	"\x06Repair\x12\t\n" +
-	"\x05ASYNC\x10\x00\x12\f\n" +
-	"\bBLOCKING\x10\x01\x12\b\n" +
-	"\x04NONE\x10\x022\xa1\x02\n" +
+	"\x06STRICT\x10\x02*?\n" +
+	"\x06Repair\x12\x12\n" +
+	"\x0eREPAIR_DEFAULT\x10\x00\x12\t\n" +
+	"\x05ASYNC\x10\x01\x12\f\n" +
+	"\bBLOCKING\x10\x02\x12\b\n" +
+	"\x04NONE\x10\x03*S\n" +
+	"\bNotFound\x12\x15\n" +
+	"\x11NOT_FOUND_DEFAULT\x10\x00\x12\n" +
+	"\n" +
+	"\x06COUNTS\x10\x01\x12\x12\n" +
+	"\x0eDOES_NOT_COUNT\x10\x02\x12\x10\n" +
+	"\fBASIC_QUORUM\x10\x032\xa1\x02\n" +
 	"\x02KV\x12C\n" +
 	"\x03Get\x12\x1e.cartwheel.store.v1.GetRequest\x1a\x1c.cartwheel.store.v1.GetReply\x12C\n" +
 	"\x03Put\x12\x1e.cartwheel.store.v1.PutRequest\x1a\x1c.cartwheel.store.v1.PutReply\x12I\n" +
@@ -1149,55 +1521,63 @@ func file_store_storepb_kv_proto_rawDescGZIP() []byte {
 }
 
 var (
-	file_store_storepb_kv_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-	file_store_storepb_kv_proto_msgTypes  = make([]protoimpl.MessageInfo, 13)
+	file_store_storepb_kv_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
+	file_store_storepb_kv_proto_msgTypes  = make([]protoimpl.MessageInfo, 16)
 	file_store_storepb_kv_proto_goTypes   = []any{
 		Mode(0),                // 0: cartwheel.store.v1.Mode
 		Repair(0),              // 1: cartwheel.store.v1.Repair
-		Reply_State(0),         // 2: cartwheel.store.v1.Reply.State
-		(*GetRequest)(nil),     // 3: cartwheel.store.v1.GetRequest
-		(*GetReply)(nil),       // 4: cartwheel.store.v1.GetReply
-		(*Version)(nil),        // 5: cartwheel.store.v1.Version
-		(*PutRequest)(nil),     // 6: cartwheel.store.v1.PutRequest
-		(*DeleteRequest)(nil),  // 7: cartwheel.store.v1.DeleteRequest
-		(*PutReply)(nil),       // 8: cartwheel.store.v1.PutReply
-		(*Meta)(nil),           // 9: cartwheel.store.v1.Meta
-		(*Reply)(nil),          // 10: cartwheel.store.v1.Reply
-		(*QuorumFailure)(nil),  // 11: cartwheel.store.v1.QuorumFailure
-		(*RingRequest)(nil),    // 12: cartwheel.store.v1.RingRequest
-		(*RingReply)(nil),      // 13: cartwheel.store.v1.RingReply
-		(*Member)(nil),         // 14: cartwheel.store.v1.Member
-		(*PreferenceList)(nil), // 15: cartwheel.store.v1.PreferenceList
+		NotFound(0),            // 2: cartwheel.store.v1.NotFound
+		Reply_State(0),         // 3: cartwheel.store.v1.Reply.State
+		(*ReadOptions)(nil),    // 4: cartwheel.store.v1.ReadOptions
+		(*WriteOptions)(nil),   // 5: cartwheel.store.v1.WriteOptions
+		(*GetRequest)(nil),     // 6: cartwheel.store.v1.GetRequest
+		(*GetReply)(nil),       // 7: cartwheel.store.v1.GetReply
+		(*Version)(nil),        // 8: cartwheel.store.v1.Version
+		(*PutRequest)(nil),     // 9: cartwheel.store.v1.PutRequest
+		(*DeleteRequest)(nil),  // 10: cartwheel.store.v1.DeleteRequest
+		(*PutReply)(nil),       // 11: cartwheel.store.v1.PutReply
+		(*Meta)(nil),           // 12: cartwheel.store.v1.Meta
+		(*Reply)(nil),          // 13: cartwheel.store.v1.Reply
+		(*QuorumFailure)(nil),  // 14: cartwheel.store.v1.QuorumFailure
+		(*SessionFailure)(nil), // 15: cartwheel.store.v1.SessionFailure
+		(*RingRequest)(nil),    // 16: cartwheel.store.v1.RingRequest
+		(*RingReply)(nil),      // 17: cartwheel.store.v1.RingReply
+		(*Member)(nil),         // 18: cartwheel.store.v1.Member
+		(*PreferenceList)(nil), // 19: cartwheel.store.v1.PreferenceList
 	}
 )
 
 var file_store_storepb_kv_proto_depIdxs = []int32{
-	0,  // 0: cartwheel.store.v1.GetRequest.mode:type_name -> cartwheel.store.v1.Mode
-	1,  // 1: cartwheel.store.v1.GetRequest.repair:type_name -> cartwheel.store.v1.Repair
-	5,  // 2: cartwheel.store.v1.GetReply.versions:type_name -> cartwheel.store.v1.Version
-	9,  // 3: cartwheel.store.v1.GetReply.meta:type_name -> cartwheel.store.v1.Meta
-	0,  // 4: cartwheel.store.v1.PutRequest.mode:type_name -> cartwheel.store.v1.Mode
-	0,  // 5: cartwheel.store.v1.DeleteRequest.mode:type_name -> cartwheel.store.v1.Mode
-	5,  // 6: cartwheel.store.v1.PutReply.versions:type_name -> cartwheel.store.v1.Version
-	9,  // 7: cartwheel.store.v1.PutReply.meta:type_name -> cartwheel.store.v1.Meta
-	10, // 8: cartwheel.store.v1.Meta.replies:type_name -> cartwheel.store.v1.Reply
-	2,  // 9: cartwheel.store.v1.Reply.state:type_name -> cartwheel.store.v1.Reply.State
-	9,  // 10: cartwheel.store.v1.QuorumFailure.meta:type_name -> cartwheel.store.v1.Meta
-	14, // 11: cartwheel.store.v1.RingReply.members:type_name -> cartwheel.store.v1.Member
-	15, // 12: cartwheel.store.v1.RingReply.partitions:type_name -> cartwheel.store.v1.PreferenceList
-	3,  // 13: cartwheel.store.v1.KV.Get:input_type -> cartwheel.store.v1.GetRequest
-	6,  // 14: cartwheel.store.v1.KV.Put:input_type -> cartwheel.store.v1.PutRequest
-	7,  // 15: cartwheel.store.v1.KV.Delete:input_type -> cartwheel.store.v1.DeleteRequest
-	12, // 16: cartwheel.store.v1.KV.Ring:input_type -> cartwheel.store.v1.RingRequest
-	4,  // 17: cartwheel.store.v1.KV.Get:output_type -> cartwheel.store.v1.GetReply
-	8,  // 18: cartwheel.store.v1.KV.Put:output_type -> cartwheel.store.v1.PutReply
-	8,  // 19: cartwheel.store.v1.KV.Delete:output_type -> cartwheel.store.v1.PutReply
-	13, // 20: cartwheel.store.v1.KV.Ring:output_type -> cartwheel.store.v1.RingReply
-	17, // [17:21] is the sub-list for method output_type
-	13, // [13:17] is the sub-list for method input_type
-	13, // [13:13] is the sub-list for extension type_name
-	13, // [13:13] is the sub-list for extension extendee
-	0,  // [0:13] is the sub-list for field type_name
+	0,  // 0: cartwheel.store.v1.ReadOptions.mode:type_name -> cartwheel.store.v1.Mode
+	1,  // 1: cartwheel.store.v1.ReadOptions.repair:type_name -> cartwheel.store.v1.Repair
+	2,  // 2: cartwheel.store.v1.ReadOptions.not_found:type_name -> cartwheel.store.v1.NotFound
+	0,  // 3: cartwheel.store.v1.WriteOptions.mode:type_name -> cartwheel.store.v1.Mode
+	4,  // 4: cartwheel.store.v1.GetRequest.options:type_name -> cartwheel.store.v1.ReadOptions
+	8,  // 5: cartwheel.store.v1.GetReply.versions:type_name -> cartwheel.store.v1.Version
+	12, // 6: cartwheel.store.v1.GetReply.meta:type_name -> cartwheel.store.v1.Meta
+	5,  // 7: cartwheel.store.v1.PutRequest.options:type_name -> cartwheel.store.v1.WriteOptions
+	5,  // 8: cartwheel.store.v1.DeleteRequest.options:type_name -> cartwheel.store.v1.WriteOptions
+	8,  // 9: cartwheel.store.v1.PutReply.versions:type_name -> cartwheel.store.v1.Version
+	12, // 10: cartwheel.store.v1.PutReply.meta:type_name -> cartwheel.store.v1.Meta
+	13, // 11: cartwheel.store.v1.Meta.replies:type_name -> cartwheel.store.v1.Reply
+	3,  // 12: cartwheel.store.v1.Reply.state:type_name -> cartwheel.store.v1.Reply.State
+	12, // 13: cartwheel.store.v1.QuorumFailure.meta:type_name -> cartwheel.store.v1.Meta
+	12, // 14: cartwheel.store.v1.SessionFailure.meta:type_name -> cartwheel.store.v1.Meta
+	18, // 15: cartwheel.store.v1.RingReply.members:type_name -> cartwheel.store.v1.Member
+	19, // 16: cartwheel.store.v1.RingReply.partitions:type_name -> cartwheel.store.v1.PreferenceList
+	6,  // 17: cartwheel.store.v1.KV.Get:input_type -> cartwheel.store.v1.GetRequest
+	9,  // 18: cartwheel.store.v1.KV.Put:input_type -> cartwheel.store.v1.PutRequest
+	10, // 19: cartwheel.store.v1.KV.Delete:input_type -> cartwheel.store.v1.DeleteRequest
+	16, // 20: cartwheel.store.v1.KV.Ring:input_type -> cartwheel.store.v1.RingRequest
+	7,  // 21: cartwheel.store.v1.KV.Get:output_type -> cartwheel.store.v1.GetReply
+	11, // 22: cartwheel.store.v1.KV.Put:output_type -> cartwheel.store.v1.PutReply
+	11, // 23: cartwheel.store.v1.KV.Delete:output_type -> cartwheel.store.v1.PutReply
+	17, // 24: cartwheel.store.v1.KV.Ring:output_type -> cartwheel.store.v1.RingReply
+	21, // [21:25] is the sub-list for method output_type
+	17, // [17:21] is the sub-list for method input_type
+	17, // [17:17] is the sub-list for extension type_name
+	17, // [17:17] is the sub-list for extension extendee
+	0,  // [0:17] is the sub-list for field type_name
 }
 
 func init() { file_store_storepb_kv_proto_init() }
@@ -1210,8 +1590,8 @@ func file_store_storepb_kv_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_store_storepb_kv_proto_rawDesc), len(file_store_storepb_kv_proto_rawDesc)),
-			NumEnums:      3,
-			NumMessages:   13,
+			NumEnums:      4,
+			NumMessages:   16,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

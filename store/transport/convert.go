@@ -42,6 +42,8 @@ func metaToProto(m store.Meta) *storepb.Meta {
 	out := &storepb.Meta{
 		Coordinator: string(m.Coordinator), Forwarded: m.Forwarded, Partition: m.Partition,
 		Hinted: uint32(m.Hinted), Siblings: uint32(m.Siblings), Degraded: m.Degraded, Repairs: uint32(m.Repairs),
+		N: uint32(m.N), Need: uint32(m.Need), Owners: uint32(m.Owners), StandIns: uint32(m.StandIns),
+		VectorEntries: uint32(m.VectorEntries), Rounds: uint32(m.Rounds), TotalNanos: int64(m.Total),
 	}
 	for _, r := range m.Replies {
 		out.Replies = append(out.Replies, replyToProto(r))
@@ -53,6 +55,8 @@ func metaFromProto(m *storepb.Meta) store.Meta {
 	out := store.Meta{
 		Coordinator: store.NodeID(m.GetCoordinator()), Forwarded: m.GetForwarded(), Partition: m.GetPartition(),
 		Hinted: int(m.GetHinted()), Siblings: int(m.GetSiblings()), Degraded: m.GetDegraded(), Repairs: int(m.GetRepairs()),
+		N: int(m.GetN()), Need: int(m.GetNeed()), Owners: int(m.GetOwners()), StandIns: int(m.GetStandIns()),
+		VectorEntries: int(m.GetVectorEntries()), Rounds: int(m.GetRounds()), Total: time.Duration(m.GetTotalNanos()),
 	}
 	for _, r := range m.GetReplies() {
 		out.Replies = append(out.Replies, replyFromProto(r))
@@ -62,13 +66,13 @@ func metaFromProto(m *storepb.Meta) store.Meta {
 
 func failureToProto(e *store.QuorumError) *storepb.QuorumFailure {
 	return &storepb.QuorumFailure{
-		Op: e.Op, Need: uint32(e.Need), Sent: uint32(e.Sent), Acks: uint32(e.Acks), Meta: metaToProto(e.Meta),
+		Op: e.Op, Counted: e.Counted, Need: uint32(e.Need), Sent: uint32(e.Sent), Acks: uint32(e.Acks), Meta: metaToProto(e.Meta),
 	}
 }
 
 func failureFromProto(f *storepb.QuorumFailure) *store.QuorumError {
 	return &store.QuorumError{
-		Op: f.GetOp(), Need: int(f.GetNeed()), Sent: int(f.GetSent()), Acks: int(f.GetAcks()), Meta: metaFromProto(f.GetMeta()),
+		Op: f.GetOp(), Counted: f.GetCounted(), Need: int(f.GetNeed()), Sent: int(f.GetSent()), Acks: int(f.GetAcks()), Meta: metaFromProto(f.GetMeta()),
 	}
 }
 
@@ -131,7 +135,7 @@ func writeIDToProto(id store.WriteID) []byte {
 func PutRequest(w coordinator.Write) *storepb.PutRequest {
 	return &storepb.PutRequest{
 		Key: []byte(w.Key), Value: w.Value, Context: w.Context, WriteId: writeIDToProto(w.WriteID),
-		W: uint32(w.Options.W), Mode: storepb.Mode(w.Options.Mode),
+		Options: writeOptionsToProto(w.Options),
 	}
 }
 
@@ -139,7 +143,7 @@ func PutRequest(w coordinator.Write) *storepb.PutRequest {
 func DeleteRequest(w coordinator.Write) *storepb.DeleteRequest {
 	return &storepb.DeleteRequest{
 		Key: []byte(w.Key), Context: w.Context, WriteId: writeIDToProto(w.WriteID),
-		W: uint32(w.Options.W), Mode: storepb.Mode(w.Options.Mode),
+		Options: writeOptionsToProto(w.Options),
 	}
 }
 
@@ -147,7 +151,7 @@ func putFromProto(r *storepb.PutRequest) (coordinator.Write, error) {
 	id, err := writeIDFromProto(r.GetWriteId())
 	return coordinator.Write{
 		Key: store.Key(r.GetKey()), Value: r.GetValue(), Context: r.GetContext(), WriteID: id,
-		Options: store.WriteOptions{W: int(r.GetW()), Mode: enum[store.Mode](r.GetMode())},
+		Options: writeOptionsFromProto(r.GetOptions()),
 	}, err
 }
 
@@ -155,7 +159,7 @@ func deleteFromProto(r *storepb.DeleteRequest) (coordinator.Write, error) {
 	id, err := writeIDFromProto(r.GetWriteId())
 	return coordinator.Write{
 		Key: store.Key(r.GetKey()), Tombstone: true, Context: r.GetContext(), WriteID: id,
-		Options: store.WriteOptions{W: int(r.GetW()), Mode: enum[store.Mode](r.GetMode())},
+		Options: writeOptionsFromProto(r.GetOptions()),
 	}, err
 }
 
@@ -173,9 +177,7 @@ func WriteResult(r *storepb.PutReply, sent []byte) (store.WriteResult, error) {
 
 // GetRequest translates a read.
 func GetRequest(key store.Key, o store.ReadOptions) *storepb.GetRequest {
-	return &storepb.GetRequest{
-		Key: []byte(key), R: uint32(o.R), Mode: storepb.Mode(o.Mode), Repair: storepb.Repair(o.Repair),
-	}
+	return &storepb.GetRequest{Key: []byte(key), Options: readOptionsToProto(o)}
 }
 
 // ReadResult translates a read's reply.

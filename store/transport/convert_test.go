@@ -22,22 +22,20 @@ func TestEnumsHaveEqualNumbers(t *testing.T) {
 			t.Errorf("replica state %d is %q, on the wire %q", n, got, name)
 		}
 	}
-	for n, name := range storepb.Mode_name {
-		if got := store.Mode(n).String(); got != fold(name) {
-			t.Errorf("mode %d is %q, on the wire %q", n, got, name)
+	same := func(what string, names map[int32]string, ours func(int32) string) {
+		for n, name := range names {
+			want := strings.ReplaceAll(strings.ToLower(name), "_", "-")
+			if n == 0 {
+				want = "default"
+			}
+			if got := ours(n); got != want {
+				t.Errorf("%s %d is %q, on the wire %q", what, n, got, name)
+			}
 		}
 	}
-	repairs := map[store.RepairMode]storepb.Repair{
-		store.RepairAsync: storepb.Repair_ASYNC, store.RepairBlocking: storepb.Repair_BLOCKING, store.RepairNone: storepb.Repair_NONE,
-	}
-	for ours, theirs := range repairs {
-		if int32(ours) != int32(theirs) {
-			t.Errorf("repair %d is %d on the wire", ours, theirs)
-		}
-	}
-	if len(repairs) != len(storepb.Repair_name) {
-		t.Error("a repair mode is missing")
-	}
+	same("mode", storepb.Mode_name, func(n int32) string { return store.Mode(n).String() })
+	same("repair", storepb.Repair_name, func(n int32) string { return store.RepairMode(n).String() })
+	same("not found", storepb.NotFound_name, func(n int32) string { return store.NotFoundMode(n).String() })
 	if got := enum[store.Mode](storepb.Mode(257)); got != 255 {
 		t.Errorf("an unknown mode wrapped to %d", got)
 	}
@@ -60,6 +58,9 @@ func drawMeta(t *rapid.T) store.Meta {
 		Coordinator: store.NodeID(rapid.SampledFrom([]string{"", "n1"}).Draw(t, "node")), Forwarded: rapid.Bool().Draw(t, "forwarded"),
 		Partition: rapid.Uint32().Draw(t, "partition"), Hinted: rapid.IntRange(0, 9).Draw(t, "hinted"),
 		Siblings: rapid.IntRange(0, 9).Draw(t, "siblings"), Degraded: rapid.Bool().Draw(t, "degraded"), Repairs: rapid.IntRange(0, 9).Draw(t, "repairs"),
+		N: rapid.IntRange(0, 3).Draw(t, "n"), Need: rapid.IntRange(0, 3).Draw(t, "need"), Owners: rapid.IntRange(0, 3).Draw(t, "owners"),
+		StandIns: rapid.IntRange(0, 3).Draw(t, "stand-ins"), VectorEntries: rapid.IntRange(0, 3).Draw(t, "entries"),
+		Rounds: rapid.IntRange(0, 3).Draw(t, "rounds"), Total: time.Duration(rapid.Int64().Draw(t, "total")),
 	}
 	for range rapid.IntRange(0, 3).Draw(t, "replies") {
 		m.Replies = append(m.Replies, store.Reply{
@@ -117,7 +118,11 @@ func TestRequestsCrossTheWire(t *testing.T) {
 		want := Write{
 			Key: store.Key(rapid.SliceOfN(rapid.Byte(), 1, 4).Draw(t, "key")), Tombstone: rapid.Bool().Draw(t, "tombstone"),
 			Context: rapid.SliceOfN(rapid.Byte(), 1, 4).Draw(t, "context"),
-			Options: store.WriteOptions{W: rapid.IntRange(0, 9).Draw(t, "w"), Mode: store.Mode(rapid.IntRange(0, 1).Draw(t, "mode"))},
+			Options: store.WriteOptions{
+				N: rapid.IntRange(0, 9).Draw(t, "n"), W: rapid.IntRange(0, 9).Draw(t, "w"), PW: rapid.IntRange(0, 9).Draw(t, "pw"),
+				DW: rapid.IntRange(0, 9).Draw(t, "dw"), NodeConfirms: rapid.IntRange(0, 9).Draw(t, "confirms"),
+				Mode: store.Mode(rapid.IntRange(0, 2).Draw(t, "mode")), Timeout: time.Duration(rapid.Int64().Draw(t, "timeout")),
+			},
 		}
 		want.WriteID[3] = rapid.Byte().Draw(t, "id")
 		var got Write
@@ -132,6 +137,30 @@ func TestRequestsCrossTheWire(t *testing.T) {
 			t.Fatalf("got %+v, %v, want %+v", got, err, want)
 		}
 	})
+}
+
+func TestReadsCrossTheWire(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		want := store.ReadOptions{
+			N: rapid.IntRange(0, 9).Draw(t, "n"), R: rapid.IntRange(0, 9).Draw(t, "r"), PR: rapid.IntRange(0, 9).Draw(t, "pr"),
+			NodeConfirms: rapid.IntRange(0, 9).Draw(t, "confirms"), Mode: store.Mode(rapid.IntRange(0, 2).Draw(t, "mode")),
+			Repair: store.RepairMode(rapid.IntRange(0, 3).Draw(t, "repair")), NotFound: store.NotFoundMode(rapid.IntRange(0, 3).Draw(t, "absent")),
+			Timeout: time.Duration(rapid.Int64().Draw(t, "timeout")), Floor: rapid.SliceOfN(rapid.Byte(), 1, 4).Draw(t, "floor"),
+		}
+		r := over(t, GetRequest("k", want), &storepb.GetRequest{})
+		if got := readOptionsFromProto(r.GetOptions()); string(r.GetKey()) != "k" || !reflect.DeepEqual(got, want) {
+			t.Fatalf("got %+v, want %+v", got, want)
+		}
+	})
+}
+
+// A knob that makes no sense must reach the server as one that makes none.
+func TestNumbersDoNotWrap(t *testing.T) {
+	for _, n := range []int{-1, 1 << 32, 1<<32 + 2} {
+		if got := writeOptionsFromProto(writeOptionsToProto(store.WriteOptions{W: n})); got.W < 1<<20 {
+			t.Errorf("w %d arrived as %d", n, got.W)
+		}
+	}
 }
 
 func TestAnOddWriteIDIsRefused(t *testing.T) {

@@ -110,9 +110,7 @@ type kvServer struct {
 
 func (k kvServer) Get(ctx context.Context, r *storepb.GetRequest) (*storepb.GetReply, error) {
 	return handle(k.s, func() (*storepb.GetReply, error) {
-		res, err := k.s.Coordinator.Get(ctx, store.Key(r.GetKey()), store.ReadOptions{
-			R: int(r.GetR()), Mode: enum[store.Mode](r.GetMode()), Repair: enum[store.RepairMode](r.GetRepair()),
-		})
+		res, err := k.s.Coordinator.Get(ctx, store.Key(r.GetKey()), readOptionsFromProto(r.GetOptions()))
 		if err != nil {
 			return nil, err
 		}

@@ -38,8 +38,10 @@ type kind struct {
 // kinds in the order of precedence: the first that an error is gives it its code. A
 // missed quorum comes first, because only it knows how far a write got.
 var kinds = []kind{
+	{"SESSION_NOT_SATISFIED", store.ErrSession, codes.Unavailable},
 	{"NO_QUORUM", store.ErrNoQuorum, codes.Unavailable},
 	{"INVALID", store.ErrInvalid, codes.InvalidArgument},
+	{"TOO_LARGE", store.ErrTooLarge, codes.InvalidArgument},
 	{"BAD_CONTEXT", store.ErrBadContext, codes.InvalidArgument},
 	{"NOT_OWNER", store.ErrNotOwner, codes.FailedPrecondition},
 	{"SIBLINGS", store.ErrSiblings, codes.ResourceExhausted},
@@ -78,6 +80,10 @@ func encode(err error) error {
 	var missed *store.QuorumError
 	if errors.As(err, &missed) {
 		details = append(details, failureToProto(missed))
+	}
+	var session *store.SessionError
+	if errors.As(err, &session) {
+		details = append(details, &storepb.SessionFailure{Meta: metaToProto(session.Meta)})
 	}
 	st, derr := status.New(code, strings.ToValidUTF8(err.Error(), "?")).WithDetails(details...)
 	if derr != nil { // the details are our own messages: they always marshal
@@ -121,13 +127,16 @@ func Decode(err error) error {
 	}
 	e := &remote{status: st}
 	for _, reason := range reasons(st) {
-		if i := slices.IndexFunc(kinds, func(k kind) bool { return k.reason == reason }); i >= 0 && kinds[i].err != store.ErrNoQuorum {
+		if i := slices.IndexFunc(kinds, func(k kind) bool { return k.reason == reason }); i >= 0 && !carried(kinds[i].err) {
 			e.causes = append(e.causes, kinds[i].err)
 		}
 	}
 	for _, d := range st.Details() {
-		if f, ok := d.(*storepb.QuorumFailure); ok {
+		switch f := d.(type) {
+		case *storepb.QuorumFailure:
 			e.causes = append(e.causes, failureFromProto(f))
+		case *storepb.SessionFailure:
+			e.causes = append(e.causes, &store.SessionError{Meta: metaFromProto(f.GetMeta())})
 		}
 	}
 	// Contexts end on this side without any detail.
@@ -142,6 +151,9 @@ func Decode(err error) error {
 	}
 	return e
 }
+
+// carried reports whether an error travels as a detail of its own, with what it tells.
+func carried(err error) bool { return err == store.ErrNoQuorum || err == store.ErrSession }
 
 // oath returns our detail of a status, nil if there is none.
 func oath(st *status.Status) *errdetails.ErrorInfo {

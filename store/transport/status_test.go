@@ -21,7 +21,7 @@ var errOdd = errors.New("something odd")
 // believe of a put that ended so.
 func TestErrorsCrossTheWire(t *testing.T) {
 	quorum := func(sent int) *store.QuorumError {
-		return &store.QuorumError{Op: "put", Need: 2, Sent: sent, Acks: min(sent, 1), Meta: store.Meta{
+		return &store.QuorumError{Op: "put", Counted: "owners", Need: 2, Sent: sent, Acks: min(sent, 1), Meta: store.Meta{
 			Coordinator: "n2", Forwarded: true, Partition: 7, Hinted: 1,
 			Replies: []store.Reply{{Node: "n3", For: "n1", State: store.ReplicaTimeout, RTT: time.Second}},
 		}}
@@ -34,6 +34,11 @@ func TestErrorsCrossTheWire(t *testing.T) {
 		is       []error
 	}{
 		{name: "bad request", err: store.ErrInvalid, code: codes.InvalidArgument, definite: true, is: []error{store.ErrInvalid}},
+		{name: "too large", err: store.ErrTooLarge, code: codes.InvalidArgument, definite: true, is: []error{store.ErrTooLarge}},
+		{
+			name: "a session's read", err: &store.SessionError{Meta: store.Meta{Coordinator: "n2", Need: 2, Rounds: 3, Total: time.Second}},
+			code: codes.Unavailable, is: []error{store.ErrSession},
+		},
 		{name: "bad context", err: store.ErrBadContext, code: codes.InvalidArgument, definite: true, is: []error{store.ErrBadContext}},
 		{name: "not an owner", err: store.ErrNotOwner, code: codes.FailedPrecondition, definite: true, is: []error{store.ErrNotOwner}},
 		{name: "too many siblings", err: store.ErrSiblings, code: codes.ResourceExhausted, definite: true, is: []error{store.ErrSiblings}},

@@ -123,6 +123,18 @@ func (s Set) Siblings() []store.Sibling {
 	return out
 }
 
+// LastWritten returns what a reader of a last-write-wins bucket is shown: the one sibling
+// with the latest stamp. Of equal stamps the greater dot wins, so that all replicas choose alike.
+func (s Set) LastWritten() []store.Sibling {
+	if len(s.Versions) == 0 {
+		return nil
+	}
+	last := slices.MaxFunc(s.Versions, func(a, b Version) int {
+		return cmp.Or(cmp.Compare(a.Stamp, b.Stamp), a.Dot.compare(b.Dot))
+	})
+	return []store.Sibling{{Value: last.Value, Tombstone: last.Tombstone, WriteID: last.WriteID}}
+}
+
 // HasWrite reports whether a version of this put is in the set.
 func (s Set) HasWrite(id store.WriteID) bool {
 	return !id.IsZero() && slices.ContainsFunc(s.Versions, func(v Version) bool { return v.WriteID == id })

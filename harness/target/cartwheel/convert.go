@@ -12,18 +12,26 @@ import (
 // readOptions translates a read's knobs. An unknown repair mode is refused, since a run
 // with another one than it claims would prove nothing.
 func readOptions(o harness.ReadOptions) (store.ReadOptions, error) {
-	repair, ok := map[string]store.RepairMode{
-		"": store.RepairAsync, "async": store.RepairAsync,
-		"blocking": store.RepairBlocking, "none": store.RepairNone,
-	}[o.Repair]
-	if !ok {
-		return store.ReadOptions{}, refused{fmt.Errorf("repair mode %q: want async, blocking or none", o.Repair)}
+	repair, err := store.ParseRepair(o.Repair)
+	if err != nil {
+		return store.ReadOptions{}, refused{fmt.Errorf("repair mode: %w", err)}
 	}
-	return store.ReadOptions{R: o.R, Mode: mode(o.Strict), Repair: repair}, nil
+	absent, err := store.ParseNotFound(o.NotFound)
+	if err != nil {
+		return store.ReadOptions{}, refused{fmt.Errorf("not-found mode: %w", err)}
+	}
+	var floor store.Context
+	if o.Floor != "" {
+		floor = store.Context(o.Floor)
+	}
+	return store.ReadOptions{
+		N: o.N, R: o.R, PR: o.PR, NodeConfirms: o.NodeConfirms,
+		Mode: mode(o.Strict), Repair: repair, NotFound: absent, Floor: floor,
+	}, nil
 }
 
 func writeOptions(o harness.WriteOptions) store.WriteOptions {
-	return store.WriteOptions{W: o.W, Mode: mode(o.Strict)}
+	return store.WriteOptions{N: o.N, W: o.W, PW: o.PW, DW: o.DW, NodeConfirms: o.NodeConfirms, Mode: mode(o.Strict)}
 }
 
 func mode(strict bool) store.Mode {

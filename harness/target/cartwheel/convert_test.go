@@ -16,19 +16,27 @@ func TestKnobsReachTheStore(t *testing.T) {
 		in   harness.ReadOptions
 		want store.ReadOptions
 	}{
-		{harness.ReadOptions{}, store.ReadOptions{}},
+		{harness.ReadOptions{}, store.ReadOptions{Mode: store.Sloppy}},
 		{harness.ReadOptions{R: 2, Strict: true, Repair: "blocking"}, store.ReadOptions{R: 2, Mode: store.Strict, Repair: store.RepairBlocking}},
-		{harness.ReadOptions{R: 1, Repair: "none"}, store.ReadOptions{R: 1, Repair: store.RepairNone}},
-		{harness.ReadOptions{Repair: "async"}, store.ReadOptions{Repair: store.RepairAsync}},
+		{harness.ReadOptions{R: 1, Repair: "none"}, store.ReadOptions{R: 1, Mode: store.Sloppy, Repair: store.RepairNone}},
+		{harness.ReadOptions{Repair: "async"}, store.ReadOptions{Mode: store.Sloppy, Repair: store.RepairAsync}},
+		{
+			harness.ReadOptions{N: 2, R: 1, PR: 1, NodeConfirms: 2, NotFound: "basic-quorum", Floor: "seen"},
+			store.ReadOptions{N: 2, R: 1, PR: 1, NodeConfirms: 2, Mode: store.Sloppy, NotFound: store.NotFoundBasicQuorum, Floor: store.Context("seen")},
+		},
 	} {
-		if got, err := readOptions(c.in); err != nil || got != c.want {
+		if got, err := readOptions(c.in); err != nil || !reflect.DeepEqual(got, c.want) {
 			t.Errorf("%+v: got %+v, %v; want %+v", c.in, got, err, c.want)
 		}
 	}
 	if _, err := readOptions(harness.ReadOptions{Repair: "lazy"}); !harness.Definite(err) {
 		t.Errorf("an unknown repair mode gave %v, want a definite error", err)
 	}
-	if got, want := writeOptions(harness.WriteOptions{W: 3, Strict: true}), (store.WriteOptions{W: 3, Mode: store.Strict}); got != want {
+	if _, err := readOptions(harness.ReadOptions{NotFound: "maybe"}); !harness.Definite(err) {
+		t.Errorf("an unknown not-found mode gave %v, want a definite error", err)
+	}
+	in := harness.WriteOptions{N: 3, W: 3, PW: 2, DW: 1, NodeConfirms: 2, Strict: true}
+	if got, want := writeOptions(in), (store.WriteOptions{N: 3, W: 3, PW: 2, DW: 1, NodeConfirms: 2, Mode: store.Strict}); got != want {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
 }

@@ -166,7 +166,7 @@ func TestErrorsSayWhatToDoNext(t *testing.T) {
 		{"delete without context", append([]string{"delete", "k"}, at...), 254, "--merge"},
 		{"context and merge", append([]string{"put", "k", "v", "--merge", "--context", "AA"}, at...), 254, "exclude"},
 		{"context of another key", append([]string{"put", "k", "v", "--context", "AAAA"}, at...), 1, "for this very key"},
-		{"quorum too large", append([]string{"put", "k", "v", "-w", "4"}, at...), 1, "w is 4 with 3 replicas"},
+		{"quorum too large", append([]string{"put", "k", "v", "-w", "4"}, at...), 1, "w is 4, want 1 to 3"},
 		{"nobody there", append([]string{"put", "k", "v"}, nowhere...), 1, "--server"},
 		{"members out of reach", []string{"status", "--timeout", "2s", at[len(at)-2], at[len(at)-1]}, 1, "--map id=host:port"},
 	} {

@@ -19,42 +19,6 @@ import (
 // A context is base64 on the command line.
 var contextEncoding = base64.RawURLEncoding
 
-// A choice is the consistency of one request.
-type choice struct {
-	quorum int
-	strict bool
-	repair string
-}
-
-func (c *choice) register(cmd *cobra.Command, letter, of string) {
-	cmd.Flags().IntVarP(&c.quorum, of+"-quorum", letter, 0, "replicas that must answer; 0 is the node's default")
-	cmd.Flags().BoolVar(&c.strict, "strict", false, "only the key's owners count")
-}
-
-func (c *choice) registerRead(cmd *cobra.Command) {
-	c.register(cmd, "r", "read")
-	cmd.Flags().StringVar(&c.repair, "repair", "async", "of replicas that are behind: async, blocking or none")
-}
-
-func (c *choice) mode() store.Mode {
-	if c.strict {
-		return store.Strict
-	}
-	return store.Sloppy
-}
-
-func (c *choice) read() (store.ReadOptions, error) {
-	repair, ok := map[string]store.RepairMode{
-		"async": store.RepairAsync, "blocking": store.RepairBlocking, "none": store.RepairNone,
-	}[c.repair]
-	if !ok {
-		return store.ReadOptions{}, fmt.Errorf("%w: --repair %q is none of async, blocking, none", errUsage, c.repair)
-	}
-	return store.ReadOptions{R: c.quorum, Mode: c.mode(), Repair: repair}, nil
-}
-
-func (c *choice) write() store.WriteOptions { return store.WriteOptions{W: c.quorum, Mode: c.mode()} }
-
 func getCommand(g *globals) *cobra.Command {
 	var c choice
 	cmd := &cobra.Command{
@@ -150,12 +114,12 @@ func putCommand(g *globals) *cobra.Command {
 		Long: "Write a value. It supersedes what --context has seen, or, with --merge, all that a read shows now.\n" +
 			"Without either it supersedes nothing: what is there stays beside it as a sibling.",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return g.write(cmd, c, p, args[0], func(cl *client.Client, past store.Context) (store.WriteResult, error) {
-				return cl.Put(cmd.Context(), store.Key(args[0]), []byte(args[1]), past, c.write())
+			return g.write(cmd, c, p, args[0], func(cl *client.Client, past store.Context, o store.WriteOptions) (store.WriteResult, error) {
+				return cl.Put(cmd.Context(), store.Key(args[0]), []byte(args[1]), past, o)
 			})
 		},
 	}
-	c.register(cmd, "w", "write")
+	c.registerWrite(cmd)
 	p.register(cmd)
 	return cmd
 }
@@ -171,23 +135,27 @@ func deleteCommand(g *globals) *cobra.Command {
 			if p.token == "" && !p.merge {
 				return fmt.Errorf("%w: a delete removes what has been seen: pass the --context that 'cartwheelctl siblings %s' prints, or --merge", errUsage, args[0])
 			}
-			return g.write(cmd, c, p, args[0], func(cl *client.Client, past store.Context) (store.WriteResult, error) {
-				return cl.Delete(cmd.Context(), store.Key(args[0]), past, c.write())
+			return g.write(cmd, c, p, args[0], func(cl *client.Client, past store.Context, o store.WriteOptions) (store.WriteResult, error) {
+				return cl.Delete(cmd.Context(), store.Key(args[0]), past, o)
 			})
 		},
 	}
-	c.register(cmd, "w", "write")
+	c.registerWrite(cmd)
 	p.register(cmd)
 	return cmd
 }
 
-func (g *globals) write(cmd *cobra.Command, c choice, p past, key string, f func(*client.Client, store.Context) (store.WriteResult, error)) error {
+func (g *globals) write(cmd *cobra.Command, c choice, p past, key string, f func(*client.Client, store.Context, store.WriteOptions) (store.WriteResult, error)) error {
+	o, err := c.write()
+	if err != nil {
+		return err
+	}
 	return g.withClient(func(cl *client.Client) error {
-		token, err := p.context(cmd, cl, store.Key(key), c.write())
+		token, err := p.context(cmd, cl, store.Key(key), o)
 		if err != nil {
 			return err
 		}
-		res, err := f(cl, token)
+		res, err := f(cl, token, o)
 		if err != nil {
 			return err
 		}
@@ -219,7 +187,13 @@ func showState(w io.Writer, siblings []store.Sibling, c store.Context, m store.M
 }
 
 func servedBy(m store.Meta) string {
-	parts := []string{fmt.Sprintf("partition %d, coordinated by %s", m.Partition, m.Coordinator)}
+	parts := []string{
+		fmt.Sprintf("partition %d, coordinated by %s in %v", m.Partition, m.Coordinator, m.Total.Round(time.Microsecond)),
+		fmt.Sprintf("%d of n=%d answered, %d wanted", m.Owners+m.StandIns, m.N, m.Need),
+	}
+	if m.StandIns > 0 {
+		parts = append(parts, fmt.Sprintf("%d of them stand-ins", m.StandIns))
+	}
 	if m.Forwarded {
 		parts = append(parts, "forwarded")
 	}

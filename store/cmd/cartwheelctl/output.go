@@ -60,6 +60,12 @@ type (
 		Coordinator store.NodeID `json:"coordinator"`
 		Partition   uint32       `json:"partition"`
 		Forwarded   bool         `json:"forwarded,omitempty"`
+		N           int          `json:"n"`
+		Need        int          `json:"need"`
+		Owners      int          `json:"owners"`
+		StandIns    int          `json:"stand_ins,omitempty"`
+		TotalNanos  int64        `json:"total_nanos"`
+		Entries     int          `json:"vector_entries"`
 		Degraded    bool         `json:"degraded,omitempty"`
 		Hinted      int          `json:"hinted,omitempty"`
 		Repairs     int          `json:"repairs,omitempty"`
@@ -120,6 +126,7 @@ func stateJSON(key string, siblings []store.Sibling, c store.Context, m store.Me
 		Meta: metaJSON{
 			Coordinator: m.Coordinator, Partition: m.Partition, Forwarded: m.Forwarded,
 			Degraded: m.Degraded, Hinted: m.Hinted, Repairs: m.Repairs, Replies: []replyJSON{},
+			N: m.N, Need: m.Need, Owners: m.Owners, StandIns: m.StandIns, TotalNanos: int64(m.Total), Entries: m.VectorEntries,
 		},
 	}
 	for _, r := range m.Replies {

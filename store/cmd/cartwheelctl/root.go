@@ -140,6 +140,8 @@ func explain(err error) string {
 		hint = "pass a context as 'cartwheelctl siblings KEY' prints it for this very key, or use --merge"
 	case errors.Is(err, store.ErrSiblings):
 		hint = "merge the siblings: read them with 'cartwheelctl siblings KEY', then put their merged value with --merge"
+	case errors.Is(err, store.ErrTooLarge):
+		hint = fmt.Sprintf("a value has at most %d bytes: store larger ones in parts, or merge the siblings that fill the key", store.ValueSizeBytesMax)
 	case errors.Is(err, store.ErrNoQuorum):
 		hint = "too few replicas are up: 'cartwheelctl status' shows which; without --strict, or with a smaller -r or -w, fewer are enough"
 	case errors.Is(err, store.ErrDown):

@@ -24,6 +24,8 @@ type settings struct {
 	id             string
 	listen         string
 	members        []string
+	bucketFlags    []string
+	buckets        store.Buckets
 	data           string
 	partitions     int
 	replicas       int
@@ -42,6 +44,9 @@ func (s *settings) register(f *pflag.FlagSet) {
 	f.IntVar(&s.replicas, "replicas", ring.DefaultReplicas, "owners of each key (N), the same on every node")
 	f.IntVar(&s.readQuorum, "read-quorum", 2, "replicas that must answer a get that does not say (R)")
 	f.IntVar(&s.writeQuorum, "write-quorum", 2, "replicas that must store a put that does not say (W)")
+	f.StringArrayVar(&s.bucketFlags, "bucket", nil, "defaults for the keys that begin with NAME/, the same on every node; may be repeated:\n"+
+		"NAME:n=3,r=2,w=2,pr=1,pw=1,dw=2,node-confirms=2,mode=strict,repair=blocking,not-found=does-not-count,last-write-wins\n"+
+		"(the empty NAME: keys of no other bucket; CARTWHEELD_BUCKET holds one)")
 	f.DurationVar(&s.replicaTimeout, "replica-timeout", time.Second, "how long a replica may take to answer")
 	f.StringVar(&s.logLevel, "log-level", "info", "debug, info, warn or error")
 }
@@ -76,6 +81,14 @@ func (s *settings) check() error {
 			errs = append(errs, fmt.Errorf("--members: %q is not of the form id=host:port", m))
 		}
 	}
+	s.buckets = nil
+	for _, text := range s.bucketFlags {
+		b, err := store.ParseBucket(text)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("--bucket: %w", err))
+		}
+		s.buckets = append(s.buckets, b)
+	}
 	if s.replicaTimeout <= 0 {
 		errs = append(errs, fmt.Errorf("--replica-timeout is %v, want more than 0", s.replicaTimeout))
 	}
@@ -102,7 +115,7 @@ func (s *settings) logger(w io.Writer) (*slog.Logger, error) {
 func (s *settings) log(l *slog.Logger) {
 	l.Info("configured",
 		"id", s.id, "listen", s.listen, "members", s.members, "data", s.data, "partitions", s.partitions, "replicas", s.replicas,
-		"read_quorum", s.readQuorum, "write_quorum", s.writeQuorum, "replica_timeout", s.replicaTimeout, "log_level", s.logLevel)
+		"read_quorum", s.readQuorum, "write_quorum", s.writeQuorum, "buckets", s.bucketFlags, "replica_timeout", s.replicaTimeout, "log_level", s.logLevel)
 }
 
 // command is the command line.
