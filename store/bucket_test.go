@@ -14,7 +14,7 @@ func TestAKeyBelongsToTheBucketBeforeItsFirstSlash(t *testing.T) {
 			t.Errorf("%q has r=%d, want %d", key, got, want)
 		}
 	}
-	if got := (Buckets)(nil).Of("carts/1"); got != (Bucket{}) {
+	if got := Buckets(nil).Of("carts/1"); got != (Bucket{}) {
 		t.Errorf("without buckets: %+v", got)
 	}
 }

@@ -183,6 +183,6 @@ func (c *Coordinator) Stats() Stats {
 		Gets: s.gets.Load(), Writes: s.writes.Load(), Forwarded: s.forwarded.Load(), Refused: s.refused.Load(),
 		Failed: s.failed.Load(), Hinted: s.hinted.Load(), ReadRepairs: s.readRepairs.Load(), Degraded: s.degraded.Load(),
 		Unsatisfied: s.unsatisfied.Load(),
-		InFlight: uint64(inFlight),
+		InFlight:    uint64(inFlight),
 	}
 }

@@ -212,8 +212,7 @@ func (r *reading) decide() {
 		}
 	}
 	if r.phase == reaching {
-		r.conclude()
-		if !r.merged.Vector.Includes(r.floor) {
+		if r.conclude(); !r.merged.Vector.Includes(r.floor) {
 			r.waitForFloor()
 			return
 		}

@@ -1,7 +1,6 @@
 package storage
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"testing"
@@ -14,23 +13,19 @@ import (
 
 // A key whose siblings fill it takes no more of them, and takes the put that merges them.
 func TestAKeyDoesNotGrowBeyondItsLimit(t *testing.T) {
-	r := open(t, newDisk("a"))
-	large := bytes.Repeat([]byte("v"), store.ValueSizeBytesMax)
-	put := func(n int, past version.Vector) (version.Set, error) {
-		return r.Put(context.Background(), part("k"), "k", "", Write{Past: past, Value: large, WriteID: writeID(n)})
-	}
-	var s version.Set
+	full := version.Set{}
 	for n := range store.ObjectSizeBytesMax / store.ValueSizeBytesMax {
-		var err error
-		if s, err = put(n+1, nil); err != nil {
-			t.Fatal(err)
-		}
+		dot := version.Dot{Actor: version.Actor{Node: 1, Epoch: 1}, Counter: uint64(n + 1)}
+		full = full.Put(nil, version.Version{Dot: dot, Value: make([]byte, store.ValueSizeBytesMax)})
 	}
-	if _, err := put(1000, nil); !errors.Is(err, store.ErrTooLarge) || !store.Definite(err) {
+	if err := checkRoom(full, Write{Value: []byte("v")}); !errors.Is(err, store.ErrTooLarge) || !store.Definite(err) {
 		t.Errorf("a blind put on top: got %v", err)
 	}
-	if s, err := put(1000, s.Vector); err != nil || len(s.Versions) != 1 {
-		t.Errorf("the put that merges: %d versions, %v", len(s.Versions), err)
+	if err := checkRoom(full, Write{Value: []byte("v"), Past: full.Vector}); err != nil {
+		t.Errorf("the put that merges: got %v", err)
+	}
+	if err := checkRoom(version.Set{}, Write{Value: make([]byte, store.ValueSizeBytesMax)}); err != nil {
+		t.Errorf("the largest value: got %v", err)
 	}
 }
 
