@@ -1,12 +1,16 @@
-// Package wire carries unary gRPC calls between simulated processes, at gRPC's own seams.
+// Package wire carries messages between simulated processes: unary gRPC calls at gRPC's
+// own seams, or bytes over sockets.
 //
 // Generated clients send through a [Conn] (a grpc.ClientConnInterface), generated
 // servers register with a [Proc] (a grpc.ServiceRegistrar), and the [Net] between
 // them decides what becomes of every packet. What a process would see of gRPC is kept:
 // protobuf bytes, metadata both ways, deadlines on the wire as a remaining time,
 // cancellation, status details, the size limit, Unavailable when nobody listens. What is
-// not here: streams, interceptors of a connection, HTTP/2 with its flow control, and
+// not there: streams, interceptors of a connection, HTTP/2 with its flow control, and
 // connections that stall as a whole or back off before they connect again.
+//
+// For those there is a second way through the same Net: [Proc.Connect] and [Proc.ListenSockets]
+// give a [Socket], a net.Conn, to gRPC itself. A socket's packets meet the same faults.
 //
 // A packet's fate depends on its name alone: the seed, the link, the instant, the bytes
 // (see package fate). Packets that a fault holds back leave it one by one, each at an

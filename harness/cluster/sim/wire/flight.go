@@ -19,10 +19,14 @@ type flight struct {
 	sent    time.Duration // instant of the first transmission
 	tries   int           // transmissions so far
 	arrived bool          // it is in the receiver's kernel, waiting for a thaw
+	kernel  bool          // the receiver's kernel answers it, frozen process or not
+	once    bool          // it is not repeated when it is lost
 
 	// deliver hands it to the receiver and says how that went. What follows from it, if
 	// anything, is done afterwards in the same goroutine, which is the packet's own.
 	deliver func() (Fate, func())
+	gone    func() bool // reports whether its sender no longer wants it sent; optional
+	lost    func()      // told when it is given up; optional
 }
 
 // send starts a flight, or keeps it back while its sender is frozen.
@@ -44,7 +48,7 @@ func (n *Net) depart(f *flight) {
 // process sends are the kernel's, which is never frozen. The caller holds n.mu.
 func (n *Net) hold(f *flight, at harness.NodeID) bool {
 	waiting, frozen := n.frozen[at]
-	if !frozen || !f.arrived && f.owner == nil {
+	if !frozen || !f.arrived && f.owner == nil || f.arrived && f.kernel {
 		return false
 	}
 	n.frozen[at] = append(waiting, f)
@@ -53,7 +57,7 @@ func (n *Net) hold(f *flight, at harness.NodeID) bool {
 
 // transmit puts the packet on the link once. Where that fails it is tried again later.
 func (n *Net) transmit(f *flight) {
-	if f.owner != nil && f.owner.dead() {
+	if f.owner != nil && f.owner.dead() || f.gone != nil && f.gone() {
 		n.seal(f, Orphaned) // its socket went with the process
 		return
 	}
@@ -76,8 +80,11 @@ func (n *Net) transmit(f *flight) {
 // retransmit tries again after a pause that doubles each time, as TCP does. The pauses
 // of different packets differ, so what a cut kept back trickles in after the heal.
 func (n *Net) retransmit(f *flight) {
-	if f.tries > n.opts.RetransmitsMax {
+	if f.once || f.tries > n.opts.RetransmitsMax {
 		n.seal(f, Lost)
+		if f.lost != nil {
+			f.lost()
+		}
 		return
 	}
 	pause := n.opts.RetransmitAfter << (f.tries - 1)

@@ -30,7 +30,9 @@ type Proc struct {
 	mu      sync.Mutex // held for moments only
 	over    bool       // closed or killed
 	calling map[*call]struct{}
-	serving map[*call]int // handlers at work for the call: two for a duplicate
+	serving map[*call]int        // handlers at work for the call: two for a duplicate
+	sockets map[*Socket]struct{} // open ones
+	backlog chan *Socket         // connections that wait for Accept; nil: it does not listen for any
 }
 
 type method struct {
@@ -41,7 +43,10 @@ type method struct {
 // Start makes a new incarnation. It can make calls; it is called once it listens. The
 // one before it must be over.
 func (n *Net) Start(id harness.NodeID) *Proc {
-	p := &Proc{net: n, id: id, methods: map[string]method{}, calling: map[*call]struct{}{}, serving: map[*call]int{}}
+	p := &Proc{
+		net: n, id: id, methods: map[string]method{},
+		calling: map[*call]struct{}{}, serving: map[*call]int{}, sockets: map[*Socket]struct{}{},
+	}
 	p.ctx, p.stop = context.WithCancel(context.Background())
 	return p
 }
@@ -87,7 +92,7 @@ func (p *Proc) Kill() {
 		return
 	}
 	p.over = true
-	serving, calling := keys(p.serving), keys(p.calling)
+	serving, calling, sockets := keys(p.serving), keys(p.calling), keys(p.sockets)
 	p.mu.Unlock()
 
 	p.net.mu.Lock()
@@ -102,6 +107,9 @@ func (p *Proc) Kill() {
 	}
 	for _, k := range calling {
 		p.net.sendCancel(k, nil)
+	}
+	for _, s := range sockets {
+		s.abort()
 	}
 }
 
@@ -253,8 +261,8 @@ func canonical(s *status.Status) (*status.Status, []byte) {
 	return status.FromProto(p), wire
 }
 
-func keys[V any](m map[*call]V) []*call {
-	out := make([]*call, 0, len(m))
+func keys[K comparable, V any](m map[K]V) []K {
+	out := make([]K, 0, len(m))
 	for k := range m {
 		out = append(out, k)
 	}

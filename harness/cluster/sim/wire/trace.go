@@ -14,12 +14,16 @@ type Kind uint8
 const (
 	Request Kind = iota
 	Reply
-	Cancel // the caller has given up
-	Reset  // nobody is there, or not any more
+	Cancel  // the caller has given up
+	Reset   // nobody is there, or not any more
+	Connect // asks for a connection
+	Segment // bytes of a connection, or its begin or end
 )
 
 // String returns the kind's name in lower case.
-func (k Kind) String() string { return [...]string{"request", "reply", "cancel", "reset"}[k] }
+func (k Kind) String() string {
+	return [...]string{"request", "reply", "cancel", "reset", "connect", "segment"}[k]
+}
 
 // A Fate is how a packet ended.
 type Fate uint8
@@ -42,8 +46,8 @@ func (f Fate) String() string {
 type Packet struct {
 	Link      harness.Link
 	Kind      Kind
-	Method    string // full gRPC method name
-	Call      uint64 // name of the call that it belongs to
+	Method    string // full gRPC method name; none of what belongs to a connection
+	Call      uint64 // name of the call or connection that it belongs to
 	Name      uint64 // its own: a hash of kind, call and bytes
 	SizeBytes int    // of the message, without metadata
 	Sent      time.Duration
