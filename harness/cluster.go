@@ -9,7 +9,7 @@ import (
 // A Cluster runs the nodes of a store. Methods are safe for concurrent use unless
 // they say otherwise. Further abilities are separate interfaces.
 type Cluster interface {
-	// World is "docker" or "sim".
+	// World is "docker", or "sim" or a name that begins with "sim-".
 	World() string
 	// Nodes lists the nodes in a fixed order.
 	Nodes() []NodeID

@@ -134,10 +134,12 @@ func (r Replaying) player(dir string, p harness.Plan) (player, string, error) {
 	}
 	inexact := ""
 	switch {
-	case cluster != "sim":
+	case !Simulated(cluster):
 		inexact = "on real machines a replay repeats the seed's operations and the faults, not their timing"
-	case p.World != "sim":
-		inexact = fmt.Sprintf("the stored run is of the %s world, whose timing no seed repeats", p.World)
+	case !Exact(cluster):
+		inexact = fmt.Sprintf("in the %s world things happen at once, and their order is not repeated", cluster)
+	case p.World != cluster:
+		inexact = fmt.Sprintf("the stored run is of the %s world, whose timing the %s world does not repeat", p.World, cluster)
 	case edited:
 		inexact = "its schedule was edited, which makes it another run"
 	}

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"cartwheel/harness/cluster/sim"
 	"cartwheel/harness/cluster/sim/wire"
 )
 
@@ -27,9 +28,9 @@ func countOf(t *testing.T, name string, few int) int {
 }
 
 // seeded is the run of a seed: both workloads by turns, under all faults there are.
-func seeded(seed int) Knobs {
+func seeded(cluster string, seed int) Knobs {
 	return Knobs{
-		Cluster: "sim", Workload: []string{"cart", "register"}[seed%2], Nemesis: "partition,pause,kill",
+		Cluster: cluster, Workload: []string{"cart", "register"}[seed%2], Nemesis: "partition,pause,kill",
 		Seed: uint64(seed), Time: 10 * time.Second, Rate: 20,
 	}
 }
@@ -37,6 +38,12 @@ func seeded(seed int) Knobs {
 // A seed gives one history and one sum of all packets, however many goroutines really
 // run at a time. CARTWHEEL_REPLAY_SEEDS asks for more seeds.
 func TestASeedIsOneHistoryOnAnyNumberOfProcessors(t *testing.T) {
+	for _, cluster := range []string{sim.World, sim.WorldGRPC} {
+		t.Run(cluster, func(t *testing.T) { oneHistory(t, cluster) })
+	}
+}
+
+func oneHistory(t *testing.T, cluster string) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(0))
 	type trace struct {
 		history []byte
@@ -48,7 +55,7 @@ func TestASeedIsOneHistoryOnAnyNumberOfProcessors(t *testing.T) {
 			runtime.GOMAXPROCS(procs)
 			var history bytes.Buffer
 			var got trace
-			if _, err := Run(t.Context(), seeded(seed), Hooks{Journal: &history, Packets: func(p wire.Tally) { got.packets = p }}); err != nil {
+			if _, err := Run(t.Context(), seeded(cluster, seed), Hooks{Journal: &history, Packets: func(p wire.Tally) { got.packets = p }}); err != nil {
 				t.Fatalf("seed %d: %v", seed, err)
 			}
 			got.history = history.Bytes()
@@ -73,7 +80,7 @@ func TestASeedIsOneHistoryOnAnyNumberOfProcessors(t *testing.T) {
 func TestRunsLeaveNoGoroutinesAndNoMemory(t *testing.T) {
 	run := func(seed int) {
 		t.Helper()
-		k := seeded(seed)
+		k := seeded([]string{sim.World, sim.WorldGRPC}[seed%2], seed)
 		k.Time = 3 * time.Second
 		if _, err := Run(t.Context(), k, Hooks{}); err != nil {
 			t.Fatalf("seed %d: %v", seed, err)

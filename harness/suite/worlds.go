@@ -10,6 +10,7 @@ import (
 	"cartwheel/harness"
 	"cartwheel/harness/cluster/docker"
 	"cartwheel/harness/cluster/sim"
+	"cartwheel/harness/cluster/sim/wire"
 	"cartwheel/harness/runner"
 	"cartwheel/harness/target/cartwheel"
 )
@@ -20,8 +21,36 @@ type world func(ctx context.Context, k Knobs, h Hooks, o runner.Options) (harnes
 func worlds() []entry[world] {
 	return []entry[world]{
 		{"docker", func() world { return inDocker }},
-		{"sim", func() world { return inSimulation }},
+		{sim.World, func() world { return inSimulation(sim.Options{}) }},
+		{sim.WorldGRPC, func() world { return inSimulation(sim.Options{GRPC: true}) }},
+		{sim.WorldTies, func() world { return inSimulation(sim.Options{Wire: wire.Options{Round: tiesRound}}) }},
 	}
+}
+
+// tiesRound is what arrivals are rounded to where they are to meet: packets take half a
+// millisecond to five.
+const tiesRound = 2 * time.Millisecond
+
+// Tier names the simulated cluster of a tier: as it is, with gRPC itself on the wire, or
+// with messages that arrive at once.
+func Tier(grpc, ties bool) (string, error) {
+	switch {
+	case grpc && ties:
+		return "", fmt.Errorf("%w: gRPC on the wire and messages that arrive at once are tiers of their own", ErrKnobs)
+	case grpc:
+		return sim.WorldGRPC, nil
+	case ties:
+		return sim.WorldTies, nil
+	}
+	return sim.World, nil
+}
+
+// Exact reports whether a seed gives the same run again on a cluster of that name.
+func Exact(cluster string) bool { return cluster == sim.World || cluster == sim.WorldGRPC }
+
+// Simulated reports whether a cluster of that name, or a world, is a simulated one.
+func Simulated(cluster string) bool {
+	return cluster == sim.World || cluster == sim.WorldGRPC || cluster == sim.WorldTies
 }
 
 // Clusters lists the names that Knobs.Cluster may have.
@@ -70,14 +99,22 @@ func inDocker(ctx context.Context, k Knobs, h Hooks, o runner.Options) (harness.
 	return runner.Run(ctx, o)
 }
 
-// inSimulation plays the run in one process and in virtual time, and judges it outside,
-// where the checkers' budgets are real.
-func inSimulation(ctx context.Context, k Knobs, h Hooks, o runner.Options) (harness.Result, error) {
+// inSimulation plays runs on a tier of the simulated cluster.
+func inSimulation(tier sim.Options) world {
+	return func(ctx context.Context, k Knobs, h Hooks, o runner.Options) (harness.Result, error) {
+		return simulate(ctx, tier, k, h, o)
+	}
+}
+
+// simulate plays the run in one process and in virtual time, and judges it outside, where
+// the checkers' budgets are real.
+func simulate(ctx context.Context, tier sim.Options, k Knobs, h Hooks, o runner.Options) (harness.Result, error) {
 	if k.Image != "" || k.Overlay != "" || k.Keep {
 		return failed(fmt.Errorf("%w: the simulated cluster has no image, no overlay and nothing to keep", ErrKnobs))
 	}
 	fresh := func() (*sim.Cluster, error) {
-		return sim.NewStore(sim.Options{Nodes: k.Nodes, Seed: k.Seed}, nil)
+		tier.Nodes, tier.Seed = k.Nodes, k.Seed
+		return sim.NewStore(tier, nil)
 	}
 	o.Target, o.Started = cartwheel.Seeded(sim.Names(k.Seed)), time.Now()
 	rec, err := sim.Play(ctx, fresh, o)

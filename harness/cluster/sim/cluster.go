@@ -31,8 +31,9 @@ type Cluster struct {
 	change chan struct{}
 	dying  sync.WaitGroup // lives that were killed and are not yet closed
 
-	mu    sync.Mutex // held for moments only
-	net   *wire.Net  // nil: not running
+	mu    sync.Mutex                        // held for moments only
+	net   *wire.Net                         // nil: not running
+	conns map[harness.Link]*grpc.ClientConn // of clients, with real gRPC; the cluster closes them
 	nodes map[harness.NodeID]*machine
 	tally wire.Tally // of networks that were stopped
 }
@@ -58,8 +59,16 @@ func New(o Options) (*Cluster, error) {
 	return c, nil
 }
 
-// World is "sim".
-func (c *Cluster) World() string { return "sim" }
+// World is "sim", or the name of the tier.
+func (c *Cluster) World() string {
+	switch {
+	case c.opts.GRPC:
+		return WorldGRPC
+	case c.opts.Wire.Round > 0:
+		return WorldTies
+	}
+	return World
+}
 
 // Nodes lists n1, n2 and so on.
 func (c *Cluster) Nodes() []harness.NodeID { return slices.Clone(c.ids) }
@@ -74,7 +83,11 @@ func (c *Cluster) Conn(client int, n harness.NodeID) (grpc.ClientConnInterface, 
 	if err != nil {
 		return nil, fmt.Errorf("connect to %s: %w", n, err)
 	}
-	return net.Dial(harness.NodeID(fmt.Sprintf("c%d", client)), n), nil
+	from := harness.NodeID(fmt.Sprintf("c%d", client))
+	if c.opts.GRPC {
+		return c.clientConn(net, harness.Link{From: from, To: n})
+	}
+	return net.Dial(from, n), nil
 }
 
 // Start makes a network, empty disks and a first life on each.
@@ -114,13 +127,18 @@ func (c *Cluster) Stop(context.Context) error {
 
 func (c *Cluster) stop() error {
 	c.mu.Lock()
-	net, nodes := c.net, c.nodes
-	c.net = nil // from here on nothing else gets through
+	net, nodes, conns := c.net, c.nodes, c.conns
+	c.net, c.conns = nil, nil // from here on nothing else gets through
 	c.mu.Unlock()
 	if net == nil {
 		return nil
 	}
 	var errs []error
+	for l, conn := range conns {
+		if err := conn.Close(); err != nil {
+			errs = append(errs, fmt.Errorf("close the connection of %s to %s: %w", l.From, l.To, err))
+		}
+	}
 	for _, id := range slices.Backward(c.ids) {
 		if err := nodes[id].stop(); err != nil {
 			errs = append(errs, fmt.Errorf("stop %s: %w", id, err))

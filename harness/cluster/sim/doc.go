@@ -12,7 +12,13 @@
 // [Cluster.Kill] with the loss of what was not synced, [Cluster.Restart], disturbed
 // links, slow and failing disks, skewed clocks.
 //
+// Three tiers share all of this. As it is, calls are carried at gRPC's own seams; that is fast. With
+// Options.GRPC, gRPC's client and server run as in production over simulated sockets, so that the
+// store's transport, gRPC's reconnects, keepalive and flow control are part of the run: two to
+// three times the work, and it replays as well. With Wire.Round messages arrive at once, for the race
+// detector to see the store's code run in parallel; that does not replay.
+//
 // What it does not show: races inside one instant (one thing happens at a time), the work
-// itself taking time, timers that drift, connections that stall as a whole. A paused node is one whose
+// itself taking time, timers that drift. A paused node is one whose
 // messages wait; its own timers go on.
 package sim

@@ -40,6 +40,7 @@ type machine struct {
 // A life is one process of a node.
 type life struct {
 	proc    *wire.Proc
+	plug    plug    // into the network
 	process Process // nil while it opens
 }
 
@@ -64,14 +65,16 @@ func (v *machine) start(ctx context.Context) error {
 	}
 	v.starts++
 	l := &life{proc: v.net.Start(v.id)}
-	process, err := v.cluster.opts.Open(v.seams(l.proc))
+	l.plug = v.cluster.plugOf(v.id, l.proc)
+	seams, err := v.seams(l.plug)
+	if err == nil {
+		l.process, err = v.cluster.opts.Open(seams)
+	}
 	if err != nil {
-		l.proc.Close()
+		l.plug.close()
 		return fmt.Errorf("open: %w", err)
 	}
-	l.process = process
-	process.Register(l.proc)
-	if err := l.proc.Listen(); err != nil {
+	if err := l.plug.listen(l.process.Register); err != nil {
 		return errors.Join(err, l.close())
 	}
 	v.mu.Lock()
@@ -82,7 +85,7 @@ func (v *machine) start(ctx context.Context) error {
 }
 
 // seams are this life's.
-func (v *machine) seams(proc *wire.Proc) Seams {
+func (v *machine) seams(p plug) (Seams, error) {
 	mount := v.disk.Mount()
 	life := fate.Hash(v.cluster.opts.Seed, 'r', fate.String(string(v.id)), v.starts)
 	s := Seams{
@@ -98,10 +101,14 @@ func (v *machine) seams(proc *wire.Proc) Seams {
 	peers := map[store.NodeID]grpc.ClientConnInterface{}
 	for _, id := range v.cluster.ids {
 		s.Members = append(s.Members, store.Member{ID: store.NodeID(id), Address: v.cluster.Address(id)})
-		peers[store.NodeID(id)] = proc.Dial(id)
+		peer, err := p.peer(id)
+		if err != nil {
+			return Seams{}, err
+		}
+		peers[store.NodeID(id)] = peer
 	}
 	s.Peers = func(to store.NodeID) grpc.ClientConnInterface { return peers[to] }
-	return s
+	return s, nil
 }
 
 // alive returns the present life, or nil.
@@ -149,6 +156,6 @@ func (v *machine) kill() {
 
 // close joins the handlers first, so that nobody uses the process while it closes.
 func (l *life) close() error {
-	l.proc.Close()
+	l.plug.close()
 	return l.process.Close()
 }

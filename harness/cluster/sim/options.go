@@ -19,12 +19,20 @@ import (
 // Port is in every node's address. Nothing listens there: see [Cluster.Conn].
 const Port = 7070
 
+// Worlds that a cluster may be, by its options.
+const (
+	World     = "sim"      // replays to the byte
+	WorldGRPC = "sim-grpc" // with Options.GRPC
+	WorldTies = "sim-ties" // with Wire.Round: things happen at once, so it does not replay
+)
+
 // Options describe a simulated cluster. Open is required.
 type Options struct {
 	Nodes       int          // named n1, n2, ...; default 5
 	Seed        uint64       // of everything random
 	Open        Open         // makes a node
 	Wire        wire.Options // the network; its Seed is not used
+	GRPC        bool         // real gRPC over simulated sockets, rather than calls at gRPC's seams; slower
 	Disk        disk.Options // every node's disk; its Seed and Name are not used
 	LogLevel    slog.Level   // of the nodes; default slog.LevelInfo
 	LogBytesMax int          // kept of each node's log, the newest; default 1 MiB

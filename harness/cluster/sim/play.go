@@ -49,7 +49,9 @@ func Play(ctx context.Context, fresh func() (*Cluster, error), o runner.Options)
 		if r, played = runner.Play(inner, o); r != nil {
 			rec = &Recording{Recording: r, Tally: cluster.Tally()}
 			if o.Dir != "" {
-				r.Attach = attachTrace(r.Dir, cluster.Trace(r.Epoch))
+				if lines := cluster.Trace(r.Epoch); lines != nil {
+					r.Attach = attachTrace(r.Dir, lines)
+				}
 			}
 		}
 	})

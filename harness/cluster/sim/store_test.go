@@ -21,13 +21,17 @@ import (
 )
 
 func TestAClusterOfTheStoreKeepsTheContract(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		clustertest.Run(t, func() harness.Cluster {
-			c, err := NewStore(Options{Seed: 1}, nil)
-			must(t, err)
-			return c
+	for name, real := range map[string]bool{"calls at gRPC's seams": false, "gRPC itself": true} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				clustertest.Run(t, func() harness.Cluster {
+					c, err := NewStore(Options{Seed: 1, GRPC: real}, nil)
+					must(t, err)
+					return c
+				})
+			})
 		})
-	})
+	}
 }
 
 // A shopper is a client that reads and writes carts by the store's own protocol.
@@ -67,10 +71,10 @@ func (s *shopper) shop(begin time.Time, ops int) {
 }
 
 // spree lets shoppers work on the store under partitions, kills and pauses.
-func spree(t testing.TB, seed uint64, shoppers, ops int) (saw string, tally wire.Tally, trace []wire.Packet) {
+func spree(t testing.TB, seed uint64, grpc bool, shoppers, ops int) (saw string, tally wire.Tally, trace []wire.Packet) {
 	ctx := context.Background()
 	var mu sync.Mutex
-	c, err := NewStore(Options{Seed: seed, Wire: wire.Options{Trace: func(p wire.Packet) {
+	c, err := NewStore(Options{Seed: seed, GRPC: grpc, Wire: wire.Options{Trace: func(p wire.Packet) {
 		mu.Lock()
 		defer mu.Unlock()
 		trace = append(trace, p)
@@ -144,8 +148,14 @@ func harass(t testing.TB, c *Cluster, seed uint64, rounds int) {
 
 func TestTheStoreReplaysUnderAnyScheduler(t *testing.T) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(0))
+	for name, grpc := range map[string]bool{"calls at gRPC's seams": false, "gRPC itself": true} {
+		t.Run(name, func(t *testing.T) { replays(t, grpc) })
+	}
+}
+
+func replays(t *testing.T, grpc bool) {
 	run := func(seed uint64) (saw string, tally wire.Tally, trace []wire.Packet) {
-		synctest.Test(t, func(t *testing.T) { saw, tally, trace = spree(t, seed, 5, 40) })
+		synctest.Test(t, func(t *testing.T) { saw, tally, trace = spree(t, seed, grpc, 5, 40) })
 		return saw, tally, trace
 	}
 	seen := map[uint64]bool{}

@@ -29,6 +29,8 @@ import (
 // A search runs many seeds on the simulated cluster.
 type search struct {
 	knobs     suite.Knobs
+	grpc      bool     // with gRPC itself on the wire
+	ties      bool     // with messages that arrive at once
 	workloads []string // a seed does one of them, by its remainder
 	seeds     int
 	first     uint64
@@ -90,6 +92,8 @@ func (s *search) seedFlags(f *pflag.FlagSet) []string {
 	own.Float64Var(&s.knobs.Rate, "rate", 15, "operations a second, all threads together")
 	own.IntVar(&s.knobs.Nodes, "nodes", 5, "nodes of the cluster")
 	own.IntVar(&s.knobs.Concurrency, "concurrency", 0, "client threads (default: twice the nodes)")
+	own.BoolVar(&s.grpc, "grpc", false, "gRPC itself over simulated sockets: slower, and the store's transport is tested too")
+	own.BoolVar(&s.ties, "ties", false, "let messages arrive at the same instant: does not replay; see make test-ties")
 	var names []string
 	own.VisitAll(func(g *pflag.Flag) { names = append(names, g.Name) })
 	f.AddFlagSet(own)
@@ -99,6 +103,9 @@ func (s *search) seedFlags(f *pflag.FlagSet) []string {
 func (s search) check() error {
 	if len(s.workloads) == 0 {
 		return fmt.Errorf("%w: no workload", errUsage)
+	}
+	if _, err := suite.Tier(s.grpc, s.ties); err != nil {
+		return err
 	}
 	for i := range s.workloads {
 		if err := suite.Check(s.knobsOf(uint64(i))); err != nil {
@@ -111,7 +118,8 @@ func (s search) check() error {
 // knobsOf says which run a seed is.
 func (s search) knobsOf(seed uint64) suite.Knobs {
 	k := s.knobs
-	k.Cluster, k.Seed, k.Workload = "sim", seed, s.workloads[seed%uint64(len(s.workloads))]
+	k.Cluster, _ = suite.Tier(s.grpc, s.ties) // check has found it
+	k.Seed, k.Workload = seed, s.workloads[seed%uint64(len(s.workloads))]
 	return k
 }
 
@@ -166,6 +174,7 @@ func (s search) seedArgs() []string {
 		"--workload", strings.Join(s.workloads, ","), "--nemesis", s.knobs.Nemesis,
 		"--time", s.knobs.Time.String(), "--rate", strconv.FormatFloat(s.knobs.Rate, 'g', -1, 64),
 		"--nodes", strconv.Itoa(s.knobs.Nodes), "--concurrency", strconv.Itoa(s.knobs.Concurrency),
+		"--grpc=" + strconv.FormatBool(s.grpc), "--ties=" + strconv.FormatBool(s.ties),
 	}
 }
 
@@ -188,6 +197,14 @@ func (s search) worker() (func() *exec.Cmd, error) {
 // secondProcs is GOMAXPROCS of the seeds that run twice: not a worker's usual one.
 const secondProcs = 4
 
+// recheck is how often a seed runs twice; see seeds.Options.
+func (s search) recheck() int {
+	if s.ties {
+		return -1 // it would not be the same again
+	}
+	return 0
+}
+
 // search runs the seeds, tells of failures as they come, and sums up.
 func (a *app) search(ctx context.Context, s search) error {
 	command, err := s.worker()
@@ -198,7 +215,7 @@ func (a *app) search(ctx context.Context, s search) error {
 	t := tally{verdicts: map[harness.Verdict]int{}, unknownOK: s.unknownOK}
 	begin, last, cpu := time.Now(), time.Now(), childrenCPU()
 	sum, err := seeds.Run(ctx, seeds.Options{
-		Command: command, Seeds: from(s.first, s.seeds), Workers: s.workers, Limit: s.limit, Procs: secondProcs,
+		Command: command, Seeds: from(s.first, s.seeds), Workers: s.workers, Limit: s.limit, Procs: secondProcs, Recheck: s.recheck(),
 		Done: func(o seeds.Outcome) bool {
 			t.add(o)
 			if text := t.remark(o); text != "" {

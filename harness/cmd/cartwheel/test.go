@@ -19,7 +19,7 @@ import (
 
 func (a *app) testCommand() *cobra.Command {
 	var k suite.Knobs
-	var verbose bool
+	var verbose, grpc bool
 	c := &cobra.Command{
 		Use:   "test",
 		Short: "Run a workload under faults and judge it",
@@ -42,6 +42,12 @@ removes what is left.`,
 				}
 				k.Seed = seed
 			}
+			if grpc {
+				if !suite.Simulated(k.Cluster) {
+					return fmt.Errorf("%w: --grpc is for --cluster sim: on %s it is gRPC anyway", errUsage, k.Cluster)
+				}
+				k.Cluster, _ = suite.Tier(grpc, false)
+			}
 			return a.test(c, k, verbose)
 		},
 	}
@@ -62,6 +68,7 @@ removes what is left.`,
 	f.StringVar(&k.Results, "results", "results", "folder for results")
 	f.StringVar(&k.Image, "image", "", "image of the store (default: built from this checkout)")
 	f.StringVar(&k.Overlay, "overlay", "", `file for "go build -overlay" when the image is built`)
+	f.BoolVar(&grpc, "grpc", false, "with --cluster sim: gRPC itself over simulated sockets")
 	f.BoolVar(&k.Keep, "keep", false, "leave the cluster running")
 	f.BoolVar(&verbose, "verbose", false, "show what the harness logs")
 	return c
