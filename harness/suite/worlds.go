@@ -91,6 +91,7 @@ func inDocker(ctx context.Context, k Knobs, h Hooks, o runner.Options) (harness.
 		// Unique among live runs: two of one instant on one machine differ in their process.
 		Run:   fmt.Sprintf("%s-%d", time.Now().UTC().Format("20060102T150405.000"), os.Getpid()),
 		Nodes: k.Nodes, Image: image, HostImage: host, Command: cartwheel.Command, Port: cartwheel.Port, Logger: h.Logger,
+		ClockFile: cartwheel.ClockFile, Env: []string{cartwheel.ClockEnv}, Wall: cartwheel.Wall,
 	})
 	if err != nil {
 		return failed(err)

@@ -67,7 +67,7 @@ func (i inspector) Status(context.Context) (transport.Status, error) {
 	id, stored, coordinated := n.disk.Identity(), n.disk.Stats(), n.coordinator.Stats()
 	st := transport.Status{
 		Node: n.config.ID, NodeNumber: id.Node, Incarnation: id.Incarnation, RingDigest: n.layout.Digest(),
-		Uptime: now - n.began, Hints: stored.Hints, InFlight: coordinated.InFlight, WriteAge: now - n.disk.lastChange(),
+		Uptime: now - n.began, Wall: n.config.Clock.Now(), Hints: stored.Hints, InFlight: coordinated.InFlight, WriteAge: now - n.disk.lastChange(),
 		Counters: n.counters(),
 	}
 	if err := n.disk.Healthy(); err != nil {

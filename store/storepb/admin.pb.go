@@ -402,6 +402,7 @@ type StatusReply struct {
 	Fault         string                 `protobuf:"bytes,10,opt,name=fault,proto3" json:"fault,omitempty"`                                                                                 // why the node takes no more writes; empty: it does
 	Settled       bool                   `protobuf:"varint,11,opt,name=settled,proto3" json:"settled,omitempty"`                                                                            // nothing waits here, and every peer compared equal since the last change here
 	NodeNumber    uint64                 `protobuf:"fixed64,12,opt,name=node_number,json=nodeNumber,proto3" json:"node_number,omitempty"`                                                   // the node's name in version vectors
+	WallNanos     int64                  `protobuf:"varint,13,opt,name=wall_nanos,json=wallNanos,proto3" json:"wall_nanos,omitempty"`                                                       // the hour as this node's clock tells it, Unix; the clock may be wrong
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -516,6 +517,13 @@ func (x *StatusReply) GetSettled() bool {
 func (x *StatusReply) GetNodeNumber() uint64 {
 	if x != nil {
 		return x.NodeNumber
+	}
+	return 0
+}
+
+func (x *StatusReply) GetWallNanos() int64 {
+	if x != nil {
+		return x.WallNanos
 	}
 	return 0
 }
@@ -825,7 +833,7 @@ const file_store_storepb_admin_proto_rawDesc = "" +
 	"\aorphans\x18\x03 \x01(\x04R\aorphans\x12\x18\n" +
 	"\adamaged\x18\x04 \x01(\x04R\adamaged\x12\x14\n" +
 	"\x05trees\x18\x05 \x01(\x04R\x05trees\"\x0f\n" +
-	"\rStatusRequest\"\xf1\x03\n" +
+	"\rStatusRequest\"\x90\x04\n" +
 	"\vStatusReply\x12\x12\n" +
 	"\x04node\x18\x01 \x01(\tR\x04node\x12 \n" +
 	"\vincarnation\x18\x02 \x01(\x04R\vincarnation\x12\x1f\n" +
@@ -841,7 +849,9 @@ const file_store_storepb_admin_proto_rawDesc = "" +
 	" \x01(\tR\x05fault\x12\x18\n" +
 	"\asettled\x18\v \x01(\bR\asettled\x12\x1f\n" +
 	"\vnode_number\x18\f \x01(\x06R\n" +
-	"nodeNumber\x1a;\n" +
+	"nodeNumber\x12\x1d\n" +
+	"\n" +
+	"wall_nanos\x18\r \x01(\x03R\twallNanos\x1a;\n" +
 	"\rCountersEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\x04R\x05value:\x028\x01\"t\n" +

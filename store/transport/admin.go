@@ -28,6 +28,7 @@ type Status struct {
 	Incarnation uint64
 	RingDigest  uint64
 	Uptime      time.Duration
+	Wall        time.Time    // the hour as the node's clock tells it, right or wrong
 	Peers       []PeerStatus // sorted by name, without the node itself
 	Hints       uint64       // waiting here, for all targets
 	InFlight    uint64       // requests being coordinated, work after their reply included
@@ -94,7 +95,7 @@ func (a adminServer) Status(ctx context.Context, _ *storepb.StatusRequest) (*sto
 		reply := &storepb.StatusReply{
 			Node: string(st.Node), NodeNumber: st.NodeNumber, Incarnation: st.Incarnation, RingDigest: st.RingDigest,
 			UptimeNanos: int64(st.Uptime), Hints: st.Hints, InFlight: st.InFlight, WriteAgeNanos: int64(st.WriteAge),
-			Fault: st.Fault, Settled: st.Settled, Counters: st.Counters,
+			Fault: st.Fault, Settled: st.Settled, Counters: st.Counters, WallNanos: st.Wall.UnixNano(),
 		}
 		for _, p := range st.Peers {
 			reply.Peers = append(reply.Peers, &storepb.PeerStatus{
@@ -128,7 +129,7 @@ func StatusOf(r *storepb.StatusReply) Status {
 	st := Status{
 		Node: store.NodeID(r.GetNode()), NodeNumber: r.GetNodeNumber(), Incarnation: r.GetIncarnation(), RingDigest: r.GetRingDigest(),
 		Uptime: time.Duration(r.GetUptimeNanos()), Hints: r.GetHints(), InFlight: r.GetInFlight(), WriteAge: time.Duration(r.GetWriteAgeNanos()),
-		Fault: r.GetFault(), Settled: r.GetSettled(), Counters: r.GetCounters(),
+		Fault: r.GetFault(), Settled: r.GetSettled(), Counters: r.GetCounters(), Wall: time.Unix(0, r.GetWallNanos()),
 	}
 	for _, p := range r.GetPeers() {
 		st.Peers = append(st.Peers, PeerStatus{

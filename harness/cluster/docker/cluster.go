@@ -19,7 +19,7 @@ import (
 var ErrNotRunning = errors.New("the cluster is not running")
 
 // A Cluster runs a store's nodes as pods on a Docker Engine. It can also cut links,
-// freeze, end and restart nodes, make links bad and show logs.
+// freeze, end and restart nodes, make links bad, skew clocks and show logs.
 type Cluster struct {
 	opts  Options
 	nodes []harness.NodeID
@@ -54,6 +54,7 @@ var (
 	_ harness.Pauser      = (*Cluster)(nil)
 	_ harness.Killer      = (*Cluster)(nil)
 	_ harness.Shaper      = (*Cluster)(nil)
+	_ harness.ClockSkewer = (*Cluster)(nil)
 	_ harness.LogFetcher  = (*Cluster)(nil)
 )
 

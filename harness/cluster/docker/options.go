@@ -1,10 +1,12 @@
 package docker
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"path"
 	"strings"
 	"time"
 
@@ -24,6 +26,13 @@ type Options struct {
 	Env     []string // of the store, NAME=value
 	User    string   // of the store, uid:gid; default 65532:65532
 	Data    string   // where the store keeps its data, a volume; default /data
+
+	// ClockFile is where the store, in its container, looks for a text that says how wrong
+	// its clock is: "offset=1m0s drift=0.5 strobe=2s since=<Unix nanoseconds>", empty if it
+	// is right. Its directory is a volume of its own. Default: the clock cannot be skewed.
+	ClockFile string
+	// Wall asks a node's store for the hour by its own clock. Default: it cannot be asked.
+	Wall func(ctx context.Context, c harness.Cluster, n harness.NodeID) (time.Time, error)
 
 	HostImage string // of the host containers; default: built by [HostImage]
 	Root      string // the checkout, to build the host image from; default: around the working directory
@@ -77,6 +86,9 @@ func (o Options) validate() error {
 	}
 	if !strings.HasPrefix(o.Data, "/") {
 		complain("data directory %q: not an absolute path", o.Data)
+	}
+	if o.ClockFile != "" && (path.Dir(o.ClockFile) == "/" || !path.IsAbs(o.ClockFile)) {
+		complain("clock file %q: not an absolute path in a directory of its own", o.ClockFile)
 	}
 	if _, err := netip.ParseAddr(o.Bind); err != nil {
 		complain("bind: %w", err)

@@ -152,6 +152,7 @@ func (p *plan) hostConfig(self peer) recipe {
 			SecurityOpt:    []string{"no-new-privileges"},
 			ReadonlyRootfs: true,
 			Tmpfs:          map[string]string{"/run": "", "/tmp": ""},
+			Mounts:         p.clockMount(self, false),
 		},
 		net: &network.NetworkingConfig{EndpointsConfig: map[string]*network.EndpointSettings{
 			p.network: {
@@ -170,8 +171,6 @@ func (p *plan) storeConfig(self peer, host string, members map[harness.NodeID]st
 	if p.opts.Command != nil {
 		config.Cmd = p.opts.Command(self.node, members)
 	}
-	labels := maps.Clone(p.labels)
-	labels[labelNode] = string(self.node)
 	return recipe{
 		config: config,
 		host: &container.HostConfig{
@@ -179,14 +178,20 @@ func (p *plan) storeConfig(self peer, host string, members map[harness.NodeID]st
 			ReadonlyRootfs: true,
 			CapDrop:        []string{"ALL"},
 			SecurityOpt:    []string{"no-new-privileges"},
-			Mounts: []mount.Mount{{
+			Mounts: append([]mount.Mount{{
 				Type: mount.TypeVolume, Source: p.name(self, "data"), Target: p.opts.Data,
-				VolumeOptions: &mount.VolumeOptions{Labels: labels},
-			}},
+				VolumeOptions: &mount.VolumeOptions{Labels: p.volumeLabels(self)},
+			}}, p.clockMount(self, true)...),
 			// The logs must be readable through the engine, whatever its default.
 			LogConfig: container.LogConfig{Type: "json-file", Config: map[string]string{"max-size": "64m", "max-file": "2"}},
 		},
 	}
+}
+
+func (p *plan) volumeLabels(self peer) map[string]string {
+	labels := maps.Clone(p.labels)
+	labels[labelNode] = string(self.node)
+	return labels
 }
 
 func (p *plan) name(self peer, role string) string {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -44,6 +45,12 @@ func (t *Target) Ready(ctx context.Context, c harness.Cluster, n harness.NodeID)
 		return fmt.Errorf("%s takes no writes: %s", n, st.Fault)
 	}
 	return nil
+}
+
+// Wall asks a node for the hour by its own clock.
+func Wall(ctx context.Context, c harness.Cluster, n harness.NodeID) (time.Time, error) {
+	st, err := ask(ctx, c, n, func(ctx context.Context, a *client.Admin) (client.Status, error) { return a.Status(ctx) })
+	return st.Wall, err
 }
 
 // Replicas names the key's owners, in the order of the preference list, as the first

@@ -14,6 +14,13 @@ const Port = 7070
 // Data is the directory of a node's volume inside its pod.
 const Data = "/data"
 
+// ClockFile is where a node looks for how wrong its clock is, inside its pod. [ClockEnv]
+// tells it to.
+const ClockFile = "/clock/skew"
+
+// ClockEnv is the setting of a node's environment that makes it follow [ClockFile].
+const ClockEnv = "CARTWHEELD_CLOCK_SKEW=" + ClockFile
+
 // Command is what node n's container runs, after the image's entry point. Members are
 // all nodes, n among them, as they reach each other: host:port.
 func Command(n harness.NodeID, members map[harness.NodeID]string) []string {

@@ -6,6 +6,7 @@ import (
 	"io"
 	"strings"
 	"text/tabwriter"
+	"time"
 
 	"cartwheel/store"
 	"cartwheel/store/client"
@@ -91,6 +92,7 @@ type (
 		Settled       bool              `json:"settled"`
 		Fault         string            `json:"fault,omitempty"`
 		UptimeNanos   int64             `json:"uptime_nanos"`
+		Wall          time.Time         `json:"wall"` // by the member's own clock
 		WriteAgeNanos int64             `json:"write_age_nanos"`
 		Hints         uint64            `json:"hints"`
 		InFlight      uint64            `json:"in_flight"`
@@ -108,7 +110,7 @@ type (
 func statusOf(member store.NodeID, s client.Status) statusJSON {
 	out := statusJSON{
 		Member: member, NodeNumber: fmt.Sprintf("%016x", s.NodeNumber), Incarnation: s.Incarnation, Ring: ringDigest(s.RingDigest),
-		Settled: s.Settled, Fault: s.Fault, UptimeNanos: int64(s.Uptime), WriteAgeNanos: int64(s.WriteAge),
+		Settled: s.Settled, Fault: s.Fault, UptimeNanos: int64(s.Uptime), Wall: s.Wall.UTC(), WriteAgeNanos: int64(s.WriteAge),
 		Hints: s.Hints, InFlight: s.InFlight, Peers: []peerJSON{}, Counters: s.Counters,
 	}
 	for _, p := range s.Peers {

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"cartwheel/store"
+	"cartwheel/store/clock"
 	"cartwheel/store/ring"
 )
 
@@ -32,6 +33,7 @@ type settings struct {
 	readQuorum     int
 	writeQuorum    int
 	replicaTimeout time.Duration
+	clockSkew      string
 	logLevel       string
 }
 
@@ -48,6 +50,7 @@ func (s *settings) register(f *pflag.FlagSet) {
 		"NAME:n=3,r=2,w=2,pr=1,pw=1,dw=2,node-confirms=2,mode=strict,repair=blocking,not-found=does-not-count,last-write-wins\n"+
 		"(the empty NAME: keys of no other bucket; CARTWHEELD_BUCKET holds one)")
 	f.DurationVar(&s.replicaTimeout, "replica-timeout", time.Second, "how long a replica may take to answer")
+	f.StringVar(&s.clockSkew, "clock-skew", "", "for experiments: file that says how wrong this node's clock is, such as 'offset=-1m drift=0.01'; read anew each time")
 	f.StringVar(&s.logLevel, "log-level", "info", "debug, info, warn or error")
 }
 
@@ -111,11 +114,22 @@ func (s *settings) logger(w io.Writer) (*slog.Logger, error) {
 	return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: level})), nil
 }
 
+// clock is the machine's, unless an experiment wants it wrong.
+func (s *settings) clock(log *slog.Logger) clock.Clock {
+	if s.clockSkew == "" {
+		return clock.System
+	}
+	skewed := &clock.Followed{Base: clock.System, File: s.clockSkew}
+	log.Warn("clock skewed by a file", "file", s.clockSkew, "err", skewed.Check())
+	return skewed
+}
+
 // log tells the effective configuration once.
 func (s *settings) log(l *slog.Logger) {
 	l.Info("configured",
 		"id", s.id, "listen", s.listen, "members", s.members, "data", s.data, "partitions", s.partitions, "replicas", s.replicas,
-		"read_quorum", s.readQuorum, "write_quorum", s.writeQuorum, "buckets", s.bucketFlags, "replica_timeout", s.replicaTimeout, "log_level", s.logLevel)
+		"read_quorum", s.readQuorum, "write_quorum", s.writeQuorum, "buckets", s.bucketFlags, "replica_timeout", s.replicaTimeout,
+		"clock_skew", s.clockSkew, "log_level", s.logLevel)
 }
 
 // command is the command line.

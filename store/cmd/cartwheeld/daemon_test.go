@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -121,6 +123,35 @@ func TestOneNodeServesAndKeepsItsDataOverARestart(t *testing.T) {
 		if n := strings.Count(log.String(), `"msg":"configured"`); n != 1 {
 			t.Errorf("the configuration was logged %d times, want once", n)
 		}
+	}
+}
+
+// What a node says of the hour lies between two looks at the right clock, shifted by the skew.
+func TestTheClockIsWrongWhileAFileSaysSo(t *testing.T) {
+	address, file := freeAddress(t), filepath.Join(t.TempDir(), "skew")
+	stop, _ := start(t, nil, "--id", "n1", "--listen", address, "--members", "n1="+address, "--data", t.TempDir(),
+		"--replicas", "1", "--read-quorum", "1", "--write-quorum", "1", "--clock-skew", file)
+	ready(t, address)
+	admin, err := client.DialAdmin(address, client.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer admin.Close()
+	for text, want := range map[string]time.Duration{"": 0, "offset=1h": time.Hour, "offset=-1h": -time.Hour} {
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		before := time.Now()
+		st, err := admin.Status(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if right := st.Wall.Add(-want); right.Before(before.Round(0)) || right.After(time.Now().Round(0)) {
+			t.Errorf("%q: it says %s at %s", text, st.Wall, before)
+		}
+	}
+	if err := stop(); err != nil {
+		t.Error(err)
 	}
 }
 
