@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 
 	"cartwheel/harness"
@@ -16,6 +17,7 @@ const examplesMax = 3
 // are made for those alone: a broken store may yield thousands.
 type collector struct {
 	kinds  []string // worst first
+	claims Claims
 	counts map[string]int
 	best   map[string][]example
 }
@@ -25,8 +27,11 @@ type example struct {
 	tell func() harness.Anomaly
 }
 
-func collect(kinds ...string) *collector {
-	return &collector{kinds: kinds, counts: make(map[string]int), best: make(map[string][]example)}
+// collect begins a collection under the claims of the check that looks.
+func (x *index) collect(kinds ...string) *collector { return collect(x.claims, kinds...) }
+
+func collect(claims Claims, kinds ...string) *collector {
+	return &collector{kinds: kinds, claims: claims, counts: make(map[string]int), best: make(map[string][]example)}
 }
 
 func (c *collector) add(kind string, rank int, tell func() harness.Anomaly) {
@@ -36,11 +41,13 @@ func (c *collector) add(kind string, rank int, tell func() harness.Anomaly) {
 	c.best[kind] = best[:min(len(best), examplesMax)]
 }
 
-// total counts what was found.
+// total counts what was found and should not have been.
 func (c *collector) total() int {
 	n := 0
-	for _, k := range c.counts {
-		n += k
+	for kind, k := range c.counts {
+		if c.claims.Promise(kind) {
+			n += k
+		}
 	}
 	return n
 }
@@ -49,6 +56,9 @@ func (c *collector) total() int {
 func (c *collector) anomalies() []harness.Anomaly {
 	var out []harness.Anomaly
 	for _, kind := range c.kinds {
+		if !c.claims.Promise(kind) {
+			continue
+		}
 		for _, e := range c.best[kind] {
 			a := e.tell()
 			a.Kind = kind
@@ -60,11 +70,12 @@ func (c *collector) anomalies() []harness.Anomaly {
 	return out
 }
 
-// told lists the counts in a sentence: "2 lost-write, 1 resurrected".
-func (c *collector) told() string {
+// told lists the counts in a sentence: "2 lost-write, 1 resurrected": of what breaks
+// promises, or of what is only measured.
+func (c *collector) told(broken bool) string {
 	s := ""
 	for _, kind := range c.kinds {
-		if n := c.counts[kind]; n > 0 {
+		if n := c.counts[kind]; n > 0 && c.claims.Promise(kind) == broken {
 			if s != "" {
 				s += ", "
 			}
@@ -74,12 +85,19 @@ func (c *collector) told() string {
 	return s
 }
 
-// finding makes the result: invalid with anything found, else unknown with doubts.
-func (c *collector) finding(checked string, doubts []string) harness.Finding {
-	f := harness.Finding{Verdict: harness.Valid, Summary: "checked " + checked, Anomalies: c.anomalies()}
+// finding makes the result: invalid with any promise broken, else unknown with doubts.
+// What is not promised is counted among the figures.
+func (c *collector) finding(checked string, doubts []string, figures map[string]float64) harness.Finding {
+	f := harness.Finding{Verdict: harness.Valid, Summary: "checked " + checked, Anomalies: c.anomalies(), Figures: figures}
+	for kind, n := range c.counts {
+		if !c.claims.Promise(kind) {
+			f.Figures["measured/"+kind] = float64(n)
+		}
+	}
 	if c.total() > 0 {
-		f.Verdict, f.Counts = harness.Invalid, c.counts
-		f.Summary = c.told() + " in " + checked
+		f.Verdict, f.Counts = harness.Invalid, maps.Clone(c.counts)
+		maps.DeleteFunc(f.Counts, func(kind string, _ int) bool { return !c.claims.Promise(kind) })
+		f.Summary = c.told(true) + " in " + checked
 		if len(f.Anomalies) > 0 && len(f.Anomalies[0].Story) > 0 {
 			f.Summary += ": " + f.Anomalies[0].Story[0]
 		}
@@ -94,6 +112,9 @@ func (c *collector) finding(checked string, doubts []string) harness.Finding {
 			f.Summary += "; " + d
 		}
 	}
+	if s := c.told(false); s != "" {
+		f.Summary += "; measured, not promised: " + s
+	}
 	return f
 }
 
@@ -104,9 +125,10 @@ func unknown(format string, args ...any) harness.Finding {
 
 // A check is a checker made of a function of a history's index.
 type check struct {
-	name  string
-	index func(context.Context, []harness.Op) (*index, error)
-	judge func(context.Context, *index) harness.Finding
+	name   string
+	claims Claims
+	index  func(context.Context, []harness.Op) (*index, error)
+	judge  func(context.Context, *index) harness.Finding
 }
 
 func (c *check) Name() string { return c.name }
@@ -122,7 +144,9 @@ func (c *check) check(ctx context.Context, h []harness.Op) harness.Finding {
 	if err != nil {
 		return unknown("the history was not judged: %v", err)
 	}
-	f := c.judge(ctx, x)
+	view := *x // the index is shared, claims are each check's own
+	view.claims = c.claims
+	f := c.judge(ctx, &view)
 	if ctx.Err() != nil && f.Verdict != harness.Invalid {
 		return unknown("the check was cut short: %v", context.Cause(ctx))
 	}

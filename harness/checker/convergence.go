@@ -21,7 +21,7 @@ const (
 func Convergence() harness.Checker { return newCheck("convergence", convergence) }
 
 func convergence(ctx context.Context, x *index) harness.Finding {
-	c := collect(Divergent, MissingReplica)
+	c := x.collect(Divergent, MissingReplica)
 	copies, compared, unread, partial, moving := 0, 0, 0, 0, 0
 	for _, k := range x.keys {
 		if ctx.Err() != nil {
@@ -65,8 +65,8 @@ func convergence(ctx context.Context, x *index) harness.Finding {
 	if compared == 0 {
 		doubts = append(doubts, "no key was read on two replicas at the end")
 	}
-	f := c.finding(fmt.Sprintf("%s of %s", count(copies, "final copy", "final copies"), count(len(x.keys), "key", "keys")), doubts)
-	f.Figures = map[string]float64{"copies": float64(copies), "keys": float64(len(x.keys))}
+	f := c.finding(fmt.Sprintf("%s of %s", count(copies, "final copy", "final copies"), count(len(x.keys), "key", "keys")), doubts,
+		map[string]float64{"copies": float64(copies), "keys": float64(len(x.keys))})
 	return f
 }
 

@@ -30,7 +30,7 @@ type elementTally struct {
 }
 
 func elements(ctx context.Context, x *index) harness.Finding {
-	c := collect(LostElement, UnexplainedElement)
+	c := x.collect(LostElement, UnexplainedElement)
 	var t elementTally
 	moving := 0
 	for _, k := range x.keys {
@@ -40,7 +40,7 @@ func elements(ctx context.Context, x *index) harness.Finding {
 		cart := k.cart(x)
 		into := c
 		if x.unrest != "" && !k.stuck() {
-			into = collect() // perhaps only late
+			into = x.collect() // perhaps only late
 		}
 		cart.judge(into, &t)
 		if into != c {
@@ -57,8 +57,7 @@ func elements(ctx context.Context, x *index) harness.Finding {
 	if moving > 0 {
 		doubts = append(doubts, count(moving, "element", "elements")+" missing when the run ended, but perhaps only late: "+x.unrest)
 	}
-	f := c.finding(fmt.Sprintf("%s, %d acknowledged, %d of them in the final carts", count(t.attempted, "add", "adds"), t.acked, t.survivors), doubts)
-	f.Figures = t.figures()
+	f := c.finding(fmt.Sprintf("%s, %d acknowledged, %d of them in the final carts", count(t.attempted, "add", "adds"), t.acked, t.survivors), doubts, t.figures())
 	return f
 }
 

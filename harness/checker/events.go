@@ -91,31 +91,7 @@ func StaleRead() harness.Event {
 func staleReads(x *index) int {
 	n := 0
 	for _, k := range x.keys {
-		ends := make([]int, 0, len(k.writes)) // acknowledged writes by their end
-		for i := range k.writes {
-			if k.writes[i].acked() {
-				ends = append(ends, i)
-			}
-		}
-		slices.SortFunc(ends, func(a, b int) int { return int(k.writes[a].done - k.writes[b].done) })
-		gets := make([]int, 0, len(k.answers)) // by their call
-		for i, a := range k.answers {
-			if a.client() && !a.open {
-				gets = append(gets, i)
-			}
-		}
-		slices.SortFunc(gets, func(a, b int) int { return int(k.answers[a].inv - k.answers[b].inv) })
-		var acked vector
-		for _, g := range gets {
-			a := &k.answers[g]
-			for len(ends) > 0 && k.times[k.writes[ends[0]].done] < k.times[a.inv] {
-				acked = acked.join(k.writes[ends[0]].down)
-				ends = ends[1:]
-			}
-			if !a.down.covers(acked) && !k.hidden {
-				n++
-			}
-		}
+		k.stale(new(visibility), func(staleness) { n++ })
 	}
 	return n
 }

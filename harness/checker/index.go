@@ -28,6 +28,7 @@ type index struct {
 	keys   []*keyIndex     // sorted by key
 	faults []window
 	unrest string // why the cluster said that it was not quiet; empty if it did not
+	claims Claims // of the check that looks
 }
 
 // A keyIndex is all that happened to one key. Writes are known by their position in
@@ -40,7 +41,7 @@ type keyIndex struct {
 	answers []answer // in order of completion
 	rounds  [][]copyRead
 
-	chains  []int32 // last write of each chain
+	chains  [][]int32 // the writes of each chain
 	cells   int
 	strange int  // contexts that no earlier answer gave
 	hidden  bool // deletes took effect, but no answer ever showed a tombstone
@@ -57,7 +58,7 @@ type keyIndex struct {
 type outcome uint8
 
 const (
-	open outcome = iota // nobody knows
+	undecided outcome = iota // nobody knows
 	acknowledged
 	failed
 )

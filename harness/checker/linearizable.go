@@ -63,7 +63,7 @@ func (l linearizable) check(ctx context.Context, h []harness.Op) harness.Finding
 		return unknown("the history was not judged: %v", err)
 	}
 	rulings := l.rule(ctx, rs)
-	c := collect(SiblingsInRegister, NotLinearizable)
+	c := collect(Claims{Mode: WriteBack}, SiblingsInRegister, NotLinearizable)
 	ops, doubts, failed := 0, []string{}, (*register)(nil)
 	for i, r := range rs {
 		ops += len(r.ops)
@@ -84,8 +84,8 @@ func (l linearizable) check(ctx context.Context, h []harness.Op) harness.Finding
 	if len(doubts) > 3 {
 		doubts = append(doubts[:3], fmt.Sprintf("and %d keys more", len(doubts)-3))
 	}
-	f := c.finding(fmt.Sprintf("%s on %s", count(ops, "operation", "operations"), count(len(rs), "key", "keys")), doubts)
-	f.Figures = map[string]float64{"operations": float64(ops), "keys": float64(len(rs))}
+	f := c.finding(fmt.Sprintf("%s on %s", count(ops, "operation", "operations"), count(len(rs), "key", "keys")), doubts,
+		map[string]float64{"operations": float64(ops), "keys": float64(len(rs))})
 	if failed != nil {
 		f.Picture = l.picture(ctx, failed, windows(h))
 	}

@@ -61,6 +61,9 @@ func (k *keyIndex) admit(a *answer, limit int32) (later bool) {
 	return later
 }
 
+// tail is the last write of a chain.
+func (k *keyIndex) tail(chain int32) int32 { return k.chains[chain][len(k.chains[chain])-1] }
+
 // chain gives write i its past and its place.
 func (k *keyIndex) chain(i int32) error {
 	w := &k.writes[i]
@@ -82,23 +85,22 @@ func (k *keyIndex) chain(i int32) error {
 	}
 	w.chain = none
 	for _, s := range direct {
-		if s >= 0 && s < i && k.chains[k.writes[s].chain] == s {
+		if s >= 0 && s < i && k.tail(k.writes[s].chain) == s {
 			w.chain = k.writes[s].chain
 			break
 		}
 	}
 	for c := 0; w.chain == none && c < len(w.down); c++ {
-		if w.down[c] > 0 && k.writes[k.chains[c]].pos <= w.down[c] {
+		if w.down[c] > 0 && int32(len(k.chains[c])) <= w.down[c] {
 			w.chain = int32(c)
 		}
 	}
 	if w.chain == none {
-		w.chain, w.pos = int32(len(k.chains)), 1
-		k.chains = append(k.chains, i)
-	} else {
-		w.pos = k.writes[k.chains[w.chain]].pos + 1
-		k.chains[w.chain] = i
+		w.chain = int32(len(k.chains))
+		k.chains = append(k.chains, nil)
 	}
+	k.chains[w.chain] = append(k.chains[w.chain], i)
+	w.pos = int32(len(k.chains[w.chain]))
 	w.down = w.down.with(w.chain, w.pos)
 	if k.cells += len(w.down); k.cells > cellsMax {
 		return errTooWide

@@ -30,7 +30,7 @@ type loss struct {
 }
 
 func lostWrites(ctx context.Context, x *index) harness.Finding {
-	c := collect(LostWrite, Resurrected)
+	c := x.collect(LostWrite, Resurrected)
 	t := lossTally{}
 	for _, k := range x.keys {
 		if ctx.Err() != nil {
@@ -57,8 +57,11 @@ func lostWrites(ctx context.Context, x *index) harness.Finding {
 			c.add(kind, rank, func() harness.Anomaly { return k.tellLoss(x, l) })
 		}
 	}
-	f := c.finding(fmt.Sprintf("%s of %s", count(t.acked, "acknowledged write", "acknowledged writes"), count(len(x.keys), "key", "keys")), t.doubts(x))
-	f.Figures = map[string]float64{"acknowledged": float64(t.acked), "lost": float64(c.total()), "unjudged": float64(t.open + t.unread + t.moving)}
+	f := c.finding(fmt.Sprintf("%s of %s", count(t.acked, "acknowledged write", "acknowledged writes"), count(len(x.keys), "key", "keys")), t.doubts(x),
+		map[string]float64{
+			"acknowledged": float64(t.acked), "lost": float64(c.counts[LostWrite] + c.counts[Resurrected]),
+			"unjudged": float64(t.open + t.unread + t.moving),
+		})
 	return f
 }
 

@@ -15,6 +15,11 @@ var registry = map[string]func() harness.Checker{
 	"convergence":  Convergence,
 	"siblings":     Siblings,
 	"availability": Availability,
+	"recency":      Recency,
+	"sessions":     Sessions,
+	"causal":       Causal,
+	"mvr":          MVR,
+	"copies":       Copies,
 	"linearizable": func() harness.Checker { return Linearizable(Budget{}) },
 	"zones":        Zones,
 }

@@ -25,7 +25,7 @@ const (
 func Sanity() harness.Checker { return newCheck("sanity", sanity) }
 
 func sanity(ctx context.Context, x *index) harness.Finding {
-	c := collect(Phantom, FailedVisible, Future, FalseSibling, UnequalSiblings, DuplicateSibling, OwnWriteMissing)
+	c := x.collect(Phantom, FailedVisible, Future, FalseSibling, UnequalSiblings, DuplicateSibling, OwnWriteMissing)
 	answers, strange := 0, 0
 	for _, k := range x.keys {
 		strange += k.strange
@@ -46,11 +46,10 @@ func sanity(ctx context.Context, x *index) harness.Finding {
 		return unknown("no answer to look at")
 	}
 	checked := count(answers, "answer", "answers") + " of " + count(len(x.keys), "key", "keys")
-	f := c.finding(checked, nil)
+	f := c.finding(checked, nil, map[string]float64{"answers": float64(answers), "unknown_contexts": float64(strange)})
 	if strange > 0 {
 		f.Summary += "; skipped what " + count(strange, "context", "contexts") + " of unknown origin may supersede"
 	}
-	f.Figures = map[string]float64{"answers": float64(answers), "unknown_contexts": float64(strange)}
 	return f
 }
 

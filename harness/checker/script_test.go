@@ -234,19 +234,25 @@ func checkerNamed(t testing.TB, name string) harness.Checker {
 	return c
 }
 
-// TestLitmus judges small histories, one a rule, each with the reason for its verdict.
-func TestLitmus(t *testing.T) {
+// TestLitmusScripts judges small histories, one a rule, each with the reason for its verdict.
+func TestLitmusScripts(t *testing.T) {
 	datadriven.Walk(t, "testdata/litmus", func(t *testing.T, path string) {
 		datadriven.RunTest(t, path, func(t *testing.T, d *datadriven.TestData) string {
 			h := must(t, d.Input)
 			var out strings.Builder
 			switch d.Cmd {
 			case "check":
+				var claims Claims
+				if d.HasArg("mode") {
+					d.ScanArgs(t, "mode", (*string)(&claims.Mode))
+				}
+				claims.Sessions, claims.all = d.HasArg("clients-retry"), d.HasArg("told")
 				for _, arg := range d.CmdArgs {
-					if arg.Key == "figures" {
+					if slices.Contains([]string{"figures", "mode", "clients-retry", "told"}, arg.Key) {
 						continue
 					}
-					writeFinding(&out, checkerNamed(t, arg.Key).Check(t.Context(), h), d.HasArg("figures"))
+					c := Under(claims, checkerNamed(t, arg.Key))[0]
+					writeFinding(&out, c.Check(t.Context(), h), d.HasArg("figures"))
 				}
 			case "events":
 				for _, e := range []harness.Event{Hinted(), SiblingsMerged(), MinorityAck(), Repaired(), StaleRead(), Branched(), Forwarded()} {

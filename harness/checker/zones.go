@@ -39,7 +39,7 @@ func judgeZones(ctx context.Context, h []harness.Op) harness.Finding {
 	if err != nil {
 		return unknown("the history was not judged: %v", err)
 	}
-	c := collect(SiblingsInRegister, NotLinearizable)
+	c := collect(Claims{Mode: WriteBack}, SiblingsInRegister, NotLinearizable)
 	ops, doubts := 0, []string{}
 	for _, r := range rs {
 		if ctx.Err() != nil {
@@ -63,8 +63,8 @@ func judgeZones(ctx context.Context, h []harness.Op) harness.Finding {
 	if ops == 0 && c.total() == 0 {
 		doubts = append(doubts, "no operation to judge")
 	}
-	f := c.finding(fmt.Sprintf("%s on %s", count(ops, "operation", "operations"), count(len(rs), "key", "keys")), doubts)
-	f.Figures = map[string]float64{"operations": float64(ops), "keys": float64(len(rs))}
+	f := c.finding(fmt.Sprintf("%s on %s", count(ops, "operation", "operations"), count(len(rs), "key", "keys")), doubts,
+		map[string]float64{"operations": float64(ops), "keys": float64(len(rs))})
 	return f
 }
 

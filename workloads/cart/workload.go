@@ -23,10 +23,11 @@ func Workload() harness.Workload {
 		Invoke: func(ctx context.Context, c harness.Client, op harness.Op) harness.Op {
 			return harness.Perform(ctx, c, op, read, write)
 		},
-		Checkers: checker.Together(
-			checker.LostWrites(), checker.Elements(), checker.Convergence(), checker.Sanity(),
+		Checkers: checker.Together(checker.Under(checker.Claims{Mode: checker.Sloppy},
+			checker.LostWrites(), checker.Elements(), checker.Convergence(), checker.Copies(), checker.Sanity(),
+			checker.Recency(), checker.Sessions(), checker.Causal(), checker.MVR(),
 			checker.Siblings(), checker.Availability(),
-		),
+		)...),
 		Events: events(),
 	}
 }

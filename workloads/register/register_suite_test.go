@@ -26,8 +26,8 @@ var _ = ReportAfterSuite("runs", spec.Tell)
 // In one container specs run in this order, so that the last run, at which results/latest
 // points, is not the one that is to be found invalid.
 var _ = Describe("the register", func() {
-	// The self-test of the checker: what R = W = 1 promises is not linearizable, and must be
-	// found not to be. Nothing else may be wrong with it.
+	// The self-test of the checker: what R = W = 1 promises is neither linearizable nor fresh, and
+	// must be found not to be. Nothing else may be wrong with it.
 	It("finds that R = W = 1 makes none", Label("partition", "fault"), limit, func(ctx SpecContext) {
 		res := spec.Play(ctx, os.LookupEnv, suite.Knobs{Suite: "register-weak", Workload: "register-weak", Nemesis: "partition"})
 		Expect(res.Verdict).To(Equal(harness.Invalid), spec.Where(res))
@@ -35,6 +35,9 @@ var _ = Describe("the register", func() {
 			if f.Checker == "linearizable" {
 				Expect(f.Counts).To(HaveKeyWithValue(checker.NotLinearizable, BeNumerically(">", 0)), spec.Where(res))
 				continue
+			}
+			if f.Checker == "recency" {
+				Expect(f.Figures).To(HaveKeyWithValue("measured/"+checker.Stale, BeNumerically(">", 0)), spec.Where(res))
 			}
 			Expect(f.Verdict).To(Equal(harness.Valid), "%s: %s\n%s", f.Checker, f.Summary, spec.Where(res))
 		}

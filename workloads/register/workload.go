@@ -9,7 +9,7 @@ import (
 
 // Workload returns the register workload under the terms that make it linearizable.
 func Workload() harness.Workload {
-	return workload(harness.Workload{
+	return workload(checker.WriteBack, harness.Workload{
 		Name:      "register",
 		Doc:       "one writer a key, strict quorums, reads that write back first: linearizable",
 		Read:      harness.ReadOptions{R: 2, Strict: true, Repair: "blocking"},
@@ -23,7 +23,7 @@ func Workload() harness.Workload {
 // Weak returns the same on single replicas without repair: it loses nothing and
 // converges, but it must be found not linearizable when the network is cut.
 func Weak() harness.Workload {
-	return workload(harness.Workload{
+	return workload(checker.Weak, harness.Workload{
 		Name:      "register-weak",
 		Doc:       "the register with R = W = 1 and no repair: must be found not linearizable",
 		Read:      harness.ReadOptions{R: 1, Strict: true, Repair: "none"},
@@ -35,15 +35,16 @@ func Weak() harness.Workload {
 }
 
 // workload adds what both have in common.
-func workload(w harness.Workload) harness.Workload {
+func workload(mode checker.Mode, w harness.Workload) harness.Workload {
 	read, write := w.Read, w.Write
 	w.Invoke = func(ctx context.Context, c harness.Client, op harness.Op) harness.Op {
 		return harness.Perform(ctx, c, op, read, write)
 	}
-	w.Checkers = checker.Together(
+	w.Checkers = checker.Together(checker.Under(checker.Claims{Mode: mode},
 		checker.Linearizable(checker.Budget{}), checker.Sanity(), checker.LostWrites(),
-		checker.Convergence(), checker.Availability(),
-	)
+		checker.Convergence(), checker.Copies(), checker.Recency(), checker.Sessions(),
+		checker.Causal(), checker.MVR(), checker.Availability(),
+	)...)
 	return w
 }
 

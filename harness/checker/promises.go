@@ -1,0 +1,100 @@
+package checker
+
+// A promise is a row of the table: what a store may be held to, in which modes.
+type promise struct {
+	says    string // the property, in a clause
+	checker string // who looks
+	kinds   []string
+	keep    map[Mode]bool
+	session bool   // clients with sessions see to it in every mode
+	note    string // why not, or on what condition
+}
+
+var (
+	everywhere = map[Mode]bool{WriteBack: true, Strict: true, Weak: true, Sloppy: true, LWW: true}
+	branching  = map[Mode]bool{WriteBack: true, Strict: true, Weak: true, Sloppy: true} // all that keep concurrent writes
+	quorate    = map[Mode]bool{WriteBack: true, Strict: true}
+	writeBack  = map[Mode]bool{WriteBack: true}
+)
+
+// promises is the table from which docs/GUARANTEES.md is made and by which every checker
+// decides what to assert. The reasons are those of section 4 of the paper, of Bailis and
+// others (PBS, 2012) and of Attiya, Bar-Noy and Dolev (1995) for writing back.
+var promises = []promise{
+	{
+		says: "a read shows only values that were written before it, none that certainly failed", checker: "sanity",
+		kinds: []string{Phantom, FailedVisible, Future}, keep: everywhere,
+	},
+	{
+		says: "a read shows each version once, none beside its successor", checker: "sanity",
+		kinds: []string{DuplicateSibling, FalseSibling, OwnWriteMissing}, keep: branching,
+		note: "without versions there are no siblings",
+	},
+	{
+		says: "the same context comes with the same siblings", checker: "sanity",
+		kinds: []string{UnequalSiblings}, keep: branching,
+	},
+	{
+		says: "when all is healed and quiet, the replicas of a key are equal", checker: "convergence",
+		kinds: []string{Divergent, MissingReplica}, keep: everywhere,
+	},
+	{
+		says: "an acknowledged write is at the end present or superseded by what is present", checker: "lost-writes",
+		kinds: []string{LostWrite, Resurrected}, keep: branching,
+		note: "while no more than W-1 disks are lost; the last write wins by throwing others away",
+	},
+	{
+		says: "an acknowledged addition to a cart is at the end in it, unless removed by who saw it", checker: "elements",
+		kinds: []string{LostElement}, keep: branching,
+		note: "as above",
+	},
+	{
+		says: "what is in a cart was added by somebody", checker: "elements",
+		kinds: []string{UnexplainedElement}, keep: everywhere,
+	},
+	{
+		says: "a node's copy of a key never admits to less than it did before", checker: "copies",
+		kinds: []string{CopyWentBack}, keep: branching,
+		note: "while the node keeps its disk and its part of the ring",
+	},
+	{
+		says: "recency: a read sees every write acknowledged before it began", checker: "recency",
+		kinds: []string{Stale}, keep: quorate,
+		note: "only where every read quorum meets every write quorum",
+	},
+	{
+		says: "read your writes: a session sees its own acknowledged writes", checker: "sessions",
+		kinds: []string{OwnWriteUnread}, keep: quorate, session: true,
+		note: "as recency",
+	},
+	{
+		says: "monotonic reads: a session sees no less than it saw before", checker: "sessions",
+		kinds: []string{ReadWentBack}, keep: writeBack, session: true,
+		note: "a read may see a write that has reached one replica, and the next read miss that replica",
+	},
+	{
+		says: "monotonic writes: who sees a session's write sees its acknowledged ones before", checker: "sessions",
+		kinds: []string{WriteOvertaken},
+		note:  "a blind write does not carry those before it",
+	},
+	{
+		says: "writes follow reads: who sees a session's write sees what the session had read", checker: "sessions",
+		kinds: []string{ReadOvertaken},
+		note:  "only what the write's context covers follows it",
+	},
+	{
+		says: "causal visibility: who sees a write sees all that its writer could know of, on every key", checker: "causal",
+		kinds: []string{CausalityBroken},
+		note:  "keys are replicated apart from each other",
+	},
+	{
+		says: "siblings are linearizable: one order explains what all reads of a key showed", checker: "mvr",
+		kinds: []string{IncomparableReads, Inversion},
+		note:  "two concurrent reads may each see one of two concurrent writes, whatever the quorum",
+	},
+	{
+		says: "a register is linearizable", checker: "linearizable",
+		kinds: []string{NotLinearizable, SiblingsInRegister}, keep: writeBack,
+		note: "with one writer a key, who leaves a key alone after a put of unknown outcome",
+	},
+}

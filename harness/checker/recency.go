@@ -1,0 +1,163 @@
+package checker
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"cartwheel/harness"
+)
+
+// Stale is the kind of anomaly that [Recency] finds: a get that lacks a write which
+// was acknowledged before the get was called.
+const Stale = "stale-read"
+
+// Recency compares each get with the writes acknowledged before it was called: it must
+// show or supersede all of them where quorums are strict, R+W > N (section 4.5 of the
+// paper). Elsewhere it measures by how much gets are behind, exactly: in seconds since
+// the oldest acknowledgement that a get misses, and in versions. The share of gets that
+// see the newest write so long after its acknowledgement is the t-visibility of Bailis
+// and others (PBS, VLDB 2012).
+func Recency() harness.Checker { return newCheck("recency", recency) }
+
+// A staleness is what one get lacks.
+type staleness struct {
+	answer  int32
+	oldest  int32 // the missing write that was acknowledged first
+	age     time.Duration
+	missing int
+}
+
+func recency(ctx context.Context, x *index) harness.Finding {
+	c := x.collect(Stale)
+	reads, open := 0, 0
+	var ages []time.Duration
+	var versions []int
+	var curve visibility
+	for _, k := range x.keys {
+		if ctx.Err() != nil {
+			break
+		}
+		n, skipped := k.stale(&curve, func(s staleness) {
+			ages, versions = append(ages, s.age), append(versions, s.missing)
+			c.add(Stale, s.missing, func() harness.Anomaly { return k.tellStale(x, s) })
+		})
+		reads, open = reads+n, open+skipped
+	}
+	if reads == 0 {
+		return unknown("no get whose past is known")
+	}
+	slices.Sort(ages)
+	slices.Sort(versions)
+	figures := map[string]float64{"reads": float64(reads), "unjudged": float64(open), "stale": float64(len(ages)), "stale_share": float64(len(ages)) / float64(reads)}
+	if n := len(ages); n > 0 {
+		for name, i := range map[string]int{"p50": n / 2, "p99": n * 99 / 100, "max": n - 1} {
+			figures["stale_seconds_"+name] = ages[i].Seconds()
+			figures["stale_versions_"+name] = float64(versions[i])
+		}
+	}
+	curve.into(figures)
+	return c.finding(count(reads, "get", "gets")+" of "+count(len(x.keys), "key", "keys"), nil, figures)
+}
+
+// stale finds the gets of a key that lack an acknowledged write, and tells how many it
+// has judged and how many it could not.
+func (k *keyIndex) stale(curve *visibility, found func(staleness)) (judged, open int) {
+	if k.hidden {
+		return 0, 0 // a get that shows nothing may have seen a delete
+	}
+	var ends, gets []int32
+	for i := range k.writes {
+		if k.writes[i].acked() {
+			ends = append(ends, int32(i))
+		}
+	}
+	for i := range k.answers {
+		if a := &k.answers[i]; a.client() {
+			gets = append(gets, int32(i))
+		}
+	}
+	slices.SortFunc(ends, func(a, b int32) int { return int(k.writes[a].done - k.writes[b].done) })
+	slices.SortFunc(gets, func(a, b int32) int { return int(k.answers[a].inv - k.answers[b].inv) })
+	var acked vector
+	newest := int32(none)
+	for _, g := range gets {
+		a := &k.answers[g]
+		call := k.times[a.inv]
+		for len(ends) > 0 && k.times[k.writes[ends[0]].done] < call {
+			newest = ends[0]
+			acked = acked.join(k.writes[newest].down)
+			ends = ends[1:]
+		}
+		if a.open {
+			open++
+			continue
+		}
+		judged++
+		if newest != none {
+			curve.add(call-k.times[k.writes[newest].done], a.holds(&k.writes[newest]))
+		}
+		if !a.down.covers(acked) {
+			found(k.staleness(g, acked))
+		}
+	}
+	return judged, open
+}
+
+// staleness measures what an answer lacks of a set.
+func (k *keyIndex) staleness(g int32, acked vector) staleness {
+	a := &k.answers[g]
+	s := staleness{answer: g, oldest: none}
+	for c, n := range acked {
+		for pos := a.down.at(int32(c)); pos < n; pos++ {
+			i := k.chains[c][pos]
+			w := &k.writes[i]
+			if !w.acked() || k.times[w.done] >= k.times[a.inv] {
+				continue
+			}
+			s.missing++
+			if s.oldest == none || w.done < k.writes[s.oldest].done {
+				s.oldest = i
+			}
+		}
+	}
+	s.age = k.times[a.inv] - k.times[k.writes[s.oldest].done]
+	return s
+}
+
+func (k *keyIndex) tellStale(x *index, s staleness) harness.Anomaly {
+	a, w := &k.answers[s.answer], &k.writes[s.oldest]
+	inv, done, put, acked := k.h[a.inv], k.h[a.done], k.h[w.inv], k.h[w.done]
+	out := harness.Anomaly{Key: k.key, Element: element(put), Ops: []int{put.Index, acked.Index, inv.Index, done.Index}}
+	out.Story = []string{
+		fmt.Sprintf("%s of key %s was called at %s and does not know of %s, acknowledged %.3f s earlier.",
+			capital(said(inv)), k.key, instant(inv.Time), said(put), s.age.Seconds()),
+		k.told(a) + ".",
+	}
+	if s.missing > 1 {
+		out.Story[0] += fmt.Sprintf(" It lacks %d acknowledged writes in all.", s.missing)
+	}
+	if t := served(acked.Meta); t != "" {
+		out.Story = append(out.Story, fmt.Sprintf("Who stored %s: %s.", title(put), t))
+	}
+	if t := served(done.Meta); t != "" {
+		out.Story = append(out.Story, fmt.Sprintf("Whom the get asked: %s.", t))
+	}
+	out.Story = append(out.Story, k.duringFaults(x, put.Time, done.Time)...)
+	return out
+}
+
+// duringFaults names the faults of a stretch of time.
+func (k *keyIndex) duringFaults(x *index, from, to time.Duration) []string {
+	var out []string
+	for _, f := range x.faults {
+		if f.overlaps(from, to) && len(out) < storyFaultsMax {
+			out = append(out, fmt.Sprintf("Between %s and %s there was %s.", instant(from), instant(to), f))
+		}
+	}
+	if len(out) == 0 {
+		out = append(out, fmt.Sprintf("There was no fault between %s and %s.", instant(from), instant(to)))
+	}
+	return out
+}
