@@ -17,6 +17,10 @@ import (
 // Control is the Trial.Mutant of the unmutated store.
 const Control = "control"
 
+// ErrBuild marks the error of a trial whose mutant does not compile: more trials of it
+// would bring no more.
+var ErrBuild = errors.New("does not compile")
+
 // A Trial is one run of a suite, of a mutant or of the control.
 type Trial struct {
 	Mutant   string // its id, or Control
@@ -36,7 +40,8 @@ type Options struct {
 	Workers int      // trials at the same time; default 1
 	Control int      // at least so many runs of the unmutated store, by turns of what mutants ask for
 	Before  Matrix   // what an earlier hunt on the same source has tried already: it is not tried again
-	// Try does one trial. An error means that there was no verdict. It is called by
+	// Try does one trial. An error means that there was no verdict; one that wraps ErrBuild
+	// ends the mutant's trials. It is called by
 	// several goroutines at a time if there are Workers. Required.
 	Try func(ctx context.Context, t Trial) (harness.Result, error)
 	// Limit is the longest that one trial may take; default 10m.
@@ -113,7 +118,7 @@ func (h *hunt) plant(ctx context.Context, i int, overlay string) error {
 			return nil
 		}
 		t := Trial{m.ID, overlay, m.Workload, m.Nemesis, h.Seed + uint64(n)}
-		a := h.attempt(ctx, t)
+		a, broken := h.attempt(ctx, t)
 		if err := ctx.Err(); err != nil {
 			return fmt.Errorf("mutant %s: %w", m.ID, err)
 		}
@@ -122,12 +127,15 @@ func (h *hunt) plant(ctx context.Context, i int, overlay string) error {
 			row := &h.x.Mutants[i]
 			row.Attempts, row.Killed = append(row.Attempts, a), a.Killed
 		})
+		if broken {
+			return nil
+		}
 	}
 }
 
 // leaveAlone runs the store as it is.
 func (h *hunt) leaveAlone(ctx context.Context, t Trial) error {
-	a := h.attempt(ctx, t)
+	a, _ := h.attempt(ctx, t)
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("control: %w", err)
 	}
@@ -196,12 +204,12 @@ func (x Matrix) row(m Mutant) Row {
 	return Row{Mutant: m}
 }
 
-func (o Options) attempt(ctx context.Context, t Trial) Attempt {
+func (o Options) attempt(ctx context.Context, t Trial) (a Attempt, broken bool) {
 	ctx, cancel := context.WithTimeoutCause(ctx, o.Limit, fmt.Errorf("no verdict within %v", o.Limit))
 	defer cancel()
 	began := time.Now()
 	res, err := o.Try(ctx, t)
-	a := Attempt{
+	a = Attempt{
 		Seed: t.Seed, Verdict: res.Verdict, Findings: reported(res.Findings),
 		Dir: res.Dir, Took: time.Since(began).Round(time.Millisecond),
 	}
@@ -220,7 +228,7 @@ func (o Options) attempt(ctx context.Context, t Trial) Attempt {
 	if err != nil {
 		a.Verdict, a.Error = harness.Unknown, err.Error()
 	}
-	return a
+	return a, errors.Is(err, ErrBuild)
 }
 
 // kills reports whether the checker that a mutant names has reported the kind it names.

@@ -161,6 +161,18 @@ func TestATrialThatNeverEndsKillsNothing(t *testing.T) {
 	})
 }
 
+func TestAMutantThatDoesNotCompileIsTriedOnce(t *testing.T) {
+	x, tried, err := run(t, t.Context(), Options{Mutants: []Mutant{planted("M1")}, Runs: 5}, func(_ context.Context, tr Trial) (harness.Result, error) {
+		if tr.Mutant == Control {
+			return valid()
+		}
+		return harness.Result{}, fmt.Errorf("x.go:1: %w", ErrBuild)
+	})
+	if err != nil || len(tried) != 2 || x.Verdict() != harness.Invalid {
+		t.Errorf("got %s after %v, %v", x.Verdict(), tried, err)
+	}
+}
+
 func TestWhatIsKnownIsReturnedWhenTheCallerGivesUp(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	x, tried, err := run(t, ctx, Options{Mutants: []Mutant{planted("M1"), planted("M2")}}, func(_ context.Context, tr Trial) (harness.Result, error) {

@@ -88,7 +88,7 @@ func buildWith(ctx context.Context, root, overlay, binary string) error {
 	build := exec.CommandContext(ctx, "go", "build", "-overlay", overlay, "-o", binary, "./harness/cmd/cartwheel")
 	build.Dir = root
 	if said, err := build.CombinedOutput(); err != nil {
-		return fmt.Errorf("go build with the bug: %w\n%s", err, said)
+		return fmt.Errorf("go build with the bug: %w: %w\n%s", mutation.ErrBuild, err, said)
 	}
 	return nil
 }
