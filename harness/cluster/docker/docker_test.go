@@ -231,6 +231,39 @@ func TestVanishedRulesAreNoticed(t *testing.T) {
 	}
 }
 
+// A datagram that nobody saw says something of the link only if it was sent.
+func TestASenderThatIsOutOfOrderIsNoCut(t *testing.T) {
+	needEngine(t)
+	o := quietOptions(t, runName(t))
+	o.Nodes = 3
+	c := start(t, o)
+	r, p, err := c.pod("n1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	broken, whole := harness.Link{From: "n1", To: "n2"}, harness.Link{From: "n3", To: "n2"}
+	do := func(p *pod, command ...string) {
+		t.Helper()
+		if _, err := execute(t.Context(), r.cli, p.host, "", command...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	route := r.pods["n2"].address.String() + "/32"
+	do(p, "ip", "route", "add", "unreachable", route)
+	if got, err := c.Probe(t.Context(), []harness.Link{broken, whole}); err == nil || !strings.Contains(err.Error(), "n1 did not send") {
+		t.Errorf("without a route: got %v, %v; want an error that names the sender", got, err)
+	}
+	do(p, "ip", "route", "del", "unreachable", route)
+	if got, err := c.Probe(t.Context(), []harness.Link{broken, whole}); err != nil || !got[broken] || !got[whole] {
+		t.Errorf("with the route: got %v, %v; want both open", got, err)
+	}
+	// What is sent and lost on the way, before the receiver's rules, is a link that is down.
+	do(r.pods["n2"], "iptables-"+r.backend, "-t", "raw", "-A", "PREROUTING", "-s", p.address.String(), "-j", "DROP")
+	if got, err := c.Probe(t.Context(), []harness.Link{broken, whole}); err != nil || got[broken] || !got[whole] {
+		t.Errorf("lost on the way: got %v, %v; want n1->n2 closed", got, err)
+	}
+}
+
 func TestNodesCanBeFrozenBySignal(t *testing.T) {
 	needEngine(t)
 	o := quietOptions(t, runName(t))

@@ -113,7 +113,7 @@ func (c *Cluster) rulesOf(r *running, to harness.NodeID) string {
 			}
 		}
 	}
-	return render(others, links)
+	return render(others, links) + renderOut(others)
 }
 
 // Dropped counts the packets that the fault has discarded so far, by link. Where faults

@@ -112,7 +112,7 @@ func (p *plan) start(ctx context.Context, self peer, members map[harness.NodeID]
 				others = append(others, o)
 			}
 		}
-		out, err := execute(both, p.cli, made.host, render(others, nil), "bash", "-c", rulesScript, "rules.sh", "install")
+		out, err := execute(both, p.cli, made.host, render(others, nil)+renderOut(others), "bash", "-c", rulesScript, "rules.sh", "install")
 		backend = strings.TrimSpace(out)
 		return err
 	})

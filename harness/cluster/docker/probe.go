@@ -24,7 +24,9 @@ const sendScript = `for a in "${@:2}"; do echo probe >"/dev/udp/$a/$1" || true; 
 
 // Probe sends datagrams over each link and reads off the receiver's rules which of them
 // arrived: those that reached the pod and met no cut. Neither the store nor its image is
-// involved, and one direction of a link is tested by itself.
+// involved, and one direction of a link is tested by itself. A datagram that was not even
+// seen is lost on the way, unless the sender's rules know of none: that is an error, since
+// a sender that is out of order proves nothing of a link.
 func (c *Cluster) Probe(ctx context.Context, links []harness.Link) (map[harness.Link]bool, error) {
 	r, err := c.started()
 	if err != nil {
@@ -38,7 +40,7 @@ func (c *Cluster) Probe(ctx context.Context, links []harness.Link) (map[harness.
 		arrived[l] = false
 	}
 	open := slices.Collect(maps.Keys(arrived)) // links of which nothing is known yet
-	before, err := r.counters(ctx, receivers(open))
+	before, err := r.counters(ctx, ends(open))
 	if err != nil {
 		return nil, fmt.Errorf("probe: %w", err)
 	}
@@ -66,7 +68,34 @@ func (c *Cluster) Probe(ctx context.Context, links []harness.Link) (map[harness.
 			return nil, fmt.Errorf("probe: %w", err)
 		}
 	}
+	if err := r.sent(ctx, open, before); err != nil {
+		return nil, fmt.Errorf("probe: %w", err)
+	}
 	return arrived, nil
+}
+
+// sent returns an error unless a datagram has left for each of the links since before.
+func (r *running) sent(ctx context.Context, links []harness.Link, before map[harness.NodeID]map[string]uint64) error {
+	now, err := r.counters(ctx, ends(links))
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, l := range links {
+		if now[l.From][sentMark(l.To)] <= before[l.From][sentMark(l.To)] {
+			errs = append(errs, fmt.Errorf("%s did not send its datagram to %s", l.From, l.To))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// ends lists the nodes at either end of links, each once, in order.
+func ends(links []harness.Link) []harness.NodeID {
+	set := map[harness.NodeID]bool{}
+	for _, l := range links {
+		set[l.From], set[l.To] = true, true
+	}
+	return slices.Sorted(maps.Keys(set))
 }
 
 // send sends one datagram over each link, all senders at once.

@@ -15,6 +15,7 @@ import (
 
 const (
 	chain     = "CARTWHEEL-IN"
+	chainOut  = "CARTWHEEL-OUT"
 	probePort = 9 // discard: nobody listens there, and the last rule drops what arrives
 	jumpMark  = "cartwheel/jump"
 )
@@ -27,6 +28,7 @@ type peer struct {
 
 // Rules are known by their comments, which name what they count. Node and fault names
 // hold no slash (see checkName), so marks of different things are never equal.
+func sentMark(to harness.NodeID) string      { return "cartwheel/sent/" + string(to) }
 func seenMark(from harness.NodeID) string    { return "cartwheel/seen/" + string(from) }
 func arrivedMark(from harness.NodeID) string { return "cartwheel/arrived/" + string(from) }
 func dropMark(from harness.NodeID) string    { return "cartwheel/drop/" + string(from) }
@@ -97,6 +99,16 @@ func render(peers []peer, links map[harness.NodeID]disturbed) string {
 		if links[p.node].queued {
 			rule("-m comment --comment %s -j NFQUEUE --queue-num %d --queue-bypass", queueMark(p.node), shaper.Queue)
 		}
+	}
+	return b.String()
+}
+
+// renderOut writes the rules that count the probes which a node sends: that none came is
+// worth something only if one was sent.
+func renderOut(peers []peer) string {
+	var b strings.Builder
+	for _, p := range peers {
+		fmt.Fprintf(&b, "-A %s -d %s/32 -p udp -m udp --dport %d -m comment --comment %s\n", chainOut, p.address, probePort, sentMark(p.node))
 	}
 	return b.String()
 }

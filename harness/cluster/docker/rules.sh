@@ -1,16 +1,18 @@
 # Installs or rewrites a pod's packet filter rules. Runs in a host container.
 #   rules.sh install        finds the backend that works, hooks the chain in, prints the backend
-#   rules.sh apply BACKEND  rewrites the chain
+#   rules.sh apply BACKEND  rewrites the chains
 #   rules.sh save BACKEND   prints rules and counters
-# The chain's rules come in on standard input. Rules that were there before keep their
+# The chains' rules come in on standard input. Rules that were there before keep their
 # counters: they are recognised by their comments, which are unique.
 set -euo pipefail
 
-hook() { # backend: a chain of our own, first in INPUT. IPv6 between pods is refused.
+hook() { # backend: chains of our own, first in INPUT and OUTPUT. IPv6 between pods is refused.
 	"iptables-$1-restore" -w 5 -n <<-'END' || return
 		*filter
 		:CARTWHEEL-IN - [0:0]
+		:CARTWHEEL-OUT - [0:0]
 		-I INPUT 1 -m comment --comment cartwheel/jump -j CARTWHEEL-IN
+		-I OUTPUT 1 -m comment --comment cartwheel/jump-out -j CARTWHEEL-OUT
 		COMMIT
 	END
 	if [ -s /proc/net/if_inet6 ]; then
@@ -30,12 +32,12 @@ apply() { # backend
 	local -A counter=()
 	saved=$("iptables-$1-save" -c -t filter)
 	while IFS= read -r line; do
-		if [[ $line =~ ^(\[[0-9]+:[0-9]+\])\ -A\ CARTWHEEL-IN\ .*--comment\ \"?([^\"\ ]+) ]]; then
-			counter[${BASH_REMATCH[2]}]=${BASH_REMATCH[1]}
+		if [[ $line =~ ^(\[[0-9]+:[0-9]+\])\ -A\ CARTWHEEL-(IN|OUT)\ .*--comment\ \"?([^\"\ ]+) ]]; then
+			counter[${BASH_REMATCH[3]}]=${BASH_REMATCH[1]}
 		fi
 	done < <(printf '%s\n' "$saved")
 	{
-		printf '%s\n' '*filter' ':CARTWHEEL-IN - [0:0]'
+		printf '%s\n' '*filter' ':CARTWHEEL-IN - [0:0]' ':CARTWHEEL-OUT - [0:0]'
 		while IFS= read -r line; do
 			[[ $line =~ --comment\ ([^\ ]+) ]] || continue
 			printf '%s %s\n' "${counter[${BASH_REMATCH[1]}]:-[0:0]}" "$line"
