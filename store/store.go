@@ -73,11 +73,12 @@ const (
 	ReplicaFailed                       // answered with an error
 	ReplicaTimeout                      // did not answer in time
 	ReplicaSkipped                      // believed down, not asked
+	ReplicaRefused                      // took nothing: it is overloaded, or has no room for a hint
 )
 
 // String returns the state's name in lower case.
 func (s ReplicaState) String() string {
-	return [...]string{"ok", "stale", "notfound", "repaired", "failed", "timeout", "skipped"}[s]
+	return [...]string{"ok", "stale", "notfound", "repaired", "failed", "timeout", "skipped", "refused"}[s]
 }
 
 // A Reply is what one replica contributed to a request.

@@ -45,6 +45,8 @@ func (r *report) add(a answer, state store.ReplicaState) {
 		r.sent-- // it was counted when it was asked, but nothing left this node
 	case errors.Is(a.err, context.DeadlineExceeded):
 		state = store.ReplicaTimeout
+	case errors.Is(a.err, store.ErrOverloaded):
+		state = store.ReplicaRefused
 	default:
 		state = store.ReplicaFailed
 	}

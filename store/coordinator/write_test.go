@@ -16,7 +16,10 @@ import (
 	"cartwheel/store/version"
 )
 
-var errBroken = errors.New("disk on fire")
+var (
+	errBroken = errors.New("disk on fire")
+	errFull   = fmt.Errorf("no room for a hint: %w", store.ErrOverloaded)
+)
 
 func TestAPutIsAnsweredAfterWAndReachesAllOwners(t *testing.T) {
 	inWorld(t, 0, func(t *testing.T, w *world) {
@@ -91,6 +94,21 @@ func TestAPutUnderFailures(t *testing.T) {
 			prepare: func(w *world) { w.believeDown(1); w.at(3).err = errBroken },
 			after:   9 * time.Millisecond, asked: "hint 3 for 1, put 2, hint 4 for 1", parked: "0:milk",
 			replies: "0:ok 1:skipped 2:ok 3/1:failed 4/1:ok",
+		},
+		{
+			name:    "a stand-in has no room for the hint: it does not count, the next one is asked",
+			options: store.WriteOptions{W: 3},
+			prepare: func(w *world) { w.believeDown(1); w.at(3).err = errFull },
+			after:   9 * time.Millisecond, asked: "hint 3 for 1, put 2, hint 4 for 1", parked: "0:milk",
+			replies: "0:ok 1:skipped 2:ok 3/1:refused 4/1:ok",
+		},
+		{
+			name:    "no stand-in has room: the quorum is missed, though the coordinator keeps the hint",
+			options: store.WriteOptions{W: 3},
+			prepare: func(w *world) { w.believeDown(1); w.at(3).err, w.at(4).err = errFull, errFull },
+			outcome: store.OutcomeUnknown,
+			after:   9 * time.Millisecond, asked: "hint 3 for 1, put 2, hint 4 for 1", parked: "0:milk 1:milk",
+			replies: "0:ok 1:skipped 2:ok 3/1:refused 4/1:refused",
 		},
 		{
 			name:    "no stand-in is left: the coordinator keeps the hint, which does not count twice",

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"cartwheel/store"
+	"cartwheel/store/ring"
 	"cartwheel/store/storage"
 	"cartwheel/store/version"
 )
@@ -26,6 +27,10 @@ type Hints interface {
 	NextHints(ctx context.Context, target store.NodeID, after []byte, limit int) ([]storage.Hint, []byte, error)
 	// DropHint deletes a hint if it is still the given one.
 	DropHint(ctx context.Context, h storage.Hint) (dropped bool, err error)
+	// HintTargets returns the owners for which hints wait.
+	HintTargets(ctx context.Context) ([]storage.HintStat, error)
+	// Merge joins a state into this node's own record (hintFor is empty here).
+	Merge(ctx context.Context, p ring.Partition, key store.Key, hintFor store.NodeID, s version.Set) (changed bool, err error)
 }
 
 // Peers reaches other nodes.
@@ -42,17 +47,22 @@ type Detector interface {
 
 // Options of a handoff.
 type Options struct {
-	Self        store.NodeID   // this node; required
-	Targets     []store.NodeID // nodes that hints may wait for; Self among them is ignored
-	Hints       Hints          // required
-	Peers       Peers          // required
-	Detector    Detector       // required
-	Rand        store.Rand     // spreads the rounds; required
-	Interval    time.Duration  // between rounds for a target; default 500ms
-	Timeout     time.Duration  // of one delivery; default 1s
-	Batch       int            // hints read at a time; default 64
-	Concurrency int            // deliveries under way to one target; default 4
-	Logger      *slog.Logger   // default discards
+	Self     store.NodeID   // this node; required
+	Targets  []store.NodeID // nodes that hints may wait for; Self among them is ignored
+	Hints    Hints          // required
+	Peers    Peers          // required
+	Detector Detector       // required
+	Rand     store.Rand     // spreads the rounds; required
+	// Owners returns the owners of a partition now. A hint for a node that is not among them any
+	// more goes to all of them; required.
+	Owners      func(ring.Partition) []store.NodeID
+	Now         func() time.Duration // a clock that only rises, for the rate; required
+	Interval    time.Duration        // between rounds for a target; default 500ms
+	Timeout     time.Duration        // of one delivery; default 1s
+	Batch       int                  // hints read at a time; default 64
+	Concurrency int                  // deliveries under way to one target, at most; default 4
+	Rate        int                  // bytes a second to one target, at most; default 10 MiB
+	Logger      *slog.Logger         // default discards
 }
 
 func (o Options) withDefaults() Options {
@@ -67,6 +77,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Concurrency == 0 {
 		o.Concurrency = 4
+	}
+	if o.Rate == 0 {
+		o.Rate = 10 << 20
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
@@ -85,8 +98,10 @@ func (o Options) validate() error {
 	complain(o.Peers == nil, "no Peers")
 	complain(o.Detector == nil, "no Detector")
 	complain(o.Rand == nil, "no Rand")
+	complain(o.Owners == nil, "no Owners")
+	complain(o.Now == nil, "no Now")
 	complain(o.Interval < 0 || o.Timeout < 0, "want no negative durations")
-	complain(o.Batch < 1 || o.Concurrency < 1, "want Batch and Concurrency of at least 1")
+	complain(o.Batch < 1 || o.Concurrency < 1 || o.Rate < 1, "want Batch, Concurrency and Rate of at least 1")
 	return errors.Join(errs...)
 }
 
@@ -98,7 +113,7 @@ type Handoff struct {
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
 
-	delivered, failed, kept atomic.Uint64
+	delivered, failed, kept, rerouted, setBack atomic.Uint64
 }
 
 // Start begins to deliver.
@@ -118,6 +133,7 @@ func Start(o Options) (*Handoff, error) {
 	for _, target := range slices.Sorted(maps.Keys(h.kicks)) {
 		h.wg.Go(func() { h.loop(ctx, target, h.kicks[target]) })
 	}
+	h.wg.Go(func() { h.strays(ctx) })
 	return h, nil
 }
 
@@ -130,11 +146,23 @@ func (h *Handoff) Kick(target store.NodeID) {
 	}
 }
 
+// A line is the hints for one owner, and how far their delivery has come.
+type line struct {
+	target store.NodeID
+	pace   *pace
+	resume []byte // cursor of the hint that ended the last round; nil: it ended well
+}
+
+func (h *Handoff) newLine(target store.NodeID) *line {
+	return &line{target: target, pace: newPace(h.opts.Rate, h.opts.Concurrency)}
+}
+
 // loop runs a target's rounds.
 func (h *Handoff) loop(ctx context.Context, target store.NodeID, kick <-chan struct{}) {
+	l := h.newLine(target)
 	for round := uint64(0); ; round++ {
 		if h.opts.Detector.Up(target) {
-			h.round(ctx, target)
+			h.round(ctx, l)
 		}
 		wait := time.NewTimer(h.opts.Interval + h.jitter(target, round))
 		select {
@@ -148,6 +176,34 @@ func (h *Handoff) loop(ctx context.Context, target store.NodeID, kick <-chan str
 	}
 }
 
+// strays runs the rounds of hints whose target is none of Targets: it has left, but what it was
+// to get was acknowledged, and is the owners' of today.
+func (h *Handoff) strays(ctx context.Context) {
+	lines := map[store.NodeID]*line{}
+	for round := uint64(0); ; round++ {
+		targets, err := h.opts.Hints.HintTargets(ctx)
+		if err != nil && ctx.Err() == nil {
+			h.log.Warn("could not list the targets of hints", "err", err)
+		}
+		for _, t := range targets {
+			if h.kicks[t.Target] != nil {
+				continue
+			}
+			if lines[t.Target] == nil {
+				lines[t.Target] = h.newLine(t.Target)
+			}
+			h.round(ctx, lines[t.Target])
+		}
+		wait := time.NewTimer(h.opts.Interval + h.jitter("", round))
+		select {
+		case <-ctx.Done():
+			wait.Stop()
+			return
+		case <-wait.C:
+		}
+	}
+}
+
 // jitter returns up to a quarter of the interval, so that nodes do not deliver in step.
 func (h *Handoff) jitter(target store.NodeID, round uint64) time.Duration {
 	f := fnv.New64a()
@@ -155,53 +211,117 @@ func (h *Handoff) jitter(target store.NodeID, round uint64) time.Duration {
 	return time.Duration(h.opts.Rand(f.Sum64(), round) % uint64(h.opts.Interval/4+1))
 }
 
-// round delivers all hints of a target, page by page, until the target is found out of reach.
-func (h *Handoff) round(ctx context.Context, target store.NodeID) {
-	var after []byte
-	for ctx.Err() == nil {
-		page, next, err := h.opts.Hints.NextHints(ctx, target, after, h.opts.Batch)
+// round delivers all hints of a target, page by page, until one is not answered. The next round
+// goes on behind that one and comes to it last: a hint that is too large to be sent in time
+// does not hold up the others.
+func (h *Handoff) round(ctx context.Context, l *line) {
+	after := l.resume
+	for l.resume = nil; ctx.Err() == nil; {
+		page, next, err := h.opts.Hints.NextHints(ctx, l.target, after, h.opts.Batch)
 		if err != nil && ctx.Err() == nil {
-			h.log.Warn("could not read all hints", "target", target, "err", err)
+			h.log.Warn("could not read all hints", "target", l.target, "err", err)
 		}
-		if !h.deliver(ctx, page) || next == nil {
+		if failed := h.deliver(ctx, page, l.pace); failed != nil {
+			h.setBack.Add(1)
+			l.pace.failed()
+			l.resume = failed.Cursor()
+			return
+		}
+		if next != nil || len(page) > 0 {
+			l.pace.delivered()
+		}
+		if next == nil {
 			return
 		}
 		after = next
 	}
 }
 
-// deliver sends a page, a few at a time, and reports whether to go on with the next. After
-// a failure nothing further is sent, and what is under way is waited for.
-func (h *Handoff) deliver(ctx context.Context, page []storage.Hint) (goOn bool) {
+// deliver sends a page at the line's pace. After a failure nothing further is sent, and what is under
+// way is waited for. It returns the last hint that was not answered, nil if all were.
+func (h *Handoff) deliver(ctx context.Context, page []storage.Hint, p *pace) *storage.Hint {
 	var eg errgroup.Group
-	eg.SetLimit(h.opts.Concurrency)
-	var stop atomic.Bool
-	for _, one := range page {
+	eg.SetLimit(p.window)
+	var last atomic.Int64 // index of the last that failed, plus one
+	for i, one := range page {
+		if last.Load() > 0 || !h.pause(ctx, p.spend(h.opts.Now(), one.SizeBytes())) {
+			break
+		}
 		eg.Go(func() error { // waits for a turn, in which the answer to another may change the mind
-			if stop.Load() || ctx.Err() != nil {
+			if last.Load() > 0 || ctx.Err() != nil {
 				return nil
 			}
 			if err := h.deliverOne(ctx, one); err != nil && ctx.Err() == nil {
 				h.log.Debug("hint was not delivered", "target", one.Target, "key", string(one.Key), "err", err)
-				if !store.OfOneKey(err) {
-					stop.Store(true)
+				for was := last.Load(); !store.OfOneKey(err) && was <= int64(i) && !last.CompareAndSwap(was, int64(i)+1); was = last.Load() {
 				}
 			}
 			return nil
 		})
 	}
 	_ = eg.Wait() // nil: the failures were noted above
-	return !stop.Load()
+	if at := last.Load(); at > 0 {
+		return &page[at-1]
+	}
+	return nil
+}
+
+// pause lets time pass unless the handoff ends, and reports whether to go on.
+func (h *Handoff) pause(ctx context.Context, d time.Duration) bool {
+	if d <= 0 {
+		return ctx.Err() == nil
+	}
+	wait := time.NewTimer(d)
+	defer wait.Stop()
+	select {
+	case <-wait.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
 }
 
 // deliverOne sends a hint and, once it is acknowledged, drops it.
 func (h *Handoff) deliverOne(ctx context.Context, one storage.Hint) error {
+	if owners := h.opts.Owners(one.Partition); !slices.Contains(owners, one.Target) {
+		if err := h.reroute(ctx, one, owners); err != nil {
+			h.failed.Add(1)
+			return err
+		}
+		return h.drop(ctx, one)
+	}
 	rctx, cancel := context.WithTimeout(ctx, h.opts.Timeout)
 	defer cancel()
 	if err := h.opts.Peers.Merge(rctx, one.Target, one.Key, "", one.Set); err != nil {
 		h.failed.Add(1)
 		return fmt.Errorf("deliver hint of %q to %s: %w", one.Key, one.Target, err)
 	}
+	return h.drop(ctx, one)
+}
+
+// reroute sends a hint to all who own its partition now, in the place of one that does no more.
+func (h *Handoff) reroute(ctx context.Context, one storage.Hint, owners []store.NodeID) error {
+	for _, o := range owners {
+		if err := h.hand(ctx, o, one); err != nil {
+			return fmt.Errorf("deliver hint of %q for %s, which owns it no more, to %s: %w", one.Key, one.Target, o, err)
+		}
+	}
+	h.rerouted.Add(1)
+	return nil
+}
+
+func (h *Handoff) hand(ctx context.Context, to store.NodeID, one storage.Hint) error {
+	ctx, cancel := context.WithTimeout(ctx, h.opts.Timeout)
+	defer cancel()
+	if to == h.opts.Self {
+		_, err := h.opts.Hints.Merge(ctx, one.Partition, one.Key, "", one.Set)
+		return err
+	}
+	return h.opts.Peers.Merge(ctx, to, one.Key, "", one.Set)
+}
+
+// drop deletes a hint that was acknowledged.
+func (h *Handoff) drop(ctx context.Context, one storage.Hint) error {
 	h.delivered.Add(1)
 	dropped, err := h.opts.Hints.DropHint(ctx, one)
 	if err != nil {
@@ -218,11 +338,16 @@ type Stats struct {
 	Delivered uint64 // acknowledged by their owner
 	Failed    uint64 // deliveries that were not acknowledged
 	Kept      uint64 // delivered and kept, because they had changed meanwhile
+	Rerouted  uint64 // delivered to the owners of today, because the target owns the key no more
+	SetBack   uint64 // rounds that ended early and began anew slowly
 }
 
 // Stats returns the counts.
 func (h *Handoff) Stats() Stats {
-	return Stats{Delivered: h.delivered.Load(), Failed: h.failed.Load(), Kept: h.kept.Load()}
+	return Stats{
+		Delivered: h.delivered.Load(), Failed: h.failed.Load(), Kept: h.kept.Load(),
+		Rerouted: h.rerouted.Load(), SetBack: h.setBack.Load(),
+	}
 }
 
 // Close stops the deliveries and waits for those under way. It may be called more than once.

@@ -42,6 +42,8 @@ type Config struct {
 	RepairInterval time.Duration // between comparisons with a peer; default 2s
 	InFlight       int           // requests coordinated at once; default 1024
 
+	HintSizeBytesMax uint64 // of all hints kept for others, half of it for one; default 1 GiB
+
 	Logger *slog.Logger // default discards
 }
 

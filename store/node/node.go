@@ -65,6 +65,7 @@ func (n *Node) start() error {
 	c := n.config
 	replica, err := storage.Open(storage.Options{
 		FS: c.FS, Dir: c.Dir, Self: c.ID, Rand: c.Rand, Clock: c.Clock, Logger: c.Logger, Wrap: c.Disk,
+		HintSizeBytesMax: c.HintSizeBytesMax,
 	})
 	if err != nil {
 		return err
@@ -98,6 +99,7 @@ func (n *Node) start() error {
 	}
 	if n.handoff, err = hint.Start(hint.Options{
 		Self: c.ID, Targets: ids, Hints: n.disk, Peers: n.peers, Detector: n.detector, Rand: c.Rand,
+		Owners: n.layout.Owners, Now: c.Now,
 		Interval: c.HintInterval, Timeout: c.ReplicaTimeout, Logger: c.Logger,
 	}); err != nil {
 		return err

@@ -22,6 +22,18 @@ type Hint struct {
 	Set       version.Set
 }
 
+// Cursor returns the place of the hint in the order of NextHints: the hints behind it are listed next.
+func (h Hint) Cursor() []byte { return cursorOf(h.Partition, h.Key) }
+
+// SizeBytes returns about how many bytes the hint takes on the wire.
+func (h Hint) SizeBytes() int {
+	n := len(h.Key) + len(h.Set.Vector)*24
+	for _, v := range h.Set.Versions {
+		n += len(v.Value) + 48
+	}
+	return n
+}
+
 // HintStat counts the hints for one owner.
 type HintStat struct {
 	Target store.NodeID
@@ -165,12 +177,38 @@ func (r *Replica) countHints() error {
 type ledger struct {
 	mu      sync.Mutex
 	total   int
+	bytes   uint64
 	targets map[store.NodeID]*HintStat
+}
+
+// reserve adds to the account if the limits allow it. What makes a hint smaller is always allowed.
+func (l *ledger) reserve(target store.NodeID, hints, sizeBytes int, o Options) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var held uint64
+	if t := l.targets[target]; t != nil {
+		held = t.Bytes
+	}
+	grows := uint64(max(sizeBytes, 0))
+	switch {
+	case grows == 0:
+	case l.bytes+grows > o.HintSizeBytesMax:
+		return fmt.Errorf("hints fill %d bytes of %d, none of %d more is taken: %w", l.bytes, o.HintSizeBytesMax, grows, store.ErrOverloaded)
+	case held+grows > o.HintTargetSizeBytesMax:
+		return fmt.Errorf("hints for %s fill %d bytes of %d, none of %d more is taken: %w", target, held, o.HintTargetSizeBytesMax, grows, store.ErrOverloaded)
+	}
+	l.change(target, hints, sizeBytes)
+	return nil
 }
 
 func (l *ledger) add(target store.NodeID, hints, sizeBytes int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.change(target, hints, sizeBytes)
+}
+
+// change books a change; the caller holds the lock.
+func (l *ledger) change(target store.NodeID, hints, sizeBytes int) {
 	if l.targets == nil {
 		l.targets = map[store.NodeID]*HintStat{}
 	}
@@ -182,6 +220,7 @@ func (l *ledger) add(target store.NodeID, hints, sizeBytes int) {
 	l.total += hints
 	t.Hints += uint64(hints) // wraps for negative numbers, as it should
 	t.Bytes += uint64(sizeBytes)
+	l.bytes += uint64(sizeBytes)
 	if t.Hints == 0 {
 		delete(l.targets, target)
 	}

@@ -191,3 +191,71 @@ func damage(t *testing.T, kv KV, key []byte) {
 		t.Fatal(err)
 	}
 }
+
+// What has no room is refused and nothing of it is kept, for one owner and for all; what makes a hint smaller
+// is always taken, and room that becomes free is used.
+func TestHintsKeepToTheirLimits(t *testing.T) {
+	ctx := context.Background()
+	for _, c := range []struct {
+		name    string
+		all     uint64
+		one     uint64
+		another bool // owner whose hint is taken all the same
+	}{
+		{"for one owner", 1 << 20, 3000, true},
+		{"for all owners", 3000, 1 << 20, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			d := newDisk("a")
+			o := Options{FS: d.fs, Dir: "node", Self: "a", Rand: seeded(1), Clock: stopped{}, HintSizeBytesMax: c.all, HintTargetSizeBytesMax: c.one}
+			r, err := Open(o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			large := Write{Value: make([]byte, 2000)}
+			held, err := r.Put(ctx, part("x"), "x", "b", large)
+			if err != nil {
+				t.Fatal(err)
+			}
+			before := r.Stats()
+			elsewhere := open(t, newDisk("c"))
+			state, err := elsewhere.Put(ctx, part("yy"), "yy", "", large)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, putErr := r.Put(ctx, part("yy"), "yy", "b", large)
+			_, mergeErr := r.Merge(ctx, part("yy"), "yy", "b", state)
+			for name, err := range map[string]error{"put": putErr, "merge": mergeErr} {
+				if !errors.Is(err, store.ErrOverloaded) || !store.Definite(err) {
+					t.Errorf("%s: got %v, want %v, definite", name, err, store.ErrOverloaded)
+				}
+			}
+			after := r.Stats()
+			if got := mustGet(t, r, "yy"); !got.IsZero() || after.Refused != 2 || after.HintBytes != before.HintBytes || after.Hints != 1 {
+				t.Errorf("holds %v, %+v, want nothing of what was refused", got, after)
+			}
+			if _, err := r.Put(ctx, part("zzz"), "zzz", "d", large); (err == nil) != c.another {
+				t.Errorf("for another owner: got %v, taken %v", err, c.another)
+			}
+			if _, err := r.Put(ctx, part("own"), "own", "", large); err != nil {
+				t.Errorf("the node's own record: got %v", err)
+			}
+			if _, err := r.Put(ctx, part("x"), "x", "b", Write{Past: held.Vector}); err != nil {
+				t.Errorf("a put that makes the hint smaller: got %v", err)
+			}
+			if _, err := r.Put(ctx, part("yy"), "yy", "b", large); err != nil {
+				t.Errorf("where there is room again: got %v", err)
+			}
+			// The account is that of the disk: a restart counts the same.
+			want := r.Stats()
+			closeReplica(t, r)
+			if r, err = Open(o); err != nil {
+				t.Fatal(err)
+			}
+			defer closeReplica(t, r)
+			if got := r.Stats(); got.Hints != want.Hints || got.HintBytes != want.HintBytes {
+				t.Errorf("after a restart: %+v, want %+v", got, want)
+			}
+		})
+	}
+}

@@ -40,6 +40,9 @@ type Options struct {
 	Clock  clock.Clock  // stamps versions; default clock.System
 	Logger *slog.Logger // default discards
 	Wrap   func(KV) KV  // put around each of the two databases; default none
+
+	HintSizeBytesMax       uint64 // of all hints as stored; what would exceed it is refused; default 1 GiB
+	HintTargetSizeBytesMax uint64 // of those for one owner; default half of HintSizeBytesMax
 }
 
 func (o Options) withDefaults() Options {
@@ -51,6 +54,12 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.HintSizeBytesMax == 0 {
+		o.HintSizeBytesMax = 1 << 30
+	}
+	if o.HintTargetSizeBytesMax == 0 {
+		o.HintTargetSizeBytesMax = o.HintSizeBytesMax / 2
 	}
 	if o.Wrap == nil {
 		o.Wrap = func(kv KV) KV { return kv }
@@ -85,7 +94,7 @@ type Replica struct {
 	closeErr error                 // of the one Close that closed; read by the others after gate.shut
 	closed   chan struct{}
 
-	amnesia, damaged, drift atomic.Uint64
+	amnesia, damaged, drift, refused atomic.Uint64
 }
 
 // Open opens or creates the databases in o.Dir. When it returns, the node's identity
@@ -151,11 +160,12 @@ type Stats struct {
 	Drift     uint64 // leaves and sums of hash trees that were found wrong, and mended
 	Hints     uint64 // hints held
 	HintBytes uint64 // and their size as stored
+	Refused   uint64 // hints refused because there was no room for them
 }
 
 // Stats returns the counts.
 func (r *Replica) Stats() Stats {
-	s := Stats{Amnesia: r.amnesia.Load(), Damaged: r.damaged.Load(), Drift: r.drift.Load()}
+	s := Stats{Amnesia: r.amnesia.Load(), Damaged: r.damaged.Load(), Drift: r.drift.Load(), Refused: r.refused.Load()}
 	for _, t := range r.ledger.list() {
 		s.Hints += t.Hints
 		s.HintBytes += t.Bytes

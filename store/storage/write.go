@@ -22,7 +22,7 @@ type Write struct {
 
 // Put makes an event and stores it: in the node's own record, or, if hintFor is not
 // empty, in the hint for that owner. It returns all that the node now holds of the key,
-// and is on disk by then.
+// and is on disk by then. A hint for which there is no room is refused with store.ErrOverloaded.
 //
 // A put whose WriteID is among the versions held is not made again. A put that supersedes
 // nothing is refused with store.ErrSiblings when the key has store.SiblingsMax versions, and
@@ -123,7 +123,8 @@ func supersedesAny(past version.Vector, s version.Set) bool {
 // Merge joins a state from elsewhere into the node's own record, or into the hint for
 // an owner. It reports whether the record changed; if so, it is on disk. A record made
 // here has no tenure: the node has not issued its events (see tenure). A merge that changes
-// nothing mends the record's leaf in the hash tree, if that is wrong.
+// nothing mends the record's leaf in the hash tree, if that is wrong. A hint for which there is
+// no room is refused with store.ErrOverloaded.
 func (r *Replica) Merge(ctx context.Context, p ring.Partition, key store.Key, hintFor store.NodeID, s version.Set) (changed bool, err error) {
 	leave, err := r.enter(ctx, p, key, hintFor)
 	if err != nil {
@@ -193,14 +194,19 @@ func (r *Replica) save(p ring.Partition, key store.Key, hintFor store.NodeID, re
 	encoded := rec.encode(at)
 	b.Set(at, encoded)
 	b.Set(indexKey(p, key, hintFor), nil)
-	if err := r.write(r.hints, &b); err != nil {
-		return err
-	}
-	hints := 0
+	hints, grows := 0, len(at)+len(encoded)-oldSizeBytes
 	if oldSizeBytes == 0 {
 		hints = 1
 	}
-	r.ledger.add(hintFor, hints, len(at)+len(encoded)-oldSizeBytes)
+	// Room is taken before the write, so that writes side by side cannot exceed the limits together.
+	if err := r.ledger.reserve(hintFor, hints, grows, r.opts); err != nil {
+		r.refused.Add(1)
+		return err
+	}
+	if err := r.write(r.hints, &b); err != nil {
+		r.ledger.add(hintFor, -hints, -grows)
+		return err
+	}
 	return nil
 }
 

@@ -188,6 +188,7 @@ const (
 	Reply_FAILED    Reply_State = 4
 	Reply_TIMEOUT   Reply_State = 5
 	Reply_SKIPPED   Reply_State = 6
+	Reply_REFUSED   Reply_State = 7
 )
 
 // Enum value maps for Reply_State.
@@ -200,6 +201,7 @@ var (
 		4: "FAILED",
 		5: "TIMEOUT",
 		6: "SKIPPED",
+		7: "REFUSED",
 	}
 	Reply_State_value = map[string]int32{
 		"OK":        0,
@@ -209,6 +211,7 @@ var (
 		"FAILED":    4,
 		"TIMEOUT":   5,
 		"SKIPPED":   6,
+		"REFUSED":   7,
 	}
 )
 
@@ -1448,12 +1451,12 @@ const file_store_storepb_kv_proto_rawDesc = "" +
 	"\x0evector_entries\x18\r \x01(\rR\rvectorEntries\x12\x16\n" +
 	"\x06rounds\x18\x0e \x01(\rR\x06rounds\x12\x1f\n" +
 	"\vtotal_nanos\x18\x0f \x01(\x03R\n" +
-	"totalNanos\"\xe9\x01\n" +
+	"totalNanos\"\xf6\x01\n" +
 	"\x05Reply\x12\x12\n" +
 	"\x04node\x18\x01 \x01(\tR\x04node\x12\x19\n" +
 	"\bfor_node\x18\x02 \x01(\tR\aforNode\x125\n" +
 	"\x05state\x18\x03 \x01(\x0e2\x1f.cartwheel.store.v1.Reply.StateR\x05state\x12\x1b\n" +
-	"\trtt_nanos\x18\x04 \x01(\x03R\brttNanos\"]\n" +
+	"\trtt_nanos\x18\x04 \x01(\x03R\brttNanos\"j\n" +
 	"\x05State\x12\x06\n" +
 	"\x02OK\x10\x00\x12\t\n" +
 	"\x05STALE\x10\x01\x12\r\n" +
@@ -1462,7 +1465,8 @@ const file_store_storepb_kv_proto_rawDesc = "" +
 	"\n" +
 	"\x06FAILED\x10\x04\x12\v\n" +
 	"\aTIMEOUT\x10\x05\x12\v\n" +
-	"\aSKIPPED\x10\x06\"\xa3\x01\n" +
+	"\aSKIPPED\x10\x06\x12\v\n" +
+	"\aREFUSED\x10\a\"\xa3\x01\n" +
 	"\rQuorumFailure\x12\x0e\n" +
 	"\x02op\x18\x01 \x01(\tR\x02op\x12\x12\n" +
 	"\x04need\x18\x02 \x01(\rR\x04need\x12\x12\n" +

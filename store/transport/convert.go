@@ -29,7 +29,7 @@ func replyToProto(r store.Reply) *storepb.Reply {
 
 func replyFromProto(r *storepb.Reply) store.Reply {
 	state := store.ReplicaState(r.GetState())
-	if r.GetState() < 0 || r.GetState() > storepb.Reply_SKIPPED {
+	if r.GetState() < 0 || r.GetState() > storepb.Reply_REFUSED {
 		state = store.ReplicaFailed // of a later version of the store
 	}
 	return store.Reply{

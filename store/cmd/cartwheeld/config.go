@@ -34,6 +34,7 @@ type settings struct {
 	writeQuorum    int
 	replicaTimeout time.Duration
 	clockSkew      string
+	hintSize       uint64
 	logLevel       string
 }
 
@@ -49,6 +50,7 @@ func (s *settings) register(f *pflag.FlagSet) {
 	f.StringArrayVar(&s.bucketFlags, "bucket", nil, "defaults for the keys that begin with NAME/, the same on every node; may be repeated:\n"+
 		"NAME:n=3,r=2,w=2,pr=1,pw=1,dw=2,node-confirms=2,mode=strict,repair=blocking,not-found=does-not-count,last-write-wins\n"+
 		"(the empty NAME: keys of no other bucket; CARTWHEELD_BUCKET holds one)")
+	f.Uint64Var(&s.hintSize, "hint-bytes", 1<<30, "bytes of hints kept for other nodes, half of it for one; what exceeds it is refused and does not count toward W")
 	f.DurationVar(&s.replicaTimeout, "replica-timeout", time.Second, "how long a replica may take to answer")
 	f.StringVar(&s.clockSkew, "clock-skew", "", "for experiments: file that says how wrong this node's clock is, such as 'offset=-1m drift=0.01'; read anew each time")
 	f.StringVar(&s.logLevel, "log-level", "info", "debug, info, warn or error")
@@ -92,6 +94,9 @@ func (s *settings) check() error {
 		}
 		s.buckets = append(s.buckets, b)
 	}
+	if s.hintSize == 0 {
+		errs = append(errs, errors.New("--hint-bytes is 0, want more"))
+	}
 	if s.replicaTimeout <= 0 {
 		errs = append(errs, fmt.Errorf("--replica-timeout is %v, want more than 0", s.replicaTimeout))
 	}
@@ -128,7 +133,7 @@ func (s *settings) clock(log *slog.Logger) clock.Clock {
 func (s *settings) log(l *slog.Logger) {
 	l.Info("configured",
 		"id", s.id, "listen", s.listen, "members", s.members, "data", s.data, "partitions", s.partitions, "replicas", s.replicas,
-		"read_quorum", s.readQuorum, "write_quorum", s.writeQuorum, "buckets", s.bucketFlags, "replica_timeout", s.replicaTimeout,
+		"read_quorum", s.readQuorum, "write_quorum", s.writeQuorum, "buckets", s.bucketFlags, "hint_bytes", s.hintSize, "replica_timeout", s.replicaTimeout,
 		"clock_skew", s.clockSkew, "log_level", s.logLevel)
 }
 
