@@ -20,6 +20,7 @@ func workloads() []entry[harness.Workload] {
 	return []entry[harness.Workload]{
 		{"cart", cart.Workload},
 		{"set", cart.Set},
+		{"cart-lww", cart.LastWriteWins},
 		{"register", register.Workload},
 		{"register-weak", register.Weak},
 	}

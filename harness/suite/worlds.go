@@ -115,7 +115,7 @@ func simulate(ctx context.Context, tier sim.Options, k Knobs, h Hooks, o runner.
 	}
 	fresh := func() (*sim.Cluster, error) {
 		tier.Nodes, tier.Seed = k.Nodes, k.Seed
-		return sim.NewStore(tier, nil)
+		return sim.NewStore(tier, cartwheel.Configure)
 	}
 	o.Target, o.Started = cartwheel.Seeded(sim.Names(k.Seed)), time.Now()
 	rec, err := sim.Play(ctx, fresh, o)

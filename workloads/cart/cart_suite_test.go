@@ -8,6 +8,7 @@ import (
 	. "github.com/onsi/gomega"
 
 	"cartwheel/harness"
+	"cartwheel/harness/checker"
 	"cartwheel/harness/suite"
 	"cartwheel/workloads/spec"
 )
@@ -21,6 +22,23 @@ func TestCart(t *testing.T) {
 var limit = SpecTimeout(spec.Limit(os.LookupEnv))
 
 var _ = ReportAfterSuite("runs", spec.Tell)
+
+// The self-test of the checkers: where the last write wins, adds are lost, with faults and
+// without. Replicas agree all the same, and nothing else is wrong.
+var _ = It("finds that carts lose adds where the last write wins", Label("partition", "fault"), limit, func(ctx SpecContext) {
+	res := spec.Play(ctx, os.LookupEnv, suite.Knobs{Suite: "cart-lww", Workload: "cart-lww", Nemesis: "partition"})
+	Expect(res.Verdict).To(Equal(harness.Invalid), spec.Where(res))
+	for _, f := range res.Findings {
+		switch f.Checker {
+		case "lost-writes":
+			Expect(f.Counts).To(HaveKeyWithValue(checker.LostWrite, BeNumerically(">", 0)), spec.Where(res))
+		case "elements":
+			Expect(f.Verdict).To(Equal(harness.Invalid), spec.Where(res))
+		default:
+			Expect(f.Verdict).To(Equal(harness.Valid), "%s: %s\n%s", f.Checker, f.Summary, spec.Where(res))
+		}
+	}
+})
 
 var _ = DescribeTable("an acknowledged add is never lost, and all replicas agree in the end",
 	func(ctx SpecContext, nemesis string) {

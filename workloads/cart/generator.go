@@ -18,12 +18,18 @@ const (
 )
 
 // Generator lets every thread read a cart and then write it, over and over.
-func Generator(s harness.Setup) harness.Generator {
+func Generator(s harness.Setup) harness.Generator { return inBucket("")(s) }
+
+// inBucket is the same for carts whose keys begin with a bucket's name and a slash.
+func inBucket(prefix string) func(harness.Setup) harness.Generator {
+	return func(s harness.Setup) harness.Generator { return shopping(s, shop{prefix: prefix}) }
+}
+
+func shopping(s harness.Setup, g shop) harness.Generator {
 	rate := s.Rate
 	if rate == 0 {
 		rate = defaultRate
 	}
-	g := shop{}
 	for range cartsAtATime {
 		g = g.opened()
 	}
@@ -46,6 +52,7 @@ func setGenerator(locked bool) func(harness.Setup) harness.Generator {
 // A shop is the state of all carts and shoppers. It is a value: slices are copied
 // before they change.
 type shop struct {
+	prefix   string // of all keys
 	carts    []basket
 	shoppers []shopper // by thread
 	keys     int       // carts opened so far; names the next
@@ -78,7 +85,7 @@ func (s shopper) busy() bool { return s.looking || s.looked || s.writing }
 // opened returns the shop with one more cart.
 func (g shop) opened() shop {
 	g.keys++
-	g.carts = append(slices.Clone(g.carts), basket{key: fmt.Sprintf("cart%d", g.keys)})
+	g.carts = append(slices.Clone(g.carts), basket{key: fmt.Sprintf("%scart%d", g.prefix, g.keys)})
 	return g
 }
 

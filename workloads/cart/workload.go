@@ -32,6 +32,16 @@ func Workload() harness.Workload {
 	}
 }
 
+// LastWriteWins returns the cart on keys of which the store keeps the last write only: an
+// acknowledged add is lost whenever two shoppers meet, and must be found to be.
+func LastWriteWins() harness.Workload {
+	w := Workload()
+	w.Name, w.Doc = "cart-lww", "the cart where the last write wins: must be found to lose acknowledged adds"
+	w.Generator = inBucket("lww/")
+	w.Events = []harness.Event{checker.Hinted()}
+	return w
+}
+
 // Set returns the reference experiment of the 2013 partition tests of Dynamo-like stores:
 // one set to which every client adds by read, merge and write, on single replicas. With
 // siblings nothing that was acknowledged may be lost.

@@ -29,10 +29,14 @@ func Command(n harness.NodeID, members map[harness.NodeID]string) []string {
 		list = append(list, fmt.Sprintf("%s=%s", id, address))
 	}
 	slices.Sort(list)
-	return []string{
+	command := []string{
 		"--id", string(n),
 		"--listen", fmt.Sprintf(":%d", Port),
 		"--members", strings.Join(list, ","),
 		"--data", Data,
 	}
+	for _, b := range buckets {
+		command = append(command, "--bucket", b)
+	}
+	return command
 }

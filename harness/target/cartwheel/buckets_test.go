@@ -1,0 +1,34 @@
+package cartwheel
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"cartwheel/harness"
+	"cartwheel/store"
+	storenode "cartwheel/store/node"
+)
+
+// Containers and simulations must run the same store.
+func TestBothWorldsDeclareTheSameBuckets(t *testing.T) {
+	var c storenode.Config
+	Configure(&c)
+	var fromCommand store.Buckets
+	words := Command("n1", map[harness.NodeID]string{"n1": "n1:7070"})
+	for i, word := range words {
+		if word == "--bucket" {
+			b, err := store.ParseBucket(words[i+1])
+			if err != nil {
+				t.Fatal(err)
+			}
+			fromCommand = append(fromCommand, b)
+		}
+	}
+	if !slices.Equal(c.Buckets, fromCommand) || len(fromCommand) == 0 {
+		t.Errorf("in a simulation %+v, in a container %+v", c.Buckets, fromCommand)
+	}
+	if !c.Buckets.Of(store.Key(LastWriteWins+"k")).LastWriteWins || strings.Count(LastWriteWins, "/") != 1 {
+		t.Errorf("keys that begin with %q are not last-write-wins", LastWriteWins)
+	}
+}
