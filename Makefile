@@ -71,6 +71,12 @@ bench-sim: build ## how many seeds a minute: 300 operations in 20 virtual second
 test-replay: go ## replay 200 seeds with GOMAXPROCS 1, 2 and 8, look for leaks in 1,000 runs
 	CARTWHEEL_REPLAY_SEEDS=$(or $(SEEDS),200) CARTWHEEL_BUBBLES=1000 go test ./harness/suite -count=1 -timeout 30m -v -run 'OnAnyNumberOfProcessors|LeaveNoGoroutines'
 
+.PHONY: test-ties
+test-ties: go ## simulate SEEDS runs in which messages meet, under the race detector
+	@test -n "$(RACE)" || { echo "the race detector needs a C compiler: install gcc, for example with 'sudo apt-get install gcc'" >&2; exit 1; }
+	go build -race -o bin/cartwheel-race ./harness/cmd/cartwheel
+	bin/cartwheel-race sim --ties --seeds $(or $(SEEDS),40) --nemesis $(or $(NEMESIS),partition,pause,kill) --time 10s --rate 30 --allow-unknown
+
 .PHONY: mutants
 mutants: build ## plant the bugs of the first gate; the harness must find each and raise no false alarm
 	bin/cartwheel mutants --gate --cluster sim --results $(RESULTS) $(if $(SEED),--seed $(SEED))

@@ -87,7 +87,8 @@ type Plan struct {
 type Result struct {
 	Plan     Plan          `json:"plan"`
 	Verdict  Verdict       `json:"verdict"`
-	Reasons  []string      `json:"reasons"` // why, in sentences; the first is the headline
+	Reasons  []string      `json:"reasons"`           // why, in sentences; the first is the headline
+	Trouble  string        `json:"trouble,omitempty"` // why the run did not go its whole way
 	Findings []Finding     `json:"findings"`
 	Faults   []FaultRecord `json:"faults"`
 	Events   []EventRecord `json:"events"`

@@ -206,16 +206,22 @@ func sum(res harness.Result, doubts []string) (harness.Verdict, []string) {
 	return verdict, slices.Concat(broken, doubts, unsure)
 }
 
-// because adds to a verdict's reasons why the run did not go its whole way. It is the
-// headline, unless a promise was broken; if no client did anything it is the whole story.
-func because(res harness.Result, trouble error) []string {
+// troubled is the result of a run that did not go its whole way. Why is the headline,
+// unless a promise was broken; if no client did anything it is the whole story. It is no
+// pass: the journal may not be whole, or the cluster not gone.
+func troubled(res harness.Result, why string) harness.Result {
+	res.Trouble = why
 	switch {
-	case trouble == nil:
-		return res.Reasons
 	case res.Verdict == harness.Invalid:
-		return append(res.Reasons, trouble.Error())
+		res.Reasons = append(res.Reasons, why)
+		return res
 	case res.Stats == harness.Stats{}:
-		return []string{trouble.Error(), "the run was cut short before any client did anything"}
+		res.Reasons = []string{why, "the run was cut short before any client did anything"}
+	default:
+		res.Reasons = append([]string{why}, res.Reasons...)
 	}
-	return append([]string{trouble.Error()}, res.Reasons...)
+	if res.Verdict == harness.Valid {
+		res.Verdict = harness.Unknown
+	}
+	return res
 }

@@ -33,9 +33,8 @@ func Conclude(ctx context.Context, o Options, rec *Recording) (harness.Result, e
 	}
 	res := Judge(context.WithoutCancel(ctx), rec.Plan, o.Workload, rec.History, budget)
 	res.Started, res.Dir = rec.Started, rec.Dir
-	res.Reasons = because(res, rec.Trouble)
-	if rec.Trouble != nil && res.Verdict == harness.Valid {
-		res.Verdict = harness.Unknown // the journal may not be whole, or the cluster not gone: no pass, in junit.xml neither
+	if rec.Trouble != nil {
+		res = troubled(res, rec.Trouble.Error())
 	}
 	if rec.Dir == "" {
 		return res, nil
@@ -75,7 +74,7 @@ func JudgeDir(ctx context.Context, path string, find func(harness.Plan) (harness
 	}
 	h, notes, err := history.ReadFile(file)
 	if err != nil {
-		return harness.Result{}, nil, err
+		return harness.Result{}, nil, fmt.Errorf("%w: %w", ErrStored, err)
 	}
 	dir := filepath.Dir(file)
 	stored, err := Stored(dir)
@@ -92,19 +91,25 @@ func JudgeDir(ctx context.Context, path string, find func(harness.Plan) (harness
 	}
 	res := judge(ctx, stored.Plan, w, h, budget, whole)
 	res.Started, res.Dir = stored.Started, dir
+	if stored.Trouble != "" { // the history does not tell
+		res = troubled(res, stored.Trouble)
+	}
 	res.Reasons = append(res.Reasons, notes...)
 	return res, h, nil
 }
 
-// Stored returns what a run's folder says of the run.
+// ErrStored marks a stored run that cannot be read.
+var ErrStored = errors.New("no run can be read")
+
+// Stored returns what a run's folder says of the run. What cannot be read is ErrStored.
 func Stored(dir string) (harness.Result, error) {
 	var res harness.Result
 	data, err := os.ReadFile(filepath.Join(dir, verdictFile))
 	if err != nil {
-		return res, fmt.Errorf("read verdict: %w", err)
+		return res, fmt.Errorf("%w: read verdict: %w", ErrStored, err)
 	}
 	if err := json.Unmarshal(data, &res); err != nil {
-		return harness.Result{}, fmt.Errorf("read %s: %w", verdictFile, err)
+		return harness.Result{}, fmt.Errorf("%w: %s is damaged: %w", ErrStored, filepath.Join(dir, verdictFile), err)
 	}
 	res.Dir = dir
 	return res, nil

@@ -334,6 +334,35 @@ func TestATroubledRunIsNeverValid(t *testing.T) {
 	})
 }
 
+// What cut a run short is in no history, so it is told again from the stored verdict.
+func TestAJudgementKeepsWhatCutTheRunShort(t *testing.T) {
+	d := newBed(bugs{}, 7)
+	d.options.Dir = t.TempDir()
+	var rec *runner.Recording
+	synctest.Test(t, func(t *testing.T) {
+		var err error
+		if rec, err = runner.Play(t.Context(), d.options); err != nil {
+			t.Fatal(err)
+		}
+	})
+	rec.Trouble = errors.New("sync history: disk full")
+	before, err := runner.Conclude(t.Context(), d.options, rec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	find := func(harness.Plan) (harness.Workload, error) { return tags(), nil }
+	after, _, err := runner.JudgeDir(t.Context(), rec.Dir, find, time.Minute)
+	if err != nil || after.Verdict != harness.Unknown || after.Reasons[0] != rec.Trouble.Error() || reasons(after) != reasons(before) {
+		t.Errorf("got %v, %s:\n%s\nwant\n%s", err, after.Verdict, reasons(after), reasons(before))
+	}
+	if err := os.WriteFile(filepath.Join(rec.Dir, "verdict.json"), []byte("{"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := runner.JudgeDir(t.Context(), rec.Dir, find, time.Minute); !errors.Is(err, runner.ErrStored) {
+		t.Errorf("a damaged verdict: got %v", err)
+	}
+}
+
 func TestRefusalsComeBeforeTheClusterStarts(t *testing.T) {
 	for _, tt := range []struct {
 		name   string

@@ -50,7 +50,7 @@ func run(ctx context.Context, args []string, lookup func(string) (string, bool),
 	switch {
 	case a.verdict == harness.Invalid:
 		return exitInvalid
-	case errors.Is(err, errUsage), errors.Is(err, suite.ErrKnobs), errors.Is(err, runner.ErrRefused):
+	case errors.Is(err, errUsage), errors.Is(err, suite.ErrKnobs), errors.Is(err, runner.ErrRefused), errors.Is(err, runner.ErrStored):
 		a.say("see: %s --help", c.CommandPath())
 		return exitUsage
 	case ctx.Err() != nil && a.verdict == harness.Unknown:

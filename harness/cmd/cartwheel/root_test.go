@@ -21,7 +21,13 @@ func TestExitCodes(t *testing.T) {
 	dir := t.TempDir()
 	empty := filepath.Join(dir, "empty.jsonl")
 	garbage := filepath.Join(dir, "garbage.jsonl")
-	for file, text := range map[string]string{empty: "", garbage: "{\n{\n"} {
+	damaged := filepath.Join(dir, "damaged")
+	if err := os.Mkdir(damaged, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for file, text := range map[string]string{
+		empty: "", garbage: "{\n{\n", filepath.Join(damaged, "history.jsonl"): "", filepath.Join(damaged, "verdict.json"): `{"plan":`,
+	} {
 		if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
 			t.Fatal(err)
 		}
@@ -54,7 +60,9 @@ func TestExitCodes(t *testing.T) {
 		{name: "check what is not there", args: []string{"check", filepath.Join(dir, "none")}, code: exitUsage, says: "no such file"},
 		{name: "check without a plan", args: []string{"check", empty}, code: exitUsage, says: "name its workload"},
 		{name: "check an empty history", args: []string{"check", "--workload", "cart", empty}, code: exitUnknown, says: "the plan is not known"},
-		{name: "check garbage", args: []string{"check", "--workload", "cart", garbage}, code: exitFailed, says: "line 1"},
+		{name: "check garbage", args: []string{"check", "--workload", "cart", garbage}, code: exitUsage, says: "line 1"},
+		{name: "check a damaged verdict", args: []string{"check", damaged}, code: exitUsage, says: "verdict.json is damaged"},
+		{name: "replay a damaged verdict", args: []string{"replay", damaged}, code: exitUsage, says: "verdict.json is damaged"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			code, out, stderr := cartwheel(c.env, c.args...)

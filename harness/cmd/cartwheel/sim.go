@@ -51,6 +51,10 @@ processes on all cores. A seed is the same run on every machine; one in fifty ru
 hold that true. A worker that dies or hangs is reported with the seed that did it.
 
 The search ends at the first failure, which is printed with the command that repeats it.
+With --ties messages meet, so that the store's code runs in parallel within one instant: what
+is looked for are data races, and locks that are missing. A seed then tells the faults and the load,
+no more.
+
 A seed that is unknown shows nothing: it is told with its reason, and makes the search
 unknown unless that is allowed. If no seed was judged valid, it is unknown either way.`,
 		Example: `  cartwheel sim --seeds 1000
@@ -187,15 +191,34 @@ func (s search) worker() (func() *exec.Cmd, error) {
 	args := append([]string{"sim", "--worker"}, s.seedArgs()...)
 	return func() *exec.Cmd {
 		cmd := exec.Command(self, args...)
-		// A seed is one chain of events, so a process a core beats many threads; and the
-		// heap is small, so collecting it seldom costs little memory. What is set already stays.
-		cmd.Env = append([]string{"GOMAXPROCS=1", "GOGC=400"}, os.Environ()...)
+		cmd.Env = append(s.workerEnv(), os.Environ()...) // what is set already stays
 		return cmd
 	}, nil
 }
 
+// workerEnv suits a worker's Go runtime to what it does. A seed is one chain of events, so
+// a process a core beats many threads; and the heap is small, so collecting it seldom costs
+// little memory. Where things happen at once they must really run at once, and a data race
+// ends the worker, which is reported as a crash of the seed.
+func (s search) workerEnv() []string {
+	if s.ties {
+		return []string{"GOMAXPROCS=4", "GOGC=400", "GORACE=halt_on_error=1"}
+	}
+	return []string{"GOMAXPROCS=1", "GOGC=400"}
+}
+
 // secondProcs is GOMAXPROCS of the seeds that run twice: not a worker's usual one.
 const secondProcs = 4
+
+// repeat is the command line that runs a seed again. Where things happen at once that is
+// another run, with the same load and faults.
+func (s search) repeat(seed uint64) string {
+	command := s.knobsOf(seed).Command()
+	if s.ties && raceDetector() {
+		return strings.Replace(command, "bin/cartwheel", "bin/cartwheel-race", 1)
+	}
+	return command
+}
 
 // recheck is how often a seed runs twice; see seeds.Options.
 func (s search) recheck() int {
@@ -211,6 +234,9 @@ func (a *app) search(ctx context.Context, s search) error {
 	if err != nil {
 		return err
 	}
+	if s.ties && !raceDetector() {
+		a.say("this build has no race detector, which sees most of what --ties can show: use make test-ties")
+	}
 	a.say("%d seeds from %d, %s under %s, %v each", s.seeds, s.first, strings.Join(s.workloads, " and "), s.knobs.Nemesis, s.knobs.Time)
 	t := tally{verdicts: map[harness.Verdict]int{}, unknownOK: s.unknownOK}
 	begin, last, cpu := time.Now(), time.Now(), childrenCPU()
@@ -219,7 +245,7 @@ func (a *app) search(ctx context.Context, s search) error {
 		Done: func(o seeds.Outcome) bool {
 			t.add(o)
 			if text := t.remark(o); text != "" {
-				a.tell("seed %d %s\n  repeat with: %s", o.Seed, text, s.knobsOf(o.Seed).Command())
+				a.tell("seed %d %s\n  repeat with: %s", o.Seed, text, s.repeat(o.Seed))
 			}
 			if time.Since(last) > lineEvery {
 				last = time.Now()
@@ -269,8 +295,9 @@ type tally struct {
 	seeds    int
 	verdicts map[harness.Verdict]int // of seeds that ended by themselves
 	failures int                     // invalid, crashed, hung or diverged
-	diverged int
-	virtual  time.Duration // that passed in seeds that ended by themselves, second runs left out
+	diverged int                     // did not repeat, whatever else is wrong with them
+	found    int                     // failures but for those that only diverged
+	virtual  time.Duration           // that passed in seeds that ended by themselves, second runs left out
 
 	unknownOK bool // unknown seeds do not make the search unknown
 }
@@ -280,19 +307,40 @@ func (t *tally) add(o seeds.Outcome) {
 	if o.End == seeds.Passed || o.End == seeds.Failed {
 		t.virtual += read(o).Virtual
 	}
+	if o.Differs {
+		t.diverged++
+	}
 	switch o.End {
 	case seeds.Passed:
 		t.verdicts[read(o).Verdict]++
 	case seeds.Diverged:
-		t.diverged++
 		t.failures++
 	default:
 		t.failures++
+		t.found++
 	}
 }
 
 // remark says what is wrong with a seed, or why it is unknown; nothing if it is valid.
 func (t *tally) remark(o seeds.Outcome) string {
+	text := found(o)
+	switch {
+	case !o.Differs:
+		return text
+	case o.Again == nil:
+		return text + "\n  DIVERGED: of two runs one did not end by itself"
+	case o.End == seeds.Diverged:
+		return diverged(o)
+	}
+	return text + "\n  " + diverged(o)
+}
+
+func diverged(o seeds.Outcome) string {
+	return fmt.Sprintf("DIVERGED: it ran twice and gave %x, then %x", o.Report.Sum, o.Again.Sum)
+}
+
+// found says what was found in a seed by its runs, each taken for itself.
+func found(o seeds.Outcome) string {
 	switch o.End {
 	case seeds.Passed:
 		if f := read(o); f.Verdict != harness.Valid {
@@ -305,7 +353,7 @@ func (t *tally) remark(o seeds.Outcome) string {
 		}
 		return "INVALID: " + strings.Join(read(o).Reasons, "; ")
 	case seeds.Diverged:
-		return fmt.Sprintf("DIVERGED: it ran twice and gave %x, then %x", o.Report.Sum, o.Again.Sum)
+		return ""
 	}
 	return fmt.Sprintf("%s:\n%s", strings.ToUpper(o.End.String()), firstLines(culprits(o.Stderr), 60))
 }
@@ -314,7 +362,7 @@ func (t *tally) remark(o seeds.Outcome) string {
 // look like a pass.
 func (t *tally) verdict(err error) harness.Verdict {
 	switch {
-	case t.failures > t.diverged:
+	case t.found > 0:
 		return harness.Invalid
 	case err != nil, t.diverged > 0, t.verdicts[harness.Valid] == 0, t.verdicts[harness.Unknown] > 0 && !t.unknownOK:
 		return harness.Unknown

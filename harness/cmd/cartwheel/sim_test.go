@@ -73,9 +73,11 @@ func TestATallyIsAsBadAsItsSeeds(t *testing.T) {
 		{"some unknown, last valid", []seeds.Outcome{unknown, valid}, harness.Unknown, ""},
 		{"invalid", []seeds.Outcome{valid, {End: seeds.Failed, Report: report(harness.Invalid)}}, harness.Invalid, "INVALID: because"},
 		{"not run", []seeds.Outcome{{End: seeds.Failed, Report: seeds.Report{Error: "ouch"}}}, harness.Invalid, "COULD NOT BE RUN: ouch"},
+		{"invalid and diverged", []seeds.Outcome{{End: seeds.Failed, Differs: true, Report: report(harness.Invalid), Again: &seeds.Report{Sum: 2}}}, harness.Invalid, "INVALID: because\n  DIVERGED: it ran twice and gave 1, then 2"},
+		{"invalid, then crashed", []seeds.Outcome{{End: seeds.Failed, Differs: true, Report: report(harness.Invalid)}}, harness.Invalid, "INVALID: because\n  DIVERGED"},
 		{"crashed", []seeds.Outcome{valid, {End: seeds.Crashed, Stderr: "panic: ouch"}}, harness.Invalid, "CRASHED:\n  panic: ouch"},
 		{"hung", []seeds.Outcome{{End: seeds.Hung, Stderr: strings.Repeat("x\n", 99)}}, harness.Invalid, "HUNG:\n  x"},
-		{"diverged", []seeds.Outcome{valid, {End: seeds.Diverged, Report: report(harness.Valid), Again: &seeds.Report{Sum: 2}}}, harness.Unknown, "gave 1, then 2"},
+		{"diverged", []seeds.Outcome{valid, {End: seeds.Diverged, Differs: true, Report: report(harness.Valid), Again: &seeds.Report{Sum: 2}}}, harness.Unknown, "gave 1, then 2"},
 	} {
 		tl := tally{verdicts: map[harness.Verdict]int{}}
 		said := ""

@@ -64,7 +64,7 @@ const (
 	Failed       // its report says so
 	Crashed      // the worker died of it
 	Hung         // it did not finish within the limit
-	Diverged     // it did not repeat: two runs gave different sums
+	Diverged     // it did not repeat, and that is all that is wrong: see Outcome.Differs
 )
 
 // String returns the end's name in lower case.
@@ -76,10 +76,13 @@ func (e End) String() string {
 type Outcome struct {
 	Seed   uint64
 	End    End
-	Report Report        // of its first run; zero if that crashed or hung
-	Again  *Report       // of its second run, if there was one that ended by itself
-	Stderr string        // what the worker wrote during the last run: a panic, or all stacks of a hang
-	Took   time.Duration // real time of the first run
+	Report Report  // of its first run; zero if that crashed or hung
+	Again  *Report // of its second run, if there was one that ended by itself
+	// Differs: it did not repeat. The second run gave another sum than the first, or did not
+	// end by itself, unlike the first.
+	Differs bool
+	Stderr  string        // what the worker wrote during the last run: a panic, or all stacks of a hang
+	Took    time.Duration // real time of the first run
 }
 
 // A Summary counts outcomes.
@@ -194,11 +197,15 @@ func (p *pool) outcome(ctx context.Context, w *worker, seed uint64, twice bool) 
 	switch {
 	case err != nil:
 	case end != Passed:
-		out.End = end
-	case second.Sum != first.Sum:
-		out.Again, out.End = second, Diverged
+		out.Differs = true
+		if out.End != Failed { // what was found is worth more
+			out.End = end
+		}
 	default:
-		out.Again = second
+		out.Again, out.Differs = second, second.Sum != first.Sum
+		if out.Differs && out.End == Passed {
+			out.End = Diverged
+		}
 	}
 	return w, out, err
 }

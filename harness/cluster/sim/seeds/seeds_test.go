@@ -50,6 +50,7 @@ func moody(j Job) Report {
 		hangHere(&mu)
 	case 9:
 		sum += uint64(runtime.GOMAXPROCS(0))
+		return Report{Failed: j.Seed > 10, Sum: sum}
 	}
 	return Report{Sum: sum}
 }
@@ -89,12 +90,18 @@ func TestEverySeedHasItsOutcome(t *testing.T) {
 	}
 	for i, o := range outs {
 		want := map[int]End{3: Failed, 5: Crashed, 7: Hung, 9: Diverged}[i%10]
+		if i == 19 {
+			want = Failed // and diverged, too
+		}
+		if o.Differs != (i%10 == 9) {
+			t.Errorf("seed %d: differs %v", i, o.Differs)
+		}
 		if o.Seed != uint64(i) || o.End != want {
 			t.Errorf("seed %d: got %s for seed %d, want %s", i, o.End, o.Seed, want)
 		}
 		switch want {
 		case Failed:
-			if string(o.Report.Data) != `{"why":"three"}` || o.Again == nil {
+			if i != 19 && string(o.Report.Data) != `{"why":"three"}` || o.Again == nil {
 				t.Errorf("seed %d: report %+v", i, o.Report)
 			}
 		case Crashed:
@@ -115,7 +122,7 @@ func TestEverySeedHasItsOutcome(t *testing.T) {
 			}
 		}
 	}
-	want := map[End]int{Passed: 12, Failed: 2, Crashed: 2, Hung: 2, Diverged: 2}
+	want := map[End]int{Passed: 12, Failed: 3, Crashed: 2, Hung: 2, Diverged: 1}
 	for end, n := range want {
 		if sum.Ends[end] != n {
 			t.Errorf("%d seeds %s, want %d", sum.Ends[end], end, n)
