@@ -5,11 +5,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"os"
-	"os/exec"
 	"slices"
 	"strings"
 	"testing"
@@ -364,71 +362,6 @@ func TestFailedStartLeavesNothing(t *testing.T) {
 			}
 		})
 	}
-}
-
-// TestHelperStartsAClusterAndWaits is not a test: it is the process that the next one kills.
-func TestHelperStartsAClusterAndWaits(t *testing.T) {
-	run := os.Getenv("CARTWHEEL_TEST_VICTIM")
-	if run == "" {
-		t.Skip("runs as a child of TestKilledRunsAreCleanedUp")
-	}
-	o := quietOptions(t, run)
-	o.Nodes = 2
-	start(t, o)
-	fmt.Println("victim is ready")
-	_, _ = io.Copy(io.Discard, os.Stdin) // until killed
-}
-
-func TestKilledRunsAreCleanedUp(t *testing.T) {
-	needEngine(t)
-	run := runName(t)
-	live := quietOptions(t, run+"-live")
-	live.Nodes = 1
-	survivor := start(t, live)
-
-	child := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestHelperStartsAClusterAndWaits$", "-test.v")
-	child.Env = append(os.Environ(), "CARTWHEEL_TEST_VICTIM="+run)
-	if _, err := child.StdinPipe(); err != nil {
-		t.Fatal(err)
-	}
-	out, err := child.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := child.Start(); err != nil {
-		t.Fatal(err)
-	}
-	var said []string
-	ready := false
-	for lines := bufio.NewScanner(out); !ready && lines.Scan(); {
-		said = append(said, lines.Text())
-		ready = strings.Contains(lines.Text(), "victim is ready")
-	}
-	if !ready {
-		_ = child.Wait()
-		t.Fatalf("the victim did not start a cluster:\n%s", strings.Join(said, "\n"))
-	}
-	if _, err := Clean(t.Context(), Stale); err != nil {
-		t.Fatal(err)
-	}
-	if left := leftBy(t, run); len(left.containers) != 4 || len(left.networks) != 1 || len(left.volumes) != 2 {
-		t.Errorf("before the kill: got %+v, want 4 containers, 1 network, 2 volumes: a live run was cleaned away", left)
-	}
-	if err := child.Process.Kill(); err != nil {
-		t.Fatal(err)
-	}
-	_ = child.Wait() // says that it was killed
-	done, err := Clean(t.Context(), Stale)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if left := leftBy(t, run); !left.empty() {
-		t.Errorf("left behind: %+v", left)
-	}
-	if done.Runs < 1 || done.Containers < 4 {
-		t.Errorf("got %+v, want at least the killed run's 4 containers", done)
-	}
-	reach(t, survivor.Address("n1")) // the live run did not suffer
 }
 
 func TestExamineFindsTheEngineUsable(t *testing.T) {
