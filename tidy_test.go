@@ -24,6 +24,7 @@ var layers = map[string][]string{
 	"store":                  {},
 	"store/version":          {"store"},
 	"store/ring":             {"store"},
+	"store/ring/history":     {"store", "store/ring"},
 	"store/quorum":           {"store"},
 	"store/merkle":           {"store"},
 	"store/clock":            {},
@@ -79,7 +80,7 @@ var layers = map[string][]string{
 // pure packages compute: no context, goroutine, clock, global random, I/O or logger.
 // The harness's checkers may take a context, which is their budget, and run a worker pool.
 var pure = []string{
-	"store/version", "store/ring", "store/quorum", "store/merkle",
+	"store/version", "store/ring", "store/ring/history", "store/quorum", "store/merkle",
 	"harness/generator", "harness/generator/gentest", "nemesis/grudge", "nemesis/schedule",
 }
 
