@@ -76,6 +76,12 @@ test-ties: go ## simulate SEEDS runs in which messages meet, under the race dete
 	@test -n "$(RACE)" || { echo "the race detector needs a C compiler: install gcc, for example with 'sudo apt-get install gcc'" >&2; exit 1; }
 	go build -race -o bin/cartwheel-race ./harness/cmd/cartwheel
 	bin/cartwheel-race sim --ties --seeds $(or $(SEEDS),40) --nemesis $(or $(NEMESIS),partition,pause,kill) --time 10s --rate 30 --allow-unknown
+
+.PHONY: bench-check
+bench-check: go ## how fast histories are judged: ten million operations, one hot key, registers beside Porcupine
+	@for part in large hot causal zones; do \
+		CARTWHEEL_BENCH_CHECK=$$part GOMEMLIMIT=3500MiB go test ./harness/checker -count=1 -timeout 30m -v -run 'TestBench$$' | grep -E '^(figure|FAIL|---|    )' || exit 1; done
+
 .PHONY: fuzz-check
 fuzz-check: go ## compare fast checkers with slow ones and Porcupine on SEEDS random histories, a million by default
 	CARTWHEEL_FUZZ_CHECK=$(or $(SEEDS),1000000) go test ./harness/checker -count=1 -timeout 2h -v -run 'JudgesOf(Siblings|Registers)Agree'

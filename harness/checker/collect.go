@@ -18,6 +18,7 @@ const examplesMax = 3
 type collector struct {
 	kinds  []string // worst first
 	claims Claims
+	mute   bool // there are no lines to tell stories from
 	counts map[string]int
 	best   map[string][]example
 }
@@ -28,7 +29,11 @@ type example struct {
 }
 
 // collect begins a collection under the claims of the check that looks.
-func (x *index) collect(kinds ...string) *collector { return collect(x.claims, kinds...) }
+func (x *index) collect(kinds ...string) *collector {
+	c := collect(x.claims, kinds...)
+	c.mute = x.h == nil
+	return c
+}
 
 func collect(claims Claims, kinds ...string) *collector {
 	return &collector{kinds: kinds, claims: claims, counts: make(map[string]int), best: make(map[string][]example)}
@@ -36,6 +41,9 @@ func collect(claims Claims, kinds ...string) *collector {
 
 func (c *collector) add(kind string, rank int, tell func() harness.Anomaly) {
 	c.counts[kind]++
+	if c.mute {
+		return
+	}
 	best := append(c.best[kind], example{rank, tell})
 	slices.SortStableFunc(best, func(a, b example) int { return cmp.Compare(a.rank, b.rank) })
 	c.best[kind] = best[:min(len(best), examplesMax)]
@@ -56,7 +64,7 @@ func (c *collector) total() int {
 func (c *collector) anomalies() []harness.Anomaly {
 	var out []harness.Anomaly
 	for _, kind := range c.kinds {
-		if !c.claims.Promise(kind) {
+		if c.mute || !c.claims.Promise(kind) {
 			continue
 		}
 		for _, e := range c.best[kind] {

@@ -8,9 +8,9 @@ import (
 	"cartwheel/harness"
 )
 
-// cellsMax bounds the vectors of one key: 64 million entries, 256 MiB. Only very many
-// writes without a context on one key come near it.
-const cellsMax = 64 << 20
+// cellsMax bounds the vectors of one key: 256 million entries, 1 GiB. Only very many
+// writes without a context on one key come near it: each is a chain of its own.
+const cellsMax = 256 << 20
 
 var errTooWide = errors.New("too many concurrent writes to compare")
 

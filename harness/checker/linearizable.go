@@ -3,6 +3,7 @@ package checker
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -62,45 +63,23 @@ func (l linearizable) check(ctx context.Context, h []harness.Op) harness.Finding
 	if err != nil {
 		return unknown("the history was not judged: %v", err)
 	}
-	rulings := l.rule(ctx, rs)
-	c := collect(Claims{Mode: WriteBack}, SiblingsInRegister, NotLinearizable)
-	ops, doubts, failed := 0, []string{}, (*register)(nil)
-	for i, r := range rs {
-		ops += len(r.ops)
-		r.addBroken(c)
-		if rulings[i].doubt != "" {
-			doubts = append(doubts, fmt.Sprintf("key %s: %s", r.key, rulings[i].doubt))
-		}
-		if con := rulings[i].conflict; con != nil {
-			if failed == nil {
-				failed = r
-			}
-			c.add(NotLinearizable, len(con.ops()), func() harness.Anomaly { return con.anomaly(r.key) })
-		}
-	}
-	if ops == 0 && c.total() == 0 {
-		doubts = append(doubts, "no operation to judge")
-	}
-	if len(doubts) > 3 {
-		doubts = append(doubts[:3], fmt.Sprintf("and %d keys more", len(doubts)-3))
-	}
-	f := c.finding(fmt.Sprintf("%s on %s", count(ops, "operation", "operations"), count(len(rs), "key", "keys")), doubts,
-		map[string]float64{"operations": float64(ops), "keys": float64(len(rs))})
-	if failed != nil {
-		f.Picture = l.picture(ctx, failed, windows(h))
+	rulings := ruleAll(rs, func(r *register) ruling { return l.ruleOne(ctx, r) })
+	f := registersFinding(rs, rulings)
+	if i := slices.IndexFunc(rulings, func(r ruling) bool { return r.conflict != nil }); i >= 0 {
+		f.Picture = l.picture(ctx, rs[i], windows(h))
 	}
 	return f
 }
 
-// rule judges every register, two at a time.
-func (l linearizable) rule(ctx context.Context, rs []*register) []ruling {
+// ruleAll judges every register, two at a time.
+func ruleAll(rs []*register, rule func(*register) ruling) []ruling {
 	rulings := make([]ruling, len(rs))
 	next := make(chan int)
 	var wg sync.WaitGroup
 	for range min(searchesMax, len(rs)) {
 		wg.Go(func() {
 			for i := range next {
-				rulings[i] = l.ruleOne(ctx, rs[i])
+				rulings[i] = rule(rs[i])
 			}
 		})
 	}

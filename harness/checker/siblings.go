@@ -15,7 +15,7 @@ const widestMax = 10
 
 // Siblings counts the live siblings that gets showed. It judges nothing: branching is
 // what the store is for (section 4.4 of the paper). Growth without end is worth a look.
-func Siblings() harness.Checker { return figures{"siblings", siblings} }
+func Siblings() harness.Checker { return newCheck("siblings", siblings) }
 
 // figures is a checker that only counts.
 type figures struct {
@@ -34,24 +34,27 @@ func (c figures) Check(ctx context.Context, h []harness.Op) harness.Finding {
 	return f
 }
 
-func siblings(ctx context.Context, h []harness.Op) harness.Finding {
+func siblings(ctx context.Context, x *index) harness.Finding {
 	reads, shown, branched, most := 0, 0, 0, 0
 	byKey := make(map[string]int)
-	for i, op := range h {
-		if i%4096 == 0 && ctx.Err() != nil {
+	for _, k := range x.keys {
+		if ctx.Err() != nil {
 			break
 		}
-		if op.F != harness.Get || op.Kind != harness.OK || op.Process < 0 {
-			continue
+		for i := range k.answers {
+			a := &k.answers[i]
+			if !a.client() {
+				continue
+			}
+			n := int(a.live)
+			reads++
+			shown += n
+			if n > 1 {
+				branched++
+			}
+			most = max(most, n)
+			byKey[k.key] = max(byKey[k.key], n)
 		}
-		n := len(live(op.Siblings))
-		reads++
-		shown += n
-		if n > 1 {
-			branched++
-		}
-		most = max(most, n)
-		byKey[op.Key] = max(byKey[op.Key], n)
 	}
 	if reads == 0 {
 		return unknown("no get succeeded")

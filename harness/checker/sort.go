@@ -30,6 +30,12 @@ type sorting struct {
 	before  []int32               // answer by answer: the one before it with the same context
 	early   []early
 	name    map[string]int32
+
+	// What was met last is mostly what is met next; a look at it saves one into a map.
+	recentToken  fingerprint
+	recentNumber int32
+	recentValue  fingerprint
+	recentWrite  int32
 }
 
 // An early sighting is of a value that nobody had written yet.
@@ -44,7 +50,7 @@ func sightName(name int32) int32 { return doubtful - 1 - name }
 func newKey(key string) *keyIndex {
 	return &keyIndex{
 		key: key, byWrite: make(map[string]int),
-		sorting: &sorting{byValue: make(map[fingerprint]int32), byToken: make(map[fingerprint]int32), latest: []int32{none}},
+		sorting: &sorting{byValue: make(map[fingerprint]int32), byToken: make(map[fingerprint]int32), latest: []int32{none}, recentWrite: none},
 	}
 }
 
@@ -158,8 +164,7 @@ const sourcesMax = 1000
 // source finds the answer whose context a write carries: the last one that its own
 // process was given before, or else anybody was.
 func (k *keyIndex) source(op *harness.Op) int32 {
-	number := k.sorting.byToken[fingerprintOfBytes(op.Context)]
-	latest := k.sorting.latest[number]
+	latest := k.sorting.latest[k.number(op.Context, false)]
 	for a, n := latest, 0; a != none && n < sourcesMax; a, n = k.sorting.before[a], n+1 {
 		if k.answers[a].process == int32(op.Process) {
 			return a
@@ -168,18 +173,32 @@ func (k *keyIndex) source(op *harness.Op) int32 {
 	return latest
 }
 
+// number returns the number of a context among the key's: 0 for one that is not known
+// and not to be made known.
+func (k *keyIndex) number(token []byte, add bool) int32 {
+	s := k.sorting
+	f := fingerprintOfBytes(token)
+	if f == s.recentToken && s.recentNumber != 0 {
+		return s.recentNumber
+	}
+	n := s.byToken[f]
+	if n == 0 && add {
+		n = int32(len(s.latest))
+		s.byToken[f] = n
+		s.latest = append(s.latest, none)
+	}
+	if n != 0 {
+		s.recentToken, s.recentNumber = f, n
+	}
+	return n
+}
+
 // answered files what a completion showed.
 func (k *keyIndex) answered(a answer, op *harness.Op) int32 {
 	n := int32(len(k.answers))
 	before := int32(none)
 	if len(op.Token) > 0 {
-		token := fingerprintOfBytes(op.Token)
-		a.token = k.sorting.byToken[token]
-		if a.token == 0 {
-			a.token = int32(len(k.sorting.latest))
-			k.sorting.byToken[token] = a.token
-			k.sorting.latest = append(k.sorting.latest, none)
-		}
+		a.token = k.number(op.Token, true)
 		before = k.sorting.latest[a.token]
 		k.sorting.latest[a.token] = n
 	}
@@ -222,11 +241,15 @@ func (k *keyIndex) sight(s *harness.Sibling) (int32, fingerprint) {
 		value[1]++
 		return sightName(name), value
 	}
+	if value == k.sorting.recentValue && k.sorting.recentWrite != none {
+		return k.sorting.recentWrite, value
+	}
 	w, ok := k.sorting.byValue[value]
 	if !ok {
 		k.sorting.early = append(k.sorting.early, early{int32(len(k.sights)), value})
 		return none, value
 	}
+	k.sorting.recentValue, k.sorting.recentWrite = value, w
 	return w, value
 }
 

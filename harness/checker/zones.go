@@ -39,33 +39,46 @@ func judgeZones(ctx context.Context, h []harness.Op) harness.Finding {
 	if err != nil {
 		return unknown("the history was not judged: %v", err)
 	}
-	c := collect(Claims{Mode: WriteBack}, SiblingsInRegister, NotLinearizable)
-	ops, doubts := 0, []string{}
-	for _, r := range rs {
+	rulings := ruleAll(rs, func(r *register) ruling {
 		if ctx.Err() != nil {
-			doubts = append(doubts, fmt.Sprintf("the check was cut short: %v", context.Cause(ctx)))
-			break
+			return ruling{doubt: fmt.Sprintf("the check was cut short: %v", context.Cause(ctx))}
 		}
+		if r.doubt == "" {
+			if err := r.validate(); err != nil {
+				return ruling{doubt: err.Error()}
+			}
+			return ruling{conflict: zones(r.ops)}
+		}
+		return ruling{doubt: r.doubt}
+	})
+	return registersFinding(rs, rulings)
+}
+
+// registersFinding sums up what is known of every register. The figure gamma_seconds_max
+// is the Gamma of Golab and others (ICDCS 2014): by how much time the worst pair of values
+// is out of order, 0 for linearizable histories.
+func registersFinding(rs []*register, rulings []ruling) harness.Finding {
+	c := collect(Claims{Mode: WriteBack}, SiblingsInRegister, NotLinearizable)
+	ops, doubts, gamma := 0, []string{}, time.Duration(0)
+	for i, r := range rs {
 		ops += len(r.ops)
 		r.addBroken(c)
-		if r.doubt != "" {
-			doubts = append(doubts, fmt.Sprintf("key %s: %s", r.key, r.doubt))
-			continue
+		if rulings[i].doubt != "" {
+			doubts = append(doubts, fmt.Sprintf("key %s: %s", r.key, rulings[i].doubt))
 		}
-		if err := r.validate(); err != nil {
-			doubts = append(doubts, fmt.Sprintf("key %s: %v", r.key, err))
-			continue
-		}
-		if con := zones(r.ops); con != nil {
+		if con := rulings[i].conflict; con != nil {
+			gamma = max(gamma, con.gap)
 			c.add(NotLinearizable, len(con.ops()), func() harness.Anomaly { return con.anomaly(r.key) })
 		}
 	}
 	if ops == 0 && c.total() == 0 {
 		doubts = append(doubts, "no operation to judge")
 	}
-	f := c.finding(fmt.Sprintf("%s on %s", count(ops, "operation", "operations"), count(len(rs), "key", "keys")), doubts,
-		map[string]float64{"operations": float64(ops), "keys": float64(len(rs))})
-	return f
+	if len(doubts) > 3 {
+		doubts = append(doubts[:3], fmt.Sprintf("and %d keys more", len(doubts)-3))
+	}
+	return c.finding(fmt.Sprintf("%s on %s", count(ops, "operation", "operations"), count(len(rs), "key", "keys")), doubts,
+		map[string]float64{"operations": float64(ops), "keys": float64(len(rs)), "gamma_seconds_max": gamma.Seconds()})
 }
 
 func (r *register) addBroken(c *collector) {
@@ -87,8 +100,9 @@ type cluster struct {
 
 // A conflict proves that a register is not linearizable, with the fewest operations.
 type conflict struct {
-	read *registerOp // of a value that was not written before it ended; alone or with its write
-	a, b *cluster    // or two values, each of which must come before the other
+	read *registerOp   // of a value that was not written before it ended; alone or with its write
+	a, b *cluster      // or two values, each of which must come before the other
+	gap  time.Duration // by how much they are out of order
 }
 
 // zones returns nil if the operations are linearizable: no read returns a value that
@@ -126,7 +140,7 @@ func zones(ops []registerOp) *conflict {
 		if o := clusters[i]; o.f < c.s && c.f < o.s {
 			// Of all pairs tell the one that is wrong by the most time.
 			if g := min(c.s-o.f, o.s-c.f); worst == nil || g > gap {
-				worst, gap = &conflict{a: o, b: c}, g
+				worst, gap = &conflict{a: o, b: c, gap: g}, g
 			}
 		}
 	}
