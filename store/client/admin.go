@@ -20,6 +20,8 @@ type (
 	Status = transport.Status
 	// PeerStatus is what a node believes of a peer.
 	PeerStatus = transport.PeerStatus
+	// TreeReport describes the hash trees of a node.
+	TreeReport = transport.TreeReport
 	// HintStat counts the hints for one owner.
 	HintStat = transport.HintStat
 )
@@ -78,6 +80,24 @@ func (a *Admin) HintStats(ctx context.Context) ([]HintStat, error) {
 		return nil, &Error{Op: "hint stats", Err: err, definite: true}
 	}
 	return stats, nil
+}
+
+// Trees describes the node's hash trees. With check they are compared with its records first, which
+// reads all that the node holds: give it a timeout to match.
+func (a *Admin) Trees(ctx context.Context, check bool) (TreeReport, error) {
+	var report TreeReport
+	err := a.call(ctx, func(ctx context.Context, admin storepb.AdminClient) error {
+		reply, err := admin.Trees(ctx, &storepb.TreesRequest{Check: check})
+		if err != nil {
+			return err
+		}
+		report, err = transport.TreeReportOf(reply)
+		return err
+	})
+	if err != nil {
+		return TreeReport{}, &Error{Op: "trees", Err: err, definite: true}
+	}
+	return report, nil
 }
 
 // Status says how the node is.

@@ -12,7 +12,11 @@ import (
 	"google.golang.org/grpc"
 
 	"cartwheel/store"
+	"cartwheel/store/client"
+	"cartwheel/store/merkle"
 	"cartwheel/store/node"
+	"cartwheel/store/ring"
+	"cartwheel/store/storage"
 	"cartwheel/store/transport"
 )
 
@@ -126,6 +130,8 @@ func TestALifeOfAKey(t *testing.T) {
 	expect(do("ring", "cart:1"), "owners", "fallbacks  -")
 	expect(do("ring"), "8 partitions, 3 replicas", "n2.invalid:7070")
 	expect(do("hints"), "no hints wait")
+	expect(do("trees"), "PARTITION", "(1)", "equal", "1 partitions hold keys; all owners are equal")
+	expect(do("trees", "--check"), "n1 checked 1 records: 0 wrong leaves", "n3 checked")
 	expect(do("status"), "n1", "n2", "n3", "IN FLIGHT")
 	var status []struct {
 		Member string `json:"member"`
@@ -141,7 +147,7 @@ func TestALifeOfAKey(t *testing.T) {
 	if _, _, err := ctl(t, append([]string{"get", "cart:1"}, at...)...); exitCode(err) != 1 || !strings.Contains(explain(err), "no value") {
 		t.Errorf("get of a deleted key: %v, exit code %d", err, exitCode(err))
 	}
-	for _, command := range [][]string{{"status"}, {"hints"}, {"ring"}, {"ring", "k"}, {"replicas", "cart:1"}, {"siblings", "k"}} {
+	for _, command := range [][]string{{"status"}, {"hints"}, {"trees"}, {"trees", "--check"}, {"ring"}, {"ring", "k"}, {"replicas", "cart:1"}, {"siblings", "k"}} {
 		if out := do(append(command, "--json")...); !json.Valid([]byte(out)) {
 			t.Errorf("%q --json printed %s", command, out)
 		}
@@ -187,6 +193,35 @@ func closedAddress(t *testing.T) string {
 	}
 	defer l.Close()
 	return l.Addr().String()
+}
+
+// Owners are compared with each other, and with nobody who did not answer or does not own.
+func TestTreesOfOwnersAreCompared(t *testing.T) {
+	answer := func(id store.NodeID, err error, trees ...storage.TreeStat) asked[client.TreeReport] {
+		return asked[client.TreeReport]{member: store.Member{ID: id}, answer: client.TreeReport{Node: id, Trees: trees}, err: err}
+	}
+	tree := func(p ring.Partition, root byte) storage.TreeStat {
+		return storage.TreeStat{Partition: p, Root: merkle.Sum{root}, Keys: int(root)}
+	}
+	got := compareTrees([]asked[client.TreeReport]{
+		answer("a", nil, tree(1, 1), tree(2, 1), tree(4, 1)), answer("b", nil, tree(1, 1), tree(2, 2), tree(5, 7)), answer("c", store.ErrDown),
+	}, client.Layout{Replicas: 2, Partitions: [][]store.NodeID{
+		{"a", "b", "c"}, // no keys
+		{"a", "b", "c"}, // equal
+		{"a", "b", "c"}, // another root
+		{"c", "b", "a"}, // c did not answer
+		{"a", "b", "c"}, // only on a
+		{"a", "c", "b"}, // b holds one, and owns nothing
+	}})
+	want := map[int]bool{1: true, 2: false, 4: false}
+	if len(got) != len(want) {
+		t.Errorf("got %+v", got)
+	}
+	for _, tree := range got {
+		if equal, ok := want[tree.Partition]; !ok || tree.Equal != equal {
+			t.Errorf("got %+v", tree)
+		}
+	}
 }
 
 func TestValuesAreShownOnOneLine(t *testing.T) {
