@@ -51,6 +51,18 @@ test-pause: go ## freeze nodes under load and judge the store
 test-kill: go ## kill nodes under load, start them again and judge the store
 	go test $(SUITES) -p 1 -count=1 -timeout 20m -v -ginkgo.fail-on-empty -ginkgo.label-filter=kill -ginkgo.v
 
+.PHONY: test-packet
+test-packet: go ## lose, delay, duplicate and reorder packets under load and judge the store
+	go test $(SUITES) -p 1 -count=1 -timeout 20m -v -ginkgo.fail-on-empty -ginkgo.label-filter=packet -ginkgo.v
+
+.PHONY: test-clock
+test-clock: go ## set clocks wrong under load and judge the store
+	go test $(SUITES) -p 1 -count=1 -timeout 20m -v -ginkgo.fail-on-empty -ginkgo.label-filter=clock -ginkgo.v
+
+.PHONY: test-disk
+test-disk: go ## make disks slow, full or failing under load and judge the store
+	go test $(SUITES) -p 1 -count=1 -timeout 20m -v -ginkgo.fail-on-empty -ginkgo.label-filter=disk -ginkgo.v
+
 .PHONY: test-chaos
 test-chaos: go ## all faults at the same time
 	go test $(SUITES) -p 1 -count=1 -timeout 20m -v -ginkgo.fail-on-empty -ginkgo.label-filter=chaos -ginkgo.v

@@ -54,7 +54,7 @@ var layers = map[string][]string{
 	"harness/cluster/sim/fate":    {},
 	"harness/cluster/sim/bubble":  {},
 	"harness/cluster/sim/wire":    {"harness", "harness/cluster/sim/fate"},
-	"harness/cluster/sim/disk":    {"harness/cluster/sim/fate", "store/storage"},
+	"harness/cluster/sim/disk":    {"harness", "harness/cluster/sim/fate", "store/storage"},
 	"harness/cluster/sim/seeds":   {},
 	"harness/target/cartwheel":    {"harness", "store/..."},
 	"harness/mutation":            {"harness", "harness/suite"},

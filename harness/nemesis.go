@@ -29,6 +29,7 @@ type Evidence struct {
 	Healed   time.Duration `json:"healed,omitempty"`   // undone from here
 	Probes   []Probe       `json:"probes,omitempty"`   //
 	Dropped  uint64        `json:"dropped,omitempty"`  // packets discarded, probes left out
+	Hit      uint64        `json:"hit,omitempty"`      // packets or disk operations that it changed, held up or failed
 	Problems []string      `json:"problems,omitempty"` // why it does not count as proven; empty: it bit, held and healed
 }
 

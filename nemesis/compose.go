@@ -14,7 +14,8 @@ import (
 
 // Compose plays several nemeses at the same time. Each plans on its own, so their
 // faults overlap; a fault goes to the nemesis that makes its kind, the first of equals.
-// Nodes that one plans to have killed are left alone by the others.
+// Nodes that one plans to have killed are left alone by the others, and each partition has
+// a part of its time without faults of nodes, so that what it cuts has something to say.
 func Compose(parts ...harness.Nemesis) harness.Nemesis {
 	if len(parts) == 1 {
 		return parts[0]
@@ -26,6 +27,33 @@ func Compose(parts ...harness.Nemesis) harness.Nemesis {
 		}
 	}
 	return composed(slices.Clone(parts))
+}
+
+// Possible plays those of several nemeses that the cluster can have, which [harness.Nemesis]'s
+// Check finds out; until then it is all of them. Its name tells which are left.
+func Possible(parts ...harness.Nemesis) harness.Nemesis { return &possible{Compose(parts...), parts} }
+
+type possible struct {
+	harness.Nemesis
+	parts []harness.Nemesis
+}
+
+// Check is content if one of the nemeses is.
+func (p *possible) Check(cl harness.Cluster) error {
+	var errs []error
+	var able []harness.Nemesis
+	for _, n := range p.parts {
+		if err := n.Check(cl); err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		able = append(able, n)
+	}
+	if len(able) == 0 {
+		return errors.Join(errs...)
+	}
+	p.Nemesis = Compose(able...)
+	return nil
 }
 
 // A kinder says which kinds of fault it makes. All nemeses of this package do.
@@ -62,13 +90,24 @@ func (c composed) Check(cl harness.Cluster) error {
 	return errors.Join(errs...)
 }
 
+// lateMax is how much later than the first nemesis another begins at most.
+const lateMax = 4 * time.Second
+
 func (c composed) Plan(r *rand.Rand, nodes []harness.NodeID, span time.Duration) []harness.Fault {
 	plans := make([][]harness.Fault, len(c))
 	for i, n := range c {
 		own := rand.New(rand.NewPCG(r.Uint64(), r.Uint64()))
-		plans[i] = n.Plan(own, nodes, span)
+		late := time.Duration(0) // else the first faults of all would begin at one instant
+		if i > 0 {
+			late = time.Duration(own.Int64N(max(1, int64(min(lateMax, span/8)))))
+		}
+		plans[i] = n.Plan(own, nodes, span-late)
+		for j := range plans[i] {
+			plans[i][j].Start += late
+			plans[i][j].Stop += late
+		}
 	}
-	return schedule.Merge(spare(schedule.Merge(plans...), nodes))
+	return schedule.Merge(meet(spare(leaveRoom(r, schedule.Merge(plans...)), nodes), nodes))
 }
 
 // of finds who makes a fault. A nemesis from elsewhere takes what nobody else claims.

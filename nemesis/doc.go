@@ -2,7 +2,8 @@
 //
 // Each [harness.Nemesis] acts only through capabilities of the cluster: partitions
 // through [harness.Partitioner], pauses through [harness.Pauser], kills through
-// [harness.Killer]. A fault that was merely ordered counts for nothing. Every one is observed before it (the negative
+// [harness.Killer], bad links through [harness.Shaper], wrong clocks through
+// [harness.ClockSkewer], bad disks through [harness.DiskFaulter]. A fault that was merely ordered counts for nothing. Every one is observed before it (the negative
 // control: what it will break works now), while it is in force, just before its heal
 // (it held), and after; the observations are its [harness.Evidence], and whatever was
 // not as it had to be is a problem there, which makes the run unknown.

@@ -173,11 +173,12 @@ func (p *Partition) holds(ctx context.Context, e proof, net harness.Partitioner,
 		e.problem("during: links could not be probed: %v", err)
 		return fmt.Errorf("probe links of %s: %w", f.ID, err)
 	}
-	for range 2 { // a lost probe is no cut
-		if allOpen(seen, open) {
+	for range looksMax - 1 { // a lost probe is no cut
+		closed := slices.DeleteFunc(slices.Clone(open), func(l harness.Link) bool { return seen[l] })
+		if len(closed) == 0 {
 			break
 		}
-		again, err := net.Probe(ctx, open)
+		again, err := net.Probe(ctx, closed)
 		if err != nil {
 			break
 		}
@@ -195,14 +196,15 @@ func (p *Partition) expectOpen(ctx context.Context, e proof, net harness.Partiti
 	}
 	ctx, cancel := context.WithTimeout(ctx, openLimit)
 	defer cancel()
-	var seen map[harness.Link]bool
-	for {
-		got, err := net.Probe(ctx, links)
+	seen := make(map[harness.Link]bool)
+	for closed := slices.Clone(links); ; {
+		got, err := net.Probe(ctx, closed)
 		if err == nil {
-			seen = got
+			maps.Copy(seen, got)
+			closed = slices.DeleteFunc(closed, func(l harness.Link) bool { return seen[l] })
 		}
-		if err == nil && allOpen(seen, links) || !wait(ctx, retryEvery) {
-			if seen == nil {
+		if err == nil && len(closed) == 0 || !wait(ctx, retryEvery) {
+			if len(seen) == 0 {
 				e.problem("%s: links could not be probed: %v", when, err)
 				return
 			}
@@ -224,8 +226,4 @@ func (p *Partition) countDropped(ctx context.Context, e proof, net harness.Parti
 	if e.Dropped == 0 {
 		e.problem("no packet met the rules: nothing was sent over the cut links")
 	}
-}
-
-func allOpen(seen map[harness.Link]bool, links []harness.Link) bool {
-	return !slices.ContainsFunc(links, func(l harness.Link) bool { return !seen[l] })
 }

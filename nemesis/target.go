@@ -23,6 +23,7 @@ var (
 	one      = target{name: "one", nodes: 1, count: func(*rand.Rand, int) int { return 1 }}
 	minority = target{name: "minority", nodes: 3, count: func(_ *rand.Rand, n int) int { return (n - 1) / 2 }}
 	majority = target{name: "majority", nodes: 3, count: func(_ *rand.Rand, n int) int { return n/2 + 1 }}
+	some     = target{name: "some", nodes: 1, count: func(r *rand.Rand, n int) int { return 1 + r.IntN(max(1, (n-1)/2)) }}
 	all      = target{name: "all", nodes: 1, count: func(_ *rand.Rand, n int) int { return n }}
 )
 

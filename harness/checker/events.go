@@ -23,8 +23,16 @@ func Hinted() harness.Event {
 				})
 			})
 		},
-		Needs: func(p harness.Plan) bool { return len(p.Schedule) > 0 && !p.Write.Strict },
+		Needs: func(p harness.Plan) bool { return KeepsApart(p) && !p.Write.Strict },
 	}
+}
+
+// KeepsApart reports whether a plan keeps nodes from hearing each other for longer than
+// a request waits. Bad links and bad disks may do so, too, but need not, and clocks never do.
+func KeepsApart(p harness.Plan) bool {
+	return slices.ContainsFunc(p.Schedule, func(f harness.Fault) bool {
+		return f.Kind == "partition" || f.Kind == "pause" || f.Kind == "kill"
+	})
 }
 
 // SiblingsMerged is an acknowledged put whose context came from an answer with two live
@@ -78,7 +86,7 @@ func Repaired() harness.Event {
 					slices.ContainsFunc(op.Meta.Replies, func(r harness.Reply) bool { return r.State == "repaired" }))
 			})
 		},
-		Needs: func(p harness.Plan) bool { return len(p.Schedule) > 0 && p.Read.Repair != "none" },
+		Needs: func(p harness.Plan) bool { return KeepsApart(p) && p.Read.Repair != "none" },
 	}
 }
 

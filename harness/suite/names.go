@@ -32,13 +32,16 @@ func nemeses() []entry[harness.Nemesis] {
 		{nemesis.PartitionKind, func() harness.Nemesis { return new(nemesis.Partition) }},
 		{nemesis.PauseKind, func() harness.Nemesis { return new(nemesis.Pause) }},
 		{nemesis.KillKind, func() harness.Nemesis { return new(nemesis.Kill) }},
+		{nemesis.PacketKind, func() harness.Nemesis { return new(nemesis.Packet) }},
+		{nemesis.ClockKind, func() harness.Nemesis { return new(nemesis.Clock) }},
+		{nemesis.DiskKind, func() harness.Nemesis { return new(nemesis.Disk) }},
 	}
 }
 
 // Workloads lists the names that Knobs.Workload may have.
 func Workloads() []string { return names(workloads()) }
 
-// Nemeses lists the names that Knobs.Nemesis is made of.
+// Nemeses lists the names that Knobs.Nemesis is made of; AllNemeses stands for all of them.
 func Nemeses() []string { return names(nemeses()) }
 
 // Workload finds a workload by its name.
@@ -46,8 +49,18 @@ func Workload(name string) (harness.Workload, error) {
 	return find("workload", name, workloads())
 }
 
+// AllNemeses stands for all that inject faults and that the cluster can have.
+const AllNemeses = "all"
+
 // Nemesis finds the nemeses of a list that commas separate, and composes them.
 func Nemesis(list string) (harness.Nemesis, error) {
+	if list == AllNemeses {
+		var parts []harness.Nemesis
+		for _, n := range nemeses()[1:] { // the first is none
+			parts = append(parts, n.make())
+		}
+		return nemesis.Possible(parts...), nil
+	}
 	var parts []harness.Nemesis
 	seen := make(map[string]bool)
 	for name := range strings.SplitSeq(list, ",") {

@@ -30,7 +30,7 @@ func countOf(t *testing.T, name string, few int) int {
 // seeded is the run of a seed: both workloads by turns, under all faults there are.
 func seeded(cluster string, seed int) Knobs {
 	return Knobs{
-		Cluster: cluster, Workload: []string{"cart", "register"}[seed%2], Nemesis: "partition,pause,kill",
+		Cluster: cluster, Workload: []string{"cart", "register"}[seed%2], Nemesis: AllNemeses,
 		Seed: uint64(seed), Time: 10 * time.Second, Rate: 20,
 	}
 }

@@ -48,5 +48,8 @@ var _ = DescribeTable("an acknowledged add is never lost, and all replicas agree
 	Entry("while the network is cut apart", Label("partition", "fault"), limit, "partition"),
 	Entry("while nodes are frozen", Label("pause", "fault"), limit, "pause"),
 	Entry("while nodes die and begin again", Label("kill", "fault"), limit, "kill"),
-	Entry("while all of that happens at once", Label("chaos", "fault"), limit, "partition,pause,kill"),
+	Entry("while links lose, delay and reorder packets", Label("packet", "fault"), limit, "packet"),
+	Entry("while clocks are wrong", Label("clock", "fault"), limit, "clock"),
+	Entry("while disks are slow, full or failing", Label("disk", "fault"), limit, "disk"),
+	Entry("while all of that happens at once", Label("chaos", "fault"), limit, "all"),
 )

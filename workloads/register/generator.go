@@ -14,6 +14,7 @@ const (
 	defaultRate = 150 // operations a second, all clients together
 	ownReads    = 5   // one operation in so many of a writer is a get
 	lookBack    = 8   // one get in so many looks at the group's key before this one
+	doubtOps    = 40  // operations on a key after one that was left, of whose gets half look back
 )
 
 // Generator deals the threads out to groups of up to five, one writer and its readers,
@@ -47,9 +48,19 @@ type crowd struct {
 type group struct {
 	key    string
 	before string // the key before; nobody writes to it any more
+	doubt  bool   // and it was left: its replicas are likely to differ
 	ops    int    // on key
 	left   bool   // a put of unknown outcome: the writer begins a fresh key
 	token  []byte // of the writer's last successful operation on key
+}
+
+// every is how many gets there are for each that looks back. Where a put was left open reads
+// have the most to repair, so there more of them look.
+func (g group) every() int {
+	if g.doubt && g.ops < doubtOps {
+		return 2
+	}
+	return lookBack
 }
 
 // ready is the crowd with as many groups as the threads need, the first time it is asked.
@@ -73,14 +84,14 @@ func (g crowd) Next(c harness.GenContext) (harness.Draw, harness.Generator) {
 	writer := thread < len(g.groups)
 	if writer && (own.left || own.ops >= opsMax) {
 		g.keys++
-		own = group{key: key(g.keys), before: own.key}
+		own = group{key: key(g.keys), before: own.key, doubt: own.left}
 	}
 	op := harness.Op{Process: process, F: harness.Get, Key: own.key}
 	switch {
 	case writer && c.Rand.IntN(ownReads) > 0:
 		g.values++
 		op.F, op.Value, op.Context = harness.Put, fmt.Sprintf("v%d", g.values), own.token
-	case own.before != "" && c.Rand.IntN(lookBack) == 0:
+	case own.before != "" && c.Rand.IntN(own.every()) == 0:
 		op.Key = own.before
 	}
 	if op.Key == own.key {

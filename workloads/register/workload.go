@@ -62,6 +62,6 @@ func unserved() harness.Event {
 			}
 			return n
 		},
-		Needs: func(p harness.Plan) bool { return len(p.Schedule) > 0 },
+		Needs: checker.KeepsApart,
 	}
 }

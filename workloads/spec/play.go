@@ -58,7 +58,7 @@ func Play(ctx ginkgo.SpecContext, lookup func(string) (string, bool), k suite.Kn
 
 // Suite names a run of a workload under faults, in a way that makes a good folder's name.
 func Suite(workload, nemesis string) string {
-	if strings.Contains(nemesis, ",") {
+	if nemesis == "all" {
 		return workload + "-chaos"
 	}
 	return workload + "-" + nemesis

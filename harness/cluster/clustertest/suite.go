@@ -46,6 +46,15 @@ func Run(tb testing.TB, fresh func() harness.Cluster) {
 	if k, ok := c.(harness.Killer); ok {
 		t.run("kills", func(t step) { testKills(t, c, k) })
 	}
+	if s, ok := c.(harness.Shaper); ok {
+		t.run("shapes", func(t step) { testShaping(t, c, s) })
+	}
+	if k, ok := c.(harness.ClockSkewer); ok {
+		t.run("clocks", func(t step) { testClocks(t, c, k) })
+	}
+	if d, ok := c.(harness.DiskFaulter); ok {
+		t.run("disks", func(t step) { testDisks(t, c, d) })
+	}
 	if l, ok := c.(harness.LogFetcher); ok {
 		t.run("logs", func(t step) { testLogs(t, c, l) })
 	}

@@ -5,12 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"runtime"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"cartwheel/harness"
 )
@@ -26,49 +28,72 @@ type fake struct {
 	paused  map[harness.NodeID]bool
 	dead    map[harness.NodeID]bool
 	lives   int // restarts of dead nodes
+	shapes  map[string]map[harness.Link]uint64
+	skews   map[harness.NodeID]skewed
+}
+
+type skewed struct {
+	harness.Skew
+	since time.Time
 }
 
 // bugs are ways to be wrong, each with the words by which the suite must complain.
 var bugs = map[string]string{
-	"a cut works both ways":           "is open: got false",
-	"a cut does nothing":              "is open: got true",
-	"probes leave links out":          "probed: false",
-	"a heal heals everything":         "under the second alone",
-	"a heal does nothing":             "after the heal",
-	"a later fault replaces earlier":  "under both",
-	"a second cut replaces the first": "after the second cut",
-	"counts are of all links":         "does not cut",
-	"counts restart at a heal":        "the count fell",
-	"counts stay at zero":             "did not happen within",
-	"counts outlive the heal":         "still has counts",
-	"pausing twice is an error":       "pause n1",
-	"pausing resumes others":          "after pausing a second",
-	"resuming does nothing":           "after resuming",
-	"unknown nodes can be cut":        "want one",
-	"addresses are shared":            "also that of",
-	"killing twice is an error":       "kill n1",
-	"killing does nothing":            "after a kill",
-	"terminating does nothing":        "after a terminate",
-	"killing kills others":            "after a kill: n2 is alive: got false",
-	"restarting does nothing":         "after a restart",
-	"restarting twice is an error":    "restart n1",
-	"a restart moves the node":        "addresses were",
-	"a kill heals cuts":               "while the sender is dead",
-	"a restart heals cuts":            "after the sender's restart",
-	"the new process is mute":         "did not happen within",
-	"the dead can be paused":          "a dead node was paused",
-	"the paused hear":                 "cannot have heard",
-	"a pause outlives a kill":         "after its kill",
-	"a resumption wakes the dead":     "after the resumption of a dead node",
-	"unknown nodes can be killed":     "an unknown node was killed",
-	"there are no logs":               "did not happen within",
-	"stopping twice is an error":      "is stopped",
-	"starting twice is no error":      "want one",
-	"nothing needs a running one":     "a stopped cluster's link",
+	"a cut works both ways":            "is open: got false",
+	"a cut does nothing":               "is open: got true",
+	"probes leave links out":           "probed: false",
+	"a heal heals everything":          "under the second alone",
+	"a heal does nothing":              "after the heal",
+	"a later fault replaces earlier":   "under both",
+	"a second cut replaces the first":  "after the second cut",
+	"counts are of all links":          "does not cut",
+	"counts restart at a heal":         "the count fell",
+	"counts stay at zero":              "did not happen within",
+	"counts outlive the heal":          "still has counts",
+	"pausing twice is an error":        "pause n1",
+	"pausing resumes others":           "after pausing a second",
+	"resuming does nothing":            "after resuming",
+	"unknown nodes can be cut":         "want one",
+	"addresses are shared":             "also that of",
+	"killing twice is an error":        "kill n1",
+	"killing does nothing":             "after a kill",
+	"terminating does nothing":         "after a terminate",
+	"killing kills others":             "after a kill: n2 is alive: got false",
+	"restarting does nothing":          "after a restart",
+	"restarting twice is an error":     "restart n1",
+	"a restart moves the node":         "addresses were",
+	"a kill heals cuts":                "while the sender is dead",
+	"a restart heals cuts":             "after the sender's restart",
+	"the new process is mute":          "did not happen within",
+	"the dead can be paused":           "a dead node was paused",
+	"the paused hear":                  "cannot have heard",
+	"a pause outlives a kill":          "after its kill",
+	"a resumption wakes the dead":      "after the resumption of a dead node",
+	"unknown nodes can be killed":      "an unknown node was killed",
+	"shapings are not counted":         "did not happen within",
+	"shapings are counted everywhere":  "but shapes",
+	"a shaping heals all":              "no such fault",
+	"shapings stay":                    "a healed fault still has counts",
+	"any shape will do":                "a loss of 2: got no error",
+	"a skew does nothing":              "ahead: the clock of n1 is off by 0s",
+	"a skew hits all":                  "beside one that is ahead",
+	"a clock is not frozen":            "a frozen clock falls behind: did not happen",
+	"a clock stays wrong":              "set right: the clock",
+	"a new process has the right time": "the new process has the clock of its machine: did not happen",
+	"any skew will do":                 "a clock backwards: got no error",
+	"healed disks count":               "a healed disk has hit",
+	"any disk fault will do":           "no fault: got no error",
+	"there are no logs":                "did not happen within",
+	"stopping twice is an error":       "is stopped",
+	"starting twice is no error":       "want one",
+	"nothing needs a running one":      "a stopped cluster's link",
 }
 
 func newFake(bug string) *fake {
-	return &fake{bug: bug, faults: map[string]map[harness.Link]uint64{}, paused: map[harness.NodeID]bool{}, dead: map[harness.NodeID]bool{}}
+	return &fake{
+		bug: bug, faults: map[string]map[harness.Link]uint64{}, paused: map[harness.NodeID]bool{}, dead: map[harness.NodeID]bool{},
+		shapes: map[string]map[harness.Link]uint64{}, skews: map[harness.NodeID]skewed{},
+	}
 }
 
 func (f *fake) World() string           { return "fake" }
@@ -269,11 +294,95 @@ func (f *fake) Restart(ctx context.Context, n harness.NodeID) error {
 	if f.dead[n] {
 		f.lives++
 	}
+	if f.bug == "a new process has the right time" {
+		delete(f.skews, n)
+	}
 	delete(f.dead, n)
 	return f.check(ctx, nil)
 }
 
 func (f *fake) Alive(_ context.Context, n harness.NodeID) (bool, error) { return !f.dead[n], nil }
+
+func (f *fake) Shapes() []string { return []string{harness.ShapeLoss, harness.ShapeDelay} }
+
+func (f *fake) Shape(ctx context.Context, fault string, links []harness.Link, s harness.Shape) error {
+	if err := errors.Join(f.check(ctx, links), s.Valid()); err != nil && f.bug != "any shape will do" {
+		return err
+	}
+	if f.bug == "shapings are counted everywhere" {
+		links = AllLinks(f.Nodes())
+	}
+	f.shapes[fault] = map[harness.Link]uint64{}
+	for _, l := range links {
+		f.shapes[fault][l] = 0
+	}
+	return nil
+}
+
+func (f *fake) Unshape(ctx context.Context, fault string) error {
+	switch f.bug {
+	case "a shaping heals all":
+		clear(f.shapes)
+	case "shapings stay":
+	default:
+		delete(f.shapes, fault)
+	}
+	return f.check(ctx, nil)
+}
+
+func (f *fake) Shaped(_ context.Context, fault string) (map[harness.Link]uint64, error) {
+	hit := f.shapes[fault]
+	if hit == nil {
+		return nil, errors.New("no such fault")
+	}
+	for l := range hit {
+		if f.bug != "shapings are not counted" {
+			hit[l]++
+		}
+	}
+	return maps.Clone(hit), nil
+}
+
+func (f *fake) Skew(ctx context.Context, n harness.NodeID, s harness.Skew) error {
+	switch {
+	case !slices.Contains(f.Nodes(), n):
+		return errors.New("no such node")
+	case s == harness.Skew{} && f.bug == "a clock stays wrong", f.bug == "a skew does nothing", s.Drift == -1 && f.bug == "a clock is not frozen":
+		return nil
+	case s != harness.Skew{} && s.Valid() != nil && f.bug != "any skew will do":
+		return s.Valid()
+	}
+	f.skews[n] = skewed{s, time.Now()}
+	if f.bug == "a skew hits all" {
+		f.skews["n2"] = f.skews[n]
+	}
+	return f.check(ctx, nil)
+}
+
+func (f *fake) Offset(_ context.Context, n harness.NodeID) (time.Duration, error) {
+	return f.skews[n].At(time.Since(f.skews[n].since)), nil
+}
+
+func (f *fake) DiskFaults() []string { return []string{harness.DiskFull} }
+
+func (f *fake) Disturb(ctx context.Context, n harness.NodeID, d harness.DiskFault) error {
+	if !slices.Contains(f.Nodes(), n) {
+		return errors.New("no such node")
+	}
+	if f.bug == "any disk fault will do" {
+		return nil
+	}
+	return errors.Join(f.check(ctx, nil), d.Valid())
+}
+
+func (f *fake) Undisturb(ctx context.Context, _ harness.NodeID) error { return f.check(ctx, nil) }
+
+func (f *fake) Disturbed(context.Context, harness.NodeID) (uint64, error) {
+	if f.bug == "healed disks count" {
+		return 1, nil
+	}
+	return 0, nil
+}
 
 func (f *fake) Logs(_ context.Context, n harness.NodeID, w io.Writer) error {
 	if f.bug == "there are no logs" {

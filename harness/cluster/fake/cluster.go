@@ -14,22 +14,27 @@ import (
 // Defects are switches that break a part of the contract. They may be changed at any
 // time through [Cluster.Break].
 type Defects struct {
-	Start        error // Start returns it
-	Cut          error // Cut does half of its work and returns it
-	CutIdle      bool  // Cut says yes and does nothing
-	CutLeaks     bool  // the first link of every cut stays open
-	CutTooMuch   bool  // Cut blocks every link of the cluster
-	CutUncounted bool  // Dropped knows of nothing
-	Mend         int   // so many calls of Mend fail first
-	MendIdle     bool  // Mend says yes and does nothing
-	PauseIdle    bool  // Pause says yes and does nothing
-	PauseAll     bool  // Pause pauses every node
-	ResumeIdle   bool  // Resume says yes and does nothing
-	KillIdle     bool  // Kill and Terminate say yes and do nothing
-	KillAll      bool  // Kill and Terminate end every node
-	RestartIdle  bool  // Restart says yes and does nothing
-	Restart      int   // so many calls of Restart fail first
-	Probe        error // Probe returns it
+	Start         error // Start returns it
+	Cut           error // Cut does half of its work and returns it
+	CutIdle       bool  // Cut says yes and does nothing
+	CutLeaks      bool  // the first link of every cut stays open
+	CutTooMuch    bool  // Cut blocks every link of the cluster
+	CutUncounted  bool  // Dropped knows of nothing
+	Mend          int   // so many calls of Mend fail first
+	MendIdle      bool  // Mend says yes and does nothing
+	PauseIdle     bool  // Pause says yes and does nothing
+	PauseAll      bool  // Pause pauses every node
+	ResumeIdle    bool  // Resume says yes and does nothing
+	KillIdle      bool  // Kill and Terminate say yes and do nothing
+	KillAll       bool  // Kill and Terminate end every node
+	RestartIdle   bool  // Restart says yes and does nothing
+	Restart       int   // so many calls of Restart fail first
+	ShapeIdle     bool  // Shape says yes and does nothing
+	ShapeLeaks    bool  // the first link that is to be shaped is not
+	UnshapeIdle   bool  // Unshape says yes and does nothing
+	SkewIdle      bool  // Skew says yes and does nothing
+	UndisturbIdle bool  // Undisturb says yes and does nothing
+	Probe         error // Probe returns it
 }
 
 // ErrStopped is returned by methods that need running nodes.
@@ -46,6 +51,7 @@ type Cluster struct {
 	cuts    map[string]map[harness.Link]*uint64 // by fault, with dropped packets
 	paused  map[harness.NodeID]bool
 	dead    map[harness.NodeID]bool
+	disturbed
 }
 
 // New makes a cluster of n nodes, n1 and so on, not started.
@@ -54,6 +60,8 @@ func New(n int) *Cluster {
 		cuts:   make(map[string]map[harness.Link]*uint64),
 		paused: make(map[harness.NodeID]bool),
 		dead:   make(map[harness.NodeID]bool),
+
+		disturbed: newDisturbed(),
 	}
 	for i := range n {
 		c.nodes = append(c.nodes, harness.NodeID(fmt.Sprintf("n%d", i+1)))
@@ -107,7 +115,8 @@ func (c *Cluster) Running() (running bool, starts int) {
 	return c.running, c.starts
 }
 
-// Healthy reports that no link is cut and no node paused or dead.
+// Healthy reports that no link is cut or shaped, no node paused or dead, no clock
+// wrong and no disk bad.
 func (c *Cluster) Healthy() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -116,7 +125,7 @@ func (c *Cluster) Healthy() bool {
 			return false
 		}
 	}
-	return len(c.cuts) == 0 && len(c.dead) == 0
+	return len(c.cuts) == 0 && len(c.dead) == 0 && c.well()
 }
 
 // Send reports whether a packet arrives; one that a cut discards is counted.
@@ -125,6 +134,11 @@ func (c *Cluster) Send(from, to harness.NodeID) bool {
 	defer c.mu.Unlock()
 	if !c.running || c.paused[from] || c.paused[to] || c.dead[from] || c.dead[to] {
 		return false
+	}
+	for _, hit := range c.shaped {
+		if _, ok := hit[harness.Link{From: from, To: to}]; ok {
+			hit[harness.Link{From: from, To: to}]++
+		}
 	}
 	for _, dropped := range c.blocking(harness.Link{From: from, To: to}) {
 		*dropped++

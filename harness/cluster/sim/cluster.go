@@ -43,6 +43,9 @@ var (
 	_ harness.Partitioner = (*Cluster)(nil)
 	_ harness.Pauser      = (*Cluster)(nil)
 	_ harness.Killer      = (*Cluster)(nil)
+	_ harness.Shaper      = (*Cluster)(nil)
+	_ harness.ClockSkewer = (*Cluster)(nil)
+	_ harness.DiskFaulter = (*Cluster)(nil)
 	_ harness.LogFetcher  = (*Cluster)(nil)
 )
 

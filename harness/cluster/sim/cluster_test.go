@@ -106,15 +106,15 @@ func TestAKillEndsAPause(t *testing.T) {
 func TestFaultsOfDisksLinksAndClocksReachTheirNode(t *testing.T) {
 	inBubble(t, Options{}, func(t *testing.T, c *Cluster) {
 		ctx := t.Context()
-		must(t, c.Disturb(ctx, "n1", disk.Fault{WriteErrors: 1}))
+		must(t, c.Disturb(ctx, "n1", harness.DiskFault{WriteErrors: 1}))
 		if err := put(c, "n1", "k", "v", true); err == nil || !strings.Contains(err.Error(), disk.ErrIO.Error()) {
 			t.Errorf("got %v, want a failing disk", err)
 		}
 		must(t, put(c, "n2", "k", "v", true))
-		must(t, c.Disturb(ctx, "n1", disk.Fault{}))
+		must(t, c.Undisturb(ctx, "n1"))
 		must(t, put(c, "n1", "k", "v", true))
 
-		must(t, c.Skew(ctx, "n1", -time.Hour))
+		must(t, c.Skew(ctx, "n1", harness.Skew{Offset: -time.Hour}))
 		must(t, c.Kill(ctx, "n1"))
 		must(t, c.Restart(ctx, "n1"))
 		var log bytes.Buffer
@@ -125,7 +125,7 @@ func TestFaultsOfDisksLinksAndClocksReachTheirNode(t *testing.T) {
 		}
 
 		links := []harness.Link{{From: "n2", To: "n3"}}
-		must(t, c.Shape(ctx, links, wire.Shape{Delay: time.Second}))
+		must(t, c.Shape(ctx, "f1", links, harness.Shape{Delay: time.Second}))
 		begin := time.Now()
 		if open, err := c.Probe(ctx, links); err != nil || !open[links[0]] || time.Since(begin) < time.Second {
 			t.Errorf("a slow link: %v, %v after %v", open, err, time.Since(begin))

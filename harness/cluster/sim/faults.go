@@ -6,10 +6,8 @@ import (
 	"fmt"
 	"slices"
 	"sync"
-	"time"
 
 	"cartwheel/harness"
-	"cartwheel/harness/cluster/sim/disk"
 	"cartwheel/harness/cluster/sim/wire"
 	"cartwheel/harness/trace"
 )
@@ -73,17 +71,6 @@ func (c *Cluster) Probe(ctx context.Context, links []harness.Link) (map[harness.
 		got[l] = open[i]
 	}
 	return got, nil
-}
-
-// Shape disturbs links between nodes; the zero Shape ends it.
-func (c *Cluster) Shape(ctx context.Context, links []harness.Link, s wire.Shape) error {
-	net, err := c.between(ctx, links)
-	if err != nil {
-		return fmt.Errorf("shape links: %w", err)
-	}
-	net.Shape(s, links...)
-	c.trace.event(trace.Line{Event: trace.Disturb, Links: links, Detail: fmt.Sprintf("links: %+v", s)})
-	return nil
 }
 
 // between returns the network if the links are links of a running cluster.
@@ -174,24 +161,6 @@ func (c *Cluster) Alive(ctx context.Context, n harness.NodeID) (alive bool, err 
 		return nil
 	})
 	return alive, err
-}
-
-// Skew makes the node's wall clock run ahead by d, or behind. Its timers are not touched.
-func (c *Cluster) Skew(ctx context.Context, n harness.NodeID, d time.Duration) error {
-	return c.on(ctx, "skew the clock of", n, func(_ *wire.Net, v *machine) error {
-		v.clock.Set(d)
-		c.note(trace.Disturb, n, fmt.Sprintf("its clock is off by %v", d))
-		return nil
-	})
-}
-
-// Disturb makes the node's disk slow or failing; the zero Fault ends it.
-func (c *Cluster) Disturb(ctx context.Context, n harness.NodeID, f disk.Fault) error {
-	return c.on(ctx, "disturb the disk of", n, func(_ *wire.Net, v *machine) error {
-		v.disk.Disturb(f)
-		c.note(trace.Disturb, n, fmt.Sprintf("its disk: %+v", f))
-		return nil
-	})
 }
 
 // on does something to a node of a running cluster.

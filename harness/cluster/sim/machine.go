@@ -16,7 +16,6 @@ import (
 	"cartwheel/harness/cluster/sim/wire"
 	"cartwheel/harness/trace"
 	"cartwheel/store"
-	"cartwheel/store/clock"
 )
 
 // dataDir is where a node's files are, on its own disk.
@@ -29,7 +28,7 @@ type machine struct {
 	net     *wire.Net
 	id      harness.NodeID
 	disk    *disk.Disk
-	clock   *clock.Skewed
+	clock   *wallClock
 	log     *logBook
 	starts  uint64
 
@@ -50,7 +49,7 @@ func newMachine(c *Cluster, id harness.NodeID) *machine {
 	return &machine{
 		cluster: c, net: c.net, id: id,
 		disk:  disk.New(o),
-		clock: &clock.Skewed{Base: clock.System},
+		clock: new(wallClock),
 		log:   &logBook{bytesMax: c.opts.LogBytesMax},
 	}
 }

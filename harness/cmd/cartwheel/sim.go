@@ -91,7 +91,7 @@ unknown unless that is allowed. If no seed was judged valid, it is unknown eithe
 func (s *search) seedFlags(f *pflag.FlagSet) []string {
 	own := pflag.NewFlagSet("seed", pflag.ContinueOnError)
 	own.StringSliceVar(&s.workloads, "workload", []string{"cart", "register"}, "what clients do, by turns: "+strings.Join(suite.Workloads(), ", "))
-	own.StringVar(&s.knobs.Nemesis, "nemesis", "partition,pause", "faults: "+strings.Join(suite.Nemeses(), ", "))
+	own.StringVar(&s.knobs.Nemesis, "nemesis", "partition,pause", "faults: "+strings.Join(suite.Nemeses(), ", ")+", or "+suite.AllNemeses)
 	own.DurationVar(&s.knobs.Time, "time", 20*time.Second, "virtual length of the load")
 	own.Float64Var(&s.knobs.Rate, "rate", 15, "operations a second, all threads together")
 	own.IntVar(&s.knobs.Nodes, "nodes", 5, "nodes of the cluster")

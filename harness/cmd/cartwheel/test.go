@@ -53,7 +53,7 @@ removes what is left.`,
 	}
 	f := c.Flags()
 	f.StringVar(&k.Workload, "workload", "cart", "what clients do: "+strings.Join(suite.Workloads(), ", "))
-	f.StringVar(&k.Nemesis, "nemesis", "partition", "faults, separated by commas: "+strings.Join(suite.Nemeses(), ", "))
+	f.StringVar(&k.Nemesis, "nemesis", "partition", "faults, separated by commas: "+strings.Join(suite.Nemeses(), ", ")+", or "+suite.AllNemeses)
 	f.StringVar(&k.Cluster, "cluster", "docker", "where the store runs: "+strings.Join(suite.Clusters(), ", "))
 	f.DurationVar(&k.Time, "time", 30*time.Second, "length of the load")
 	f.Uint64Var(&k.Seed, "seed", 0, "of everything random (default: a new one, printed first)")

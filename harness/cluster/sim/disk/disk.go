@@ -7,6 +7,7 @@ import (
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
+	"cartwheel/harness"
 	"cartwheel/harness/cluster/sim/fate"
 	"cartwheel/store/storage"
 )
@@ -14,7 +15,9 @@ import (
 // Errors of a wrapped KV.
 var (
 	ErrDead = errors.New("the machine has lost power") // of every call of a life that is over
-	ErrIO   = errors.New("input/output error")         // injected
+	ErrIO   = errors.New("input/output error")         // injected, as the others are
+	ErrFull = errors.New("no space left on device")
+	ErrRO   = errors.New("read-only file system")
 )
 
 // Options say how fast a disk is when no fault is in force.
@@ -44,13 +47,6 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// A Fault disturbs a disk.
-type Fault struct {
-	Delay       time.Duration // added to every operation
-	ReadErrors  float64       // fraction of reads that fail, from 0 to 1
-	WriteErrors float64       // fraction of writes that fail, from 0 to 1; half of those take effect nevertheless
-}
-
 // A Disk outlives the processes that use it. It is safe for concurrent use.
 type Disk struct {
 	opts Options
@@ -58,17 +54,36 @@ type Disk struct {
 	mu    sync.Mutex // held for moments only
 	fs    *vfs.MemFS
 	mount *Mount // of the present life
-	fault Fault
+	fault harness.DiskFault
+	hit   uint64 // operations that the fault has hit
 }
 
 // New makes an empty disk.
 func New(o Options) *Disk { return &Disk{opts: o.withDefaults(), fs: vfs.NewCrashableMem()} }
 
-// Disturb puts a fault into force; the zero Fault ends it.
-func (d *Disk) Disturb(f Fault) {
+// Disturb puts a fault into force; the zero fault ends it. Half of the writes that fail take
+// effect nevertheless, but none on a disk that is full or read-only.
+func (d *Disk) Disturb(f harness.DiskFault) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.fault = f
+	d.fault, d.hit = f, 0
+}
+
+// Disturbed counts the operations that the present fault has slowed down or failed.
+func (d *Disk) Disturbed() uint64 {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.hit
+}
+
+// hits counts an operation that will take longer or fail, as it begins: when it ends the
+// fault may be another one.
+func (d *Disk) hits(so bool) {
+	if so {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		d.hit++
+	}
 }
 
 // Mount begins a life. The life before must have ended: by Crash, or by closing its engine.
@@ -141,11 +156,16 @@ func (w *wrapped) Apply(b *storage.Batch, sync bool) error {
 	})
 	d, fault, name := w.mount.delay(what, w.mount.disk.opts.WriteMin, w.mount.disk.opts.WriteMax)
 	fails := fate.Chance(fault.WriteErrors, fate.Hash(name, 'f'))
-	early := fate.Chance(0.5, fate.Hash(name, 'e'))
+	refused := refusal(fault)
+	early := fate.Chance(0.5, fate.Hash(name, 'e')) && refused == nil
+	w.mount.disk.hits(fails || refused != nil || fault.Slow > 0)
 	if !early {
 		if err := w.mount.wait(d); err != nil {
 			return err
 		}
+	}
+	if refused != nil {
+		return refused
 	}
 	if fails && !early {
 		return ErrIO
@@ -164,28 +184,41 @@ func (w *wrapped) Apply(b *storage.Batch, sync bool) error {
 	return nil
 }
 
+// refusal is what a disk says to every write.
+func refusal(f harness.DiskFault) error {
+	switch {
+	case f.ReadOnly:
+		return ErrRO
+	case f.Full:
+		return ErrFull
+	}
+	return nil
+}
+
 func (w *wrapped) Close() error { return w.kv.Close() }
 
 // read waits as long as a read takes and decides whether it fails.
 func (m *Mount) read(what uint64) error {
 	d, fault, name := m.delay(what, m.disk.opts.ReadMin, m.disk.opts.ReadMax)
+	fails := fate.Chance(fault.ReadErrors, fate.Hash(name, 'f'))
+	m.disk.hits(fails || fault.Slow > 0)
 	if err := m.wait(d); err != nil {
 		return err
 	}
-	if fate.Chance(fault.ReadErrors, fate.Hash(name, 'f')) {
+	if fails {
 		return ErrIO
 	}
 	return nil
 }
 
 // delay names an operation that begins now.
-func (m *Mount) delay(what uint64, lo, hi time.Duration) (time.Duration, Fault, uint64) {
+func (m *Mount) delay(what uint64, lo, hi time.Duration) (time.Duration, harness.DiskFault, uint64) {
 	d := m.disk
 	d.mu.Lock()
 	fault := d.fault
 	d.mu.Unlock()
 	name := fate.Hash(d.opts.Seed, fate.String(d.opts.Name), what, uint64(time.Now().UnixNano()))
-	return fate.Between(lo, hi, name) + fault.Delay, fault, name
+	return fate.Between(lo, hi, name) + fault.Slow, fault, name
 }
 
 // wait lets time pass unless the life ends.

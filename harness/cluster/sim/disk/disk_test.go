@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"cartwheel/harness"
 	"cartwheel/store/storage"
 )
 
@@ -139,7 +140,7 @@ func TestOperationsTakeVirtualTime(t *testing.T) {
 				t.Errorf("a read took %v", d)
 			}
 		}
-		d.Disturb(Fault{Delay: time.Second})
+		d.Disturb(harness.DiskFault{Slow: time.Second})
 		if slow := took(func() { _, _, _ = kv.Get([]byte("a")) }); slow < time.Second {
 			t.Errorf("a slow disk's read took %v", slow)
 		}
@@ -151,7 +152,7 @@ func TestInjectedErrorsLeaveWritesUnknown(t *testing.T) {
 		d := New(Options{Seed: 5})
 		kv := open(t, d.Mount())
 		defer closeKV(t, kv)
-		d.Disturb(Fault{WriteErrors: 1, ReadErrors: 1})
+		d.Disturb(harness.DiskFault{WriteErrors: 1, ReadErrors: 1})
 		if _, _, err := kv.Get([]byte("a")); !errors.Is(err, ErrIO) {
 			t.Errorf("a read gave %v", err)
 		}
@@ -160,11 +161,40 @@ func TestInjectedErrorsLeaveWritesUnknown(t *testing.T) {
 				t.Errorf("a write gave %v", err)
 			}
 		}
-		d.Disturb(Fault{})
+		if hit := d.Disturbed(); hit != 41 {
+			t.Errorf("%d operations were hit, want 41", hit)
+		}
+		d.Disturb(harness.DiskFault{})
 		if n := len(contents(t, kv)); n < 10 || n > 30 {
 			t.Errorf("%d of 40 failed writes took effect, want about half", n)
 		}
 	})
+}
+
+func TestADiskThatTakesNothingKeepsWhatItHas(t *testing.T) {
+	for want, fault := range map[error]harness.DiskFault{ErrFull: {Full: true}, ErrRO: {ReadOnly: true}} {
+		synctest.Test(t, func(t *testing.T) {
+			d := New(Options{})
+			kv := open(t, d.Mount())
+			defer closeKV(t, kv)
+			if err := set(kv, "a", "1", true); err != nil {
+				t.Fatal(err)
+			}
+			d.Disturb(fault)
+			for i := range 20 {
+				if err := set(kv, fmt.Sprintf("k%02d", i), "1", true); !errors.Is(err, want) {
+					t.Errorf("%+v: a write gave %v", fault, err)
+				}
+			}
+			if got := contents(t, kv); !slices.Equal(got, []string{"a=1"}) || d.Disturbed() != 20 {
+				t.Errorf("%+v: %v, %d operations hit", fault, got, d.Disturbed())
+			}
+			d.Disturb(harness.DiskFault{})
+			if err := set(kv, "a", "2", true); err != nil {
+				t.Errorf("%+v, healed: %v", fault, err)
+			}
+		})
+	}
 }
 
 // Whoever asks first, equal operations take equal time.

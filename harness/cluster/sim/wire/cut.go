@@ -74,11 +74,11 @@ const probesMax = 3
 func (n *Net) Probe(ctx context.Context, l harness.Link) (bool, error) {
 	for i := range uint64(probesMax) {
 		n.mu.Lock()
-		shape, lost := n.shapes[l], n.lose(l, false)
-		n.mu.Unlock()
 		name := fate.Hash('p', i)
-		lost = lost || fate.Chance(shape.Loss, fate.Hash(n.opts.Seed, 'x', linkName(l), uint64(n.now()), name))
-		timer := time.NewTimer(n.latency(l, name, shape))
+		ill, lost := n.disturb(l, name, 0, false), n.lose(l, false)
+		n.mu.Unlock()
+		lost = lost || ill.lost
+		timer := time.NewTimer(n.latency(l, name, ill.late))
 		select {
 		case <-ctx.Done():
 			timer.Stop()

@@ -195,41 +195,55 @@ func TestShapesDisturbALink(t *testing.T) {
 	const calls = 200
 	for _, c := range []struct {
 		name  string
-		shape Shape
+		shape harness.Shape
 		check func(t *testing.T, took []time.Duration, served int)
 	}{
-		{"delay", Shape{Delay: 100 * time.Millisecond}, func(t *testing.T, took []time.Duration, served int) {
+		{"delay", harness.Shape{Delay: 100 * time.Millisecond}, func(t *testing.T, took []time.Duration, served int) {
 			if slices.Min(took) < 100*time.Millisecond || slices.Max(took) > 110*time.Millisecond {
 				t.Errorf("took %v to %v", slices.Min(took), slices.Max(took))
 			}
 		}},
-		{"jitter", Shape{Jitter: 100 * time.Millisecond}, func(t *testing.T, took []time.Duration, served int) {
+		{"jitter", harness.Shape{Jitter: 100 * time.Millisecond}, func(t *testing.T, took []time.Duration, served int) {
 			if slices.Min(took) > 20*time.Millisecond || slices.Max(took) < 90*time.Millisecond {
 				t.Errorf("took %v to %v", slices.Min(took), slices.Max(took))
 			}
 		}},
-		{"loss", Shape{Loss: 0.2}, func(t *testing.T, took []time.Duration, served int) {
-			late := 0
-			for _, d := range took {
-				if d > 200*time.Millisecond {
-					late++
-				}
-			}
+		{"loss", harness.Shape{Loss: 0.2}, func(t *testing.T, took []time.Duration, served int) {
+			late := over(took, 200*time.Millisecond)
 			if served != calls || late < calls/8 || late > calls*2/7 {
 				t.Errorf("%d of %d served, %d late, want about a fifth sent again", served, calls, late)
 			}
 		}},
-		{"duplicate", Shape{Duplicate: 0.5}, func(t *testing.T, _ []time.Duration, served int) {
-			if served < calls*5/4 || served > calls*7/4 {
-				t.Errorf("%d calls were served %d times, want half again as many", calls, served)
+		{"corrupt", harness.Shape{Corrupt: 0.2}, func(t *testing.T, took []time.Duration, served int) {
+			if late := over(took, 200*time.Millisecond); served != calls || late < calls/8 || late > calls*2/7 {
+				t.Errorf("%d of %d served, %d late, want about a fifth sent again", served, calls, late)
+			}
+		}},
+		{"duplicate", harness.Shape{Duplicate: 1}, func(t *testing.T, took []time.Duration, served int) {
+			if served != calls { // TCP takes one of two
+				t.Errorf("%d calls were served %d times", calls, served)
+			}
+			if mean := mean(took); mean > 5*time.Millisecond { // 5.5ms without: of two the faster counts
+				t.Errorf("took %v, want the faster of two", mean)
+			}
+		}},
+		{"reorder", harness.Shape{Reorder: 0.5}, func(t *testing.T, took []time.Duration, _ int) {
+			if late := over(took, 10*time.Millisecond); late < calls/3 || late > calls*2/3 {
+				t.Errorf("%d of %d were overtaken, want half", late, calls)
+			}
+		}},
+		{"rate", harness.Shape{Rate: 10_000}, func(t *testing.T, took []time.Duration, served int) {
+			// 200 calls of about a hundred bytes each at once: two seconds' worth, of which one may wait.
+			if late := over(took, 500*time.Millisecond); served != calls || late < calls/4 {
+				t.Errorf("%d of %d served, %d of them late", served, calls, late)
 			}
 		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			inBubble(t, Options{Seed: 3}, func(t *testing.T, n *Net) {
+			inBubble(t, Options{Seed: 4}, func(t *testing.T, n *Net) {
 				s := serve(t, n, "n1", nil)
 				defer s.proc.Close()
-				n.Shape(c.shape, links("c0", "n1")...)
+				n.Shape("f1", c.shape, links("c0", "n1"))
 				took := make([]time.Duration, calls)
 				var wg sync.WaitGroup
 				for i := range calls {
@@ -243,7 +257,13 @@ func TestShapesDisturbALink(t *testing.T) {
 				wg.Wait()
 				time.Sleep(time.Second)
 				c.check(t, took, len(s.called()))
-				n.Shape(Shape{}, links("c0", "n1")...)
+				if hit := n.Shaped("f1")[links("c0", "n1")[0]]; hit < calls/8 {
+					t.Errorf("%d packets were hit", hit)
+				}
+				n.Unshape("f1")
+				if n.Shaped("f1") != nil {
+					t.Error("a healed fault still has counts")
+				}
 				if _, d, err := fetch(n.Dial("c0", "n1"), "k", time.Second); err != nil || d >= 10*time.Millisecond {
 					t.Errorf("after the heal: %v, %v", d, err)
 				}
@@ -252,10 +272,49 @@ func TestShapesDisturbALink(t *testing.T) {
 	}
 }
 
+func over(took []time.Duration, limit time.Duration) (n int) {
+	for _, d := range took {
+		if d > limit {
+			n++
+		}
+	}
+	return n
+}
+
+func mean(took []time.Duration) (sum time.Duration) {
+	for _, d := range took {
+		sum += d
+	}
+	return sum / time.Duration(len(took))
+}
+
+func TestShapingsAddUpAndHealOneByOne(t *testing.T) {
+	inBubble(t, Options{}, func(t *testing.T, n *Net) {
+		s := serve(t, n, "n1", nil)
+		defer s.proc.Close()
+		slow := func(want time.Duration) {
+			t.Helper()
+			if _, took, err := fetch(n.Dial("c0", "n1"), "k", 10*time.Second); err != nil || took < want || took > want+20*time.Millisecond {
+				t.Errorf("took %v, %v; want %v", took, err, want)
+			}
+		}
+		n.Shape("f2", harness.Shape{Delay: 2 * time.Second}, links("c0", "n1"))
+		n.Shape("f1", harness.Shape{Delay: time.Second}, links("c0", "n1"))
+		slow(3 * time.Second)
+		n.Shape("f1", harness.Shape{Delay: 4 * time.Second}, links("c0", "n1")) // instead of before
+		slow(6 * time.Second)
+		n.Unshape("f2")
+		slow(4 * time.Second)
+		n.Unshape("f1")
+		n.Unshape("unknown")
+		slow(0)
+	})
+}
+
 func TestProbesTellCutLinksFromOpenOnes(t *testing.T) {
 	inBubble(t, Options{}, func(t *testing.T, n *Net) {
 		n.Cut("f1", links("n1", "n2"))
-		n.Shape(Shape{Loss: 0.3}, links("n2", "n1")...)
+		n.Shape("f2", harness.Shape{Loss: 0.3}, links("n2", "n1"))
 		for _, c := range []struct {
 			link harness.Link
 			want bool

@@ -63,18 +63,21 @@ func (n *Net) transmit(f *flight) {
 	}
 	f.tries++
 	n.mu.Lock()
-	shape, lost := n.shapes[f.link], n.lose(f.link, true)
+	var ill trouble
+	lost := n.lose(f.link, true)
+	if !lost {
+		ill = n.disturb(f.link, f.name, f.size, true)
+	}
 	n.mu.Unlock()
-	if lost || shape.Loss > 0 && fate.Chance(shape.Loss, n.roll(f, 'x')) {
+	if lost || ill.lost {
 		n.retransmit(f)
 		return
 	}
-	if f.kind == Request && shape.Duplicate > 0 && f.tries == 1 && fate.Chance(shape.Duplicate, n.roll(f, 'd')) {
-		twin := *f
-		twin.name = fate.Hash(f.name, 'd')
-		time.AfterFunc(n.latency(f.link, twin.name, shape), func() { n.arrive(&twin) })
+	d := n.latency(f.link, f.name, ill.late)
+	if ill.twin { // a kernel takes the first to come and drops the other
+		d = min(d, n.latency(f.link, fate.Hash(f.name, 'd'), ill.late))
 	}
-	time.AfterFunc(n.latency(f.link, f.name, shape), func() { n.arrive(f) })
+	time.AfterFunc(d, func() { n.arrive(f) })
 }
 
 // retransmit tries again after a pause that doubles each time, as TCP does. The pauses

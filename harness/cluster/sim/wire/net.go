@@ -54,7 +54,8 @@ type Net struct {
 	mu     sync.Mutex // held for moments only, never while anything waits
 	procs  map[harness.NodeID]*Proc
 	cuts   map[string]*cut
-	shapes map[harness.Link]Shape
+	shapes map[string]*shaping
+	shaped map[harness.Link][]*shaping  // the same by link, in order of their faults
 	frozen map[harness.NodeID][]*flight // present: frozen; what waits for the thaw
 	tally  Tally
 }
@@ -66,7 +67,8 @@ func New(o Options) *Net {
 		begin:  time.Now(),
 		procs:  map[harness.NodeID]*Proc{},
 		cuts:   map[string]*cut{},
-		shapes: map[harness.Link]Shape{},
+		shapes: map[string]*shaping{},
+		shaped: map[harness.Link][]*shaping{},
 		frozen: map[harness.NodeID][]*flight{},
 	}
 }
@@ -74,35 +76,11 @@ func New(o Options) *Net {
 // now is the current instant, counted from the network's begin.
 func (n *Net) now() time.Duration { return time.Since(n.begin) }
 
-// A Shape disturbs the packets of a link.
-type Shape struct {
-	Delay     time.Duration // added to every packet's latency
-	Jitter    time.Duration // up to this much more, different for each packet, so packets overtake
-	Loss      float64       // chance that a transmission is lost, from 0 to 1; it is repeated as a cut one is
-	Duplicate float64       // chance that a request is served twice, as after a library's blind retry; TCP alone never does this
-}
-
-// Shape makes the links behave so from now on; the zero Shape is undisturbed.
-func (n *Net) Shape(s Shape, links ...harness.Link) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	for _, l := range links {
-		if s == (Shape{}) {
-			delete(n.shapes, l)
-		} else {
-			n.shapes[l] = s
-		}
-	}
-}
-
-// latency is how long a packet with this name takes that leaves now.
-func (n *Net) latency(l harness.Link, name uint64, s Shape) time.Duration {
+// latency is how long a packet with this name takes that leaves now and is held up.
+func (n *Net) latency(l harness.Link, name uint64, late time.Duration) time.Duration {
 	now := n.now()
 	h := fate.Hash(n.opts.Seed, 'l', linkName(l), uint64(now), name)
-	d := fate.Between(n.opts.LatencyMin, n.opts.LatencyMax, h) + s.Delay
-	if s.Jitter > 0 {
-		d += fate.Between(0, s.Jitter, fate.Hash(h))
-	}
+	d := fate.Between(n.opts.LatencyMin, n.opts.LatencyMax, h) + late
 	if r := n.opts.Round; r > 0 {
 		d = (now+d+r-1)/r*r - now
 	}

@@ -12,6 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"cartwheel/harness"
 	"cartwheel/harness/cluster/sim/fate"
 )
 
@@ -73,7 +74,7 @@ func TestASocketCarriesBytesInOrder(t *testing.T) {
 	for seed := range uint64(30) {
 		inPair(t, Options{Seed: seed, RetransmitsMax: 8}, func(t *testing.T, n *Net, n1, n2 *Proc, l net.Listener) {
 			near, far := dialled(t, n1, n2, l)
-			n.Shape(Shape{Jitter: 50 * time.Millisecond, Loss: 0.05, Duplicate: 0.5}, links("n1", "n2")...)
+			n.Shape("f1", harness.Shape{Jitter: 50 * time.Millisecond, Loss: 0.05, Duplicate: 0.5}, links("n1", "n2"))
 			time.AfterFunc(300*time.Millisecond, func() { n.Cut("f", links("n1", "n2")) })
 			time.AfterFunc(700*time.Millisecond, func() { n.Mend("f") })
 			time.AfterFunc(900*time.Millisecond, func() { n.Freeze("n2") })

@@ -1,0 +1,147 @@
+package nemesis
+
+import (
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"cartwheel/harness"
+	"cartwheel/nemesis/grudge"
+)
+
+const (
+	roomMax  = 2 * time.Second // of a partition without faults of nodes
+	shortest = time.Second     // no fault is cut shorter for it
+)
+
+// leaveRoom keeps pauses, kills and faults of disks out of the first or the last part of each
+// partition, at random, so that in every run some of them lie across one of its ends. Where
+// nobody runs a cut discards nothing, and a minority acknowledges nothing, which would leave
+// the run unknown. A fault that is in the way ends sooner or begins later, or is left out.
+func leaveRoom(r *rand.Rand, faults []harness.Fault) []harness.Fault {
+	plan := slices.Clone(faults)
+	for _, p := range faults {
+		if p.Kind != PartitionKind {
+			continue
+		}
+		room := min(roomMax, (p.Stop-p.Start)/2)
+		from, to := p.Start, p.Start+room
+		if r.IntN(2) == 0 {
+			from, to = p.Stop-room, p.Stop
+		}
+		for i := range plan {
+			f := &plan[i]
+			switch {
+			case f.Kind != PauseKind && f.Kind != KillKind && f.Kind != DiskKind || f.Stop <= from || to <= f.Start:
+			case f.Start < from:
+				f.Stop = from
+			default:
+				f.Start = to
+			}
+		}
+	}
+	var kept []harness.Fault
+	for i, f := range plan {
+		if lasts, planned := f.Stop-f.Start, faults[i].Stop-faults[i].Start; lasts >= min(shortest, planned) {
+			kept = append(kept, f)
+		}
+	}
+	return kept
+}
+
+// spareAround is how long before and after a planned kill its nodes are spared: faults
+// take their time to strike and to heal.
+const spareAround = 2 * time.Second
+
+// spare keeps faults of nodes from striking those that are dead by the plan, where they
+// could not bite: another node takes the place of one, and a fault that finds none is left
+// out. Kills themselves strike whom they like: one that hits a paused node ends its pause.
+func spare(faults []harness.Fault, nodes []harness.NodeID) []harness.Fault {
+	var plan []harness.Fault
+	for _, f := range faults {
+		if f.Kind == KillKind || len(f.Links) > 0 || len(f.Nodes) == 0 {
+			plan = append(plan, f)
+			continue
+		}
+		dead := deadAround(faults, f.Start)
+		if f.Kind == DiskKind {
+			maps.Copy(dead, idle(faults, nodes, f))
+		}
+		whom := slices.DeleteFunc(slices.Clone(f.Nodes), func(n harness.NodeID) bool { return dead[n] })
+		for _, n := range nodes {
+			if len(whom) < len(f.Nodes) && !dead[n] && !slices.Contains(whom, n) {
+				whom = append(whom, n)
+			}
+		}
+		if len(whom) > 0 {
+			slices.Sort(whom)
+			f.Nodes = whom
+			plan = append(plan, f)
+		}
+	}
+	return plan
+}
+
+// deadAround lists the nodes that kills are planned to hold close to an instant.
+func deadAround(faults []harness.Fault, at time.Duration) map[harness.NodeID]bool {
+	dead := make(map[harness.NodeID]bool)
+	for _, k := range faults {
+		if k.Kind == KillKind && k.Start-spareAround < at && at < k.Stop+spareAround {
+			for _, n := range k.Nodes {
+				dead[n] = true
+			}
+		}
+	}
+	return dead
+}
+
+// meet lets each fault of links have one at least that no partition cuts in its time, since
+// nothing can be seen on the others: if need be it takes all links, or one that was to be
+// of a single pair takes another pair.
+func meet(faults []harness.Fault, nodes []harness.NodeID) []harness.Fault {
+	plan := slices.Clone(faults)
+	for i := range plan {
+		f := &plan[i]
+		if f.Kind != PacketKind {
+			continue
+		}
+		cut := make(map[harness.Link]bool)
+		for _, p := range faults {
+			if p.Kind == PartitionKind && p.Start < f.Stop && f.Start < p.Stop {
+				for _, l := range p.Links {
+					cut[l] = true
+				}
+			}
+		}
+		if slices.ContainsFunc(f.Links, func(l harness.Link) bool { return !cut[l] }) {
+			continue
+		}
+		links := grudge.All(nodes)
+		if free := slices.IndexFunc(links, func(l harness.Link) bool { return !cut[l] }); len(f.Links) == 2 && free >= 0 {
+			links = []harness.Link{links[free], {From: links[free].To, To: links[free].From}}
+		}
+		f.Links = links
+	}
+	return plan
+}
+
+// inUse is how long a node must run while its disk is bad, so that the disk is used.
+const inUse = 1500 * time.Millisecond
+
+// idle lists the nodes that other faults are planned to hold for nearly all of a fault's time.
+func idle(faults []harness.Fault, nodes []harness.NodeID, f harness.Fault) map[harness.NodeID]bool {
+	lazy := make(map[harness.NodeID]bool)
+	for _, n := range nodes {
+		runs := f.Stop - f.Start
+		for _, o := range faults {
+			if (o.Kind == KillKind || o.Kind == PauseKind) && slices.Contains(o.Nodes, n) {
+				runs -= max(0, min(o.Stop, f.Stop)-max(o.Start, f.Start))
+			}
+		}
+		if runs < min(inUse, (f.Stop-f.Start)/2) {
+			lazy[n] = true
+		}
+	}
+	return lazy
+}

@@ -1,0 +1,264 @@
+package nemesis
+
+import (
+	"context"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"cartwheel/harness"
+	"cartwheel/harness/cluster/fake"
+	"cartwheel/nemesis/schedule"
+)
+
+var (
+	slowTwo = harness.Fault{ID: "f1", Kind: PacketKind, Shape: &harness.Shape{Delay: 1}, Links: []harness.Link{{From: "n1", To: "n2"}, {From: "n2", To: "n1"}}}
+	bumpTwo = harness.Fault{ID: "f1", Kind: ClockKind, Nodes: pauseTwo.Nodes, Skew: &harness.Skew{Offset: -time.Hour}}
+	fullTwo = harness.Fault{ID: "f1", Kind: DiskKind, Nodes: pauseTwo.Nodes, Disk: &harness.DiskFault{Full: true}}
+)
+
+func skewed(s harness.Skew) harness.Fault {
+	f := bumpTwo
+	f.Skew = &s
+	return f
+}
+
+// TestEveryWayADisturbanceCanFailIsNoticed plants each defect of a backend.
+func TestEveryWayADisturbanceCanFailIsNoticed(t *testing.T) {
+	for _, tt := range []struct {
+		name          string
+		nemesis       harness.Nemesis
+		fault         harness.Fault
+		defect, later func(*fake.Defects)
+		idle          bool // nobody sends or writes
+		want          string
+	}{
+		{name: "packets", nemesis: &Packet{}, fault: slowTwo},
+		{name: "packets, none sent", nemesis: &Packet{}, fault: slowTwo, idle: true, want: "no packet was changed"},
+		{name: "packets, nothing done", nemesis: &Packet{}, fault: slowTwo, defect: func(d *fake.Defects) { d.ShapeIdle = true }, want: "could not be counted"},
+		{name: "packets, a link left out", nemesis: &Packet{}, fault: slowTwo, defect: func(d *fake.Defects) { d.ShapeLeaks = true }, want: "1 links are shaped, not the fault's 2"},
+		{name: "packets, not healed", nemesis: &Packet{}, fault: slowTwo, later: func(d *fake.Defects) { d.UnshapeIdle = true }, want: "after: its links are shaped"},
+		{name: "a clock behind", nemesis: &Clock{}, fault: bumpTwo},
+		{name: "a fast clock", nemesis: &Clock{}, fault: skewed(harness.Skew{Drift: 0.5})},
+		{name: "a frozen clock", nemesis: &Clock{}, fault: skewed(harness.Skew{Drift: -1})},
+		{name: "a jumping clock", nemesis: &Clock{}, fault: skewed(harness.Skew{Offset: time.Minute, Strobe: 700 * time.Millisecond})},
+		{name: "a clock, nothing done", nemesis: &Clock{}, fault: bumpTwo, defect: func(d *fake.Defects) { d.SkewIdle = true }, want: "off by 0s, not by -1h0m0s"},
+		{name: "a jumping clock, nothing done", nemesis: &Clock{}, fault: skewed(harness.Skew{Offset: time.Minute, Strobe: time.Second}), defect: func(d *fake.Defects) { d.SkewIdle = true }, want: "no clock was seen that is off by 1m0s"},
+		{name: "a clock, not healed", nemesis: &Clock{}, fault: bumpTwo, later: func(d *fake.Defects) { d.SkewIdle = true }, want: "after: the clock of n2"},
+		{name: "a disk", nemesis: &Disk{}, fault: fullTwo},
+		{name: "a disk, unused", nemesis: &Disk{}, fault: fullTwo, idle: true, want: "no operation met the fault"},
+		{name: "a disk, not healed", nemesis: &Disk{}, fault: fullTwo, later: func(d *fake.Defects) { d.UndisturbIdle = true }, want: "after: n2 is hit by its disk"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				c, now := stage(t)
+				ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+				defer cancel()
+				if err := tt.nemesis.Check(c); err != nil {
+					t.Fatal(err)
+				}
+				if tt.defect != nil {
+					c.Break(tt.defect)
+				}
+				e, err := tt.nemesis.Inject(ctx, c, tt.fault, now)
+				if err != nil {
+					t.Fatal(err)
+				}
+				time.Sleep(3 * time.Second)
+				if !tt.idle {
+					c.Send("n1", "n2")
+					c.Use("n2")
+				}
+				if tt.later != nil {
+					c.Break(tt.later)
+				}
+				if err := tt.nemesis.Heal(ctx, c, tt.fault, &e, now); err != nil {
+					t.Fatal(err)
+				}
+				if got := problems(e); (tt.want == "") != (got == "") || !strings.Contains(got, tt.want) || e.Proven() != (tt.want == "") {
+					t.Fatalf("problems %q, want %q; proven %t", got, tt.want, e.Proven())
+				}
+				if tt.want == "" && !c.Healthy() {
+					t.Error("the cluster is not well again")
+				}
+			})
+		})
+	}
+}
+
+// A disk that failed was given up by its process: the heal begins another, but leaves the dead
+// to their killer and waits for the paused.
+func TestAHealedDiskGetsANewProcess(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, now := stage(t)
+		n := Compose(&Disk{}, &Kill{}, &Pause{})
+		kill := harness.Fault{ID: "f2", Kind: KillKind, Nodes: []harness.NodeID{"n2"}}
+		pause := harness.Fault{ID: "f3", Kind: PauseKind, Nodes: []harness.NodeID{"n4"}}
+		seen := map[string]*harness.Evidence{}
+		for _, f := range []harness.Fault{fullTwo, kill, pause} {
+			c.Use("n4")
+			e, err := n.Inject(t.Context(), c, f, now)
+			if err != nil {
+				t.Fatal(err)
+			}
+			seen[f.ID] = &e
+		}
+		healed := make(chan error)
+		go func() { healed <- n.Heal(t.Context(), c, fullTwo, seen["f1"], now) }()
+		time.Sleep(time.Second)
+		for _, f := range []harness.Fault{pause, kill} {
+			if alive, _ := c.Alive(t.Context(), "n2"); alive {
+				t.Error("the disk's heal has started a node that a kill holds")
+			}
+			if err := n.Heal(t.Context(), c, f, seen[f.ID], now); err != nil {
+				t.Fatal(err)
+			}
+			if f.ID == "f3" {
+				if err := <-healed; err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		for id, e := range seen {
+			if !e.Proven() {
+				t.Errorf("%s: %+v", id, e)
+			}
+		}
+		if !c.Healthy() {
+			t.Error("the cluster is not well again")
+		}
+	})
+}
+
+func TestDisturbancesArePlannedAsFarAsTheClusterCan(t *testing.T) {
+	c := fake.New(5)
+	for _, tt := range []struct {
+		nemesis harness.Nemesis
+		want    []string
+	}{
+		{&Packet{}, []string{"flaky", "lossy", "slow"}},
+		{&Packet{Names: []string{"lossy"}}, []string{"lossy"}},
+		{&Clock{}, []string{"bump", "drift", "freeze", "strobe"}},
+		{&Disk{}, []string{"full", "slow"}},
+	} {
+		if err := tt.nemesis.Check(c); err != nil {
+			t.Fatal(err)
+		}
+		plan := tt.nemesis.Plan(rand.New(rand.NewPCG(1, 1)), c.Nodes(), 3*time.Minute)
+		if err := schedule.Validate(plan, c.Nodes(), 3*time.Minute); err != nil {
+			t.Error(err)
+		}
+		var names []string
+		for _, f := range plan {
+			names = append(names, f.Name)
+			switch {
+			case f.Shape != nil && f.Shape.Valid() != nil, f.Skew != nil && f.Skew.Valid() != nil, f.Disk != nil && f.Disk.Valid() != nil:
+				t.Errorf("%+v does not hold", f)
+			case f.Shape == nil && f.Skew == nil && f.Disk == nil:
+				t.Errorf("%+v does nothing", f)
+			}
+		}
+		slices.Sort(names)
+		if got := slices.Compact(names); !slices.Equal(got, tt.want) {
+			t.Errorf("%s plans %v, want %v", tt.nemesis.Name(), got, tt.want)
+		}
+	}
+	for _, n := range []harness.Nemesis{&Packet{Names: []string{"narrow"}}, &Disk{Names: []string{"read-only"}}} {
+		if err := n.Check(c); err == nil || !strings.Contains(err.Error(), "cannot make") {
+			t.Errorf("%s: %v", n.Name(), err)
+		}
+	}
+}
+
+// In a plan of all kinds each partition has a stretch in which no fault holds nodes, and yet
+// faults lie across the ends of partitions.
+func TestPlansLeaveRoomToPartitions(t *testing.T) {
+	nodes := fake.New(5).Nodes()
+	across := map[string]int{}
+	for seed := range uint64(300) {
+		plan := Compose(&Partition{}, &Pause{}, &Kill{}, &Disk{}).Plan(rand.New(rand.NewPCG(seed, 1)), nodes, 20*time.Second)
+		if err := schedule.Validate(plan, nodes, 20*time.Second); err != nil {
+			t.Fatal(err)
+		}
+		for _, p := range plan {
+			if p.Kind != PartitionKind {
+				continue
+			}
+			room := min(roomMax, (p.Stop-p.Start)/2)
+			first, last := true, true
+			for _, f := range plan {
+				if f.Kind == PartitionKind {
+					continue
+				}
+				first = first && (f.Stop <= p.Start || f.Start >= p.Start+room)
+				last = last && (f.Stop <= p.Stop-room || f.Start >= p.Stop)
+				if f.Start < p.Start && p.Start < f.Stop {
+					across["begin"]++
+				}
+				if f.Start < p.Stop && p.Stop < f.Stop {
+					across["end"]++
+				}
+			}
+			if !first && !last {
+				t.Fatalf("seed %d: %s has no room in %+v", seed, p.ID, plan)
+			}
+		}
+	}
+	if across["begin"] < 50 || across["end"] < 50 {
+		t.Errorf("faults lie across %v of partitions", across)
+	}
+}
+
+func TestAllThatIsPossibleIsPlayed(t *testing.T) {
+	cut := func(c harness.Cluster) harness.Cluster {
+		return struct {
+			harness.Cluster
+			harness.Partitioner
+			harness.Pauser
+		}{c, c.(harness.Partitioner), c.(harness.Pauser)}
+	}
+	n := Possible(&Partition{}, &Pause{}, &Kill{}, &Clock{})
+	if err := n.Check(cut(fake.New(5))); err != nil || n.Name() != "partition,pause" {
+		t.Errorf("%s, %v", n.Name(), err)
+	}
+	for _, f := range n.Plan(rand.New(rand.NewPCG(1, 1)), fake.New(5).Nodes(), time.Minute) {
+		if f.Kind != PartitionKind && f.Kind != PauseKind {
+			t.Errorf("a plan for a cluster that cannot: %+v", f)
+		}
+	}
+	if err := n.Check(bare{fake.New(5)}); err == nil || !strings.Contains(err.Error(), "cannot kill") {
+		t.Errorf("a cluster that can do nothing: %v", err)
+	}
+}
+
+func TestBadLinksAreSomewhereOpenByThePlan(t *testing.T) {
+	nodes := fake.New(5).Nodes()
+	together := 0
+	for seed := range uint64(200) {
+		plan := Compose(&Partition{}, &Packet{}).Plan(rand.New(rand.NewPCG(seed, 1)), nodes, 20*time.Second)
+		for _, f := range plan {
+			var cut []harness.Link
+			for _, p := range plan {
+				if p.Kind == PartitionKind && p.Start < f.Stop && f.Start < p.Stop {
+					cut = append(cut, p.Links...)
+				}
+			}
+			if f.Kind != PacketKind || len(cut) == 0 {
+				continue
+			}
+			together++
+			if !slices.ContainsFunc(f.Links, func(l harness.Link) bool { return !slices.Contains(cut, l) }) {
+				t.Fatalf("seed %d: every link of %+v is cut", seed, f)
+			}
+			if f.Name == "flaky" && len(f.Links) != 2 {
+				t.Fatalf("seed %d: %+v is of more than a pair", seed, f)
+			}
+		}
+	}
+	if together < 200 {
+		t.Errorf("only %d bad links beside a partition", together)
+	}
+}
