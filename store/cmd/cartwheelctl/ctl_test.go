@@ -129,6 +129,9 @@ func TestALifeOfAKey(t *testing.T) {
 	expect(do("replicas", "cart:1"), "all 3 owners agree", "owner", "n3")
 	expect(do("ring", "cart:1"), "owners", "fallbacks  -")
 	expect(do("ring"), "8 partitions, 3 replicas", "n2.invalid:7070")
+	expect(do("plan", "--join", "n4=n4.invalid:7070", "--moves"), "NODE", "n4", "FROM ALL OF", "6 of 24 replicas would be copied")
+	expect(do("plan", "--join", "n4=n4.invalid:7070", "--leave", "n1"), "8 of 24 replicas would be copied")
+	expect(do("plan", "--zone", "n1=a"), "0 of 24 replicas would be copied")
 	expect(do("hints"), "no hints wait")
 	expect(do("trees"), "PARTITION", "(1)", "equal", "1 partitions hold keys; all owners are equal")
 	expect(do("trees", "--check"), "n1 checked 1 records: 0 wrong leaves", "n3 checked")
@@ -147,7 +150,7 @@ func TestALifeOfAKey(t *testing.T) {
 	if _, _, err := ctl(t, append([]string{"get", "cart:1"}, at...)...); exitCode(err) != 1 || !strings.Contains(explain(err), "no value") {
 		t.Errorf("get of a deleted key: %v, exit code %d", err, exitCode(err))
 	}
-	for _, command := range [][]string{{"status"}, {"hints"}, {"trees"}, {"trees", "--check"}, {"ring"}, {"ring", "k"}, {"replicas", "cart:1"}, {"siblings", "k"}} {
+	for _, command := range [][]string{{"status"}, {"hints"}, {"trees"}, {"trees", "--check"}, {"ring"}, {"ring", "k"}, {"plan", "--join", "n4=h:1"}, {"replicas", "cart:1"}, {"siblings", "k"}} {
 		if out := do(append(command, "--json")...); !json.Valid([]byte(out)) {
 			t.Errorf("%q --json printed %s", command, out)
 		}
@@ -168,6 +171,11 @@ func TestErrorsSayWhatToDoNext(t *testing.T) {
 		{"missing value", append([]string{"put", "k"}, at...), 254, "KEY and VALUE"},
 		{"bad server", []string{"get", "k", "--server", "n1"}, 254, "host:port"},
 		{"bad map", []string{"status", "--map", "n1"}, 254, "id=host:port"},
+		{"plan with too few", append([]string{"plan", "--leave", "n1"}, at...), 254, "at least as many members"},
+		{"plan without a stranger", append([]string{"plan", "--leave", "n9"}, at...), 254, "no such member"},
+		{"plan with a bad address", append([]string{"plan", "--join", "n4"}, at...), 254, "id=host:port"},
+		{"plan with a bad capacity", append([]string{"plan", "--capacity", "n1=much"}, at...), 254, "--capacity"},
+		{"plan of an address twice", append([]string{"plan", "--join", "n4=n1.invalid:7070"}, at...), 254, "another member's"},
 		{"bad repair", append([]string{"get", "k", "--repair", "lazy"}, at...), 254, "blocking"},
 		{"delete without context", append([]string{"delete", "k"}, at...), 254, "--merge"},
 		{"context and merge", append([]string{"put", "k", "v", "--merge", "--context", "AA"}, at...), 254, "exclude"},

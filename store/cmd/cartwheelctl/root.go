@@ -66,7 +66,7 @@ func root(lookupEnv func(string) (string, bool)) *cobra.Command {
 	f.BoolVar(&g.json, "json", false, "print JSON instead of tables")
 	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return fmt.Errorf("%w: %w", errUsage, err) })
 	cmd.AddCommand(getCommand(g), siblingsCommand(g), putCommand(g), deleteCommand(g),
-		ringCommand(g), replicasCommand(g), hintsCommand(g), treesCommand(g), statusCommand(g))
+		ringCommand(g), planCommand(g), replicasCommand(g), hintsCommand(g), treesCommand(g), statusCommand(g))
 	return cmd
 }
 
