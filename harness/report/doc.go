@@ -6,7 +6,7 @@
 // in time (lanes) and in cause (the graph of the key's writes). Of a simulated run it shows
 // the messages behind the first anomaly. Then come plots with
 // fault bands, then the tables behind them. [Text] tells the same story in plain
-// lines.
+// lines. [Handler] shows a folder of results with an index of its runs.
 //
 // The package judges nothing: verdicts, stories and evidence are those of the
 // [harness.Result]; from the history it only counts and draws. Functions are safe for

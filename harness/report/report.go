@@ -5,10 +5,8 @@ import (
 	"embed"
 	"errors"
 	"fmt"
-	"html/template"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"cartwheel/harness"
 	"cartwheel/harness/trace"
@@ -17,7 +15,7 @@ import (
 // IndexFile is the page that Write makes in a run's folder.
 const IndexFile = "index.html"
 
-//go:embed page.html style.css
+//go:embed page.html runs.html style.css
 var files embed.FS
 
 // Write makes index.html in a run's folder, and beside it each picture that a checker
@@ -44,20 +42,9 @@ func Write(dir string, res harness.Result, h []harness.Op) error {
 }
 
 func (p *page) render(buf *bytes.Buffer) error {
-	style, err := files.ReadFile("style.css")
+	t, err := parse("page.html")
 	if err != nil {
-		return fmt.Errorf("read style: %w", err)
-	}
-	t, err := template.New("page.html").Funcs(template.FuncMap{
-		"style":     func() template.CSS { return template.CSS(style) },
-		"short":     short,
-		"instant":   instant,
-		"thousands": thousands,
-		"join":      strings.Join,
-		"clip":      clip,
-	}).ParseFS(files, "page.html")
-	if err != nil {
-		return fmt.Errorf("parse page: %w", err)
+		return err
 	}
 	if err := t.Execute(buf, p); err != nil {
 		return fmt.Errorf("fill page: %w", err)

@@ -20,7 +20,7 @@ func TestANodeThatPanicsOrHangsIsReportedWithItsSeed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const where = "\nfunc (h *Handoff) round(ctx context.Context, target store.NodeID) {\n"
+	const where = "\nfunc (h *Handoff) round(ctx context.Context, l *line) {\n"
 	source := filepath.Join(root, "store", "hint", "handoff.go")
 	whole, err := os.ReadFile(source)
 	if err != nil || strings.Count(string(whole), where) != 1 {
@@ -28,7 +28,7 @@ func TestANodeThatPanicsOrHangsIsReportedWithItsSeed(t *testing.T) {
 	}
 	const plant = `	switch os.Getenv("PLANTED") {
 	case "panic":
-		panic("planted: " + string(target))
+		panic("planted: " + string(l.target))
 	case "hang":
 		var never sync.Mutex
 		never.Lock()
