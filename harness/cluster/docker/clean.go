@@ -49,18 +49,37 @@ func Clean(ctx context.Context, scope Scope) (Cleaned, error) {
 	return clean(ctx, cli, scope)
 }
 
+// cleanRounds is how many times clean looks for more: the engine may still be making what a
+// process asked for before it was killed, and that holds on to what is to be removed.
+const cleanRounds = 10
+
 func clean(ctx context.Context, cli *client.Client, scope Scope) (Cleaned, error) {
 	var done Cleaned
-	left, err := list(ctx, cli, ours(""))
-	if err != nil {
-		return done, fmt.Errorf("clean: %w", err)
-	}
 	here, now := machine(), time.Now()
-	condemned := left.keep(func(o owner) bool { return scope == All || o.stale(here, now, holderGone) })
-	if err := condemned.remove(ctx, cli, &done); err != nil {
-		return done, fmt.Errorf("clean: %w", err)
+	runs, leases := map[string]bool{}, map[string]bool{}
+	var failed error
+	for round := range cleanRounds {
+		left, err := list(ctx, cli, ours(""))
+		if err != nil {
+			return done, fmt.Errorf("clean: %w", err)
+		}
+		condemned := left.keep(func(o owner) bool { return scope == All || o.stale(here, now, holderGone) })
+		if failed = nil; condemned.empty() {
+			break
+		}
+		for _, path := range condemned.leases(here) {
+			leases[path] = true
+		}
+		failed = condemned.remove(ctx, cli, runs, &done)
+		if err := pause(ctx, time.Duration(round)*50*time.Millisecond); err != nil {
+			failed = errors.Join(failed, err)
+			break
+		}
 	}
-	for _, path := range condemned.leases(here) {
+	if done.Runs = len(runs); failed != nil {
+		return done, fmt.Errorf("clean: %w", failed)
+	}
+	for path := range leases {
 		dropLease(path)
 	}
 	if scope != Images {
@@ -157,10 +176,9 @@ func list(ctx context.Context, cli *client.Client, f filters.Args) (inventory, e
 	return v, nil
 }
 
-// remove removes everything in the inventory and adds to done. Containers go first: they
-// hold on to networks and volumes.
-func (v inventory) remove(ctx context.Context, cli *client.Client, done *Cleaned) error {
-	runs := map[string]bool{}
+// remove removes everything in the inventory and adds to runs and, save for those, to done.
+// Containers go first: they hold on to networks and volumes.
+func (v inventory) remove(ctx context.Context, cli *client.Client, runs map[string]bool, done *Cleaned) error {
 	each := func(what string, all []object, n *int, f func(context.Context, string) error) error {
 		eg, ctx := errgroup.WithContext(ctx)
 		eg.SetLimit(16)
@@ -179,7 +197,7 @@ func (v inventory) remove(ctx context.Context, cli *client.Client, done *Cleaned
 		*n += len(all)
 		return nil
 	}
-	err := errors.Join(
+	return errors.Join(
 		each("container", v.containers, &done.Containers, func(ctx context.Context, id string) error {
 			return removed(0, cli.ContainerRemove(ctx, id, container.RemoveOptions{Force: true, RemoveVolumes: true}))
 		}),
@@ -190,26 +208,25 @@ func (v inventory) remove(ctx context.Context, cli *client.Client, done *Cleaned
 			return removed(0, cli.VolumeRemove(ctx, id, true))
 		}),
 	)
-	done.Runs += len(runs)
-	return err
 }
 
 // removeRun removes everything of one run. It looks again until nothing is left, because
 // the engine may still be finishing a creation that was given up.
 func removeRun(ctx context.Context, cli *client.Client, run string) error {
-	for range 10 {
+	var failed error
+	for range cleanRounds {
 		left, err := list(ctx, cli, ours(run))
 		if err != nil {
-			return fmt.Errorf("remove run %s: %w", run, err)
+			return fmt.Errorf("remove run %s: %w", run, errors.Join(failed, err))
 		}
 		if left.empty() {
 			return nil
 		}
-		if err := left.remove(ctx, cli, &Cleaned{}); err != nil {
-			return fmt.Errorf("remove run %s: %w", run, err)
+		if failed = left.remove(ctx, cli, map[string]bool{}, &Cleaned{}); ctx.Err() != nil {
+			break
 		}
 	}
-	return fmt.Errorf("remove run %s: there is always something left", run)
+	return errors.Join(fmt.Errorf("remove run %s: there is always something left", run), failed, ctx.Err())
 }
 
 // insist repeats a removal a few times: engines refuse while another removal of the same
