@@ -1,7 +1,6 @@
 package history
 
 import (
-	"cmp"
 	"fmt"
 	"maps"
 
@@ -73,9 +72,9 @@ func fork(a, b History) (common uint64, winner History) {
 			return common, b // which may have no more either
 		case !inB:
 			return common, a
-		case x.ID != y.ID && cmp.Less(x.ID, y.ID):
+		case x.ID < y.ID:
 			return common, b
-		case x.ID != y.ID:
+		case x.ID > y.ID:
 			return common, a
 		}
 		common = number

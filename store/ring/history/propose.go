@@ -9,7 +9,7 @@ import (
 	"cartwheel/store/ring"
 )
 
-// LiveMax bounds the versions that are live at once: a planned one, its abort or a forced removal, and one more.
+// LiveMax bounds the versions that are live at once: the settled one, a plan, its abort and a removal by force.
 const LiveMax = 4
 
 // Errors of proposals and merges.

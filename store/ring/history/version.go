@@ -50,7 +50,7 @@ func newVersion(parent uint64, number uint64, kind Kind, l *ring.Layout, forced 
 	return v
 }
 
-// String names the version and who has synced it.
+// String names the version, its members and those removed by force.
 func (v Version) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%d %s %016x of", v.Number, v.Kind, v.ID)
