@@ -58,9 +58,15 @@ const spareAround = 2 * time.Second
 // could not bite: another node takes the place of one, and a fault that finds none is left
 // out. Kills themselves strike whom they like: one that hits a paused node ends its pause.
 func spare(faults []harness.Fault, nodes []harness.NodeID) []harness.Fault {
+	// Disks come last: they must be used, so it matters whom the others strike in the end.
+	faults = spareOf(faults, nodes, func(f harness.Fault) bool { return f.Kind != DiskKind })
+	return spareOf(faults, nodes, func(f harness.Fault) bool { return f.Kind == DiskKind })
+}
+
+func spareOf(faults []harness.Fault, nodes []harness.NodeID, these func(harness.Fault) bool) []harness.Fault {
 	var plan []harness.Fault
 	for _, f := range faults {
-		if f.Kind == KillKind || len(f.Links) > 0 || len(f.Nodes) == 0 {
+		if f.Kind == KillKind || len(f.Links) > 0 || len(f.Nodes) == 0 || !these(f) {
 			plan = append(plan, f)
 			continue
 		}

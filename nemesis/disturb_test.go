@@ -262,3 +262,22 @@ func TestBadLinksAreSomewhereOpenByThePlan(t *testing.T) {
 		t.Errorf("only %d bad links beside a partition", together)
 	}
 }
+
+func TestBadDisksAreUsedByThePlan(t *testing.T) {
+	nodes := fake.New(5).Nodes()
+	bad := 0
+	for seed := range uint64(300) {
+		plan := Compose(&Pause{}, &Kill{}, &Disk{}).Plan(rand.New(rand.NewPCG(seed, 1)), nodes, 20*time.Second)
+		for _, f := range plan {
+			if f.Kind == DiskKind {
+				bad++
+				if lazy := idle(plan, nodes, f); slices.ContainsFunc(f.Nodes, func(n harness.NodeID) bool { return lazy[n] }) {
+					t.Fatalf("seed %d: %+v strikes nodes that hardly run: %+v", seed, f, plan)
+				}
+			}
+		}
+	}
+	if bad < 300 {
+		t.Errorf("only %d bad disks are left", bad)
+	}
+}
