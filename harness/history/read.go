@@ -3,7 +3,6 @@ package history
 import (
 	"bufio"
 	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -12,31 +11,91 @@ import (
 	"cartwheel/harness"
 )
 
-// Read returns the operations of a journal. An error names the line and the reason.
-// A last line without its newline that makes no sense is what a killed harness
-// leaves behind: it is left out and told in a note.
+// lineMax bounds a line in bytes, so that a file that is no history does not fill the memory.
+const lineMax = 64 << 20
+
+// A Reader reads a journal line by line. It holds one line and a bounded table of
+// words, however long the journal is. It is not safe for concurrent use.
+type Reader struct {
+	in    *bufio.Reader
+	long  []byte // a line that did not fit into in's buffer
+	words words
+	line  int // number of the line read last, from 1
+	ops   int
+	notes []string
+	err   error // what Next returns from now on
+}
+
+// NewReader reads from r, which stays the caller's to close.
+func NewReader(r io.Reader) *Reader {
+	return &Reader{in: bufio.NewReaderSize(r, 256<<10)}
+}
+
+// Next returns the next operation, and io.EOF after the last. Any other error names the
+// line and the reason and is final. Blank lines are passed over. A last line without its
+// newline that makes no sense is what a killed writer leaves behind: it is left out and
+// told in a note, unless nothing came before it.
+func (r *Reader) Next() (harness.Op, error) {
+	for r.err == nil {
+		line, err := r.next()
+		if err != nil && !errors.Is(err, io.EOF) {
+			r.err = fmt.Errorf("history line %d: %w", r.line, err)
+			break
+		}
+		r.err = err // io.EOF comes with the last line
+		text := bytes.TrimSpace(line)
+		if len(text) == 0 {
+			continue
+		}
+		op, perr := r.words.parse(text)
+		switch {
+		case perr == nil:
+			r.ops++
+			return op, nil
+		case err != nil && r.ops > 0:
+			r.notes = append(r.notes, fmt.Sprintf("line %d is cut short and was left out: %v", r.line, perr))
+		default:
+			r.err = fmt.Errorf("history line %d: %w", r.line, perr)
+		}
+	}
+	return harness.Op{}, r.err
+}
+
+// Notes are sentences on what was left out, complete after Next returned io.EOF.
+func (r *Reader) Notes() []string { return r.notes }
+
+// next returns a line, which is good until the next call.
+func (r *Reader) next() ([]byte, error) {
+	r.line++
+	r.long = r.long[:0]
+	for {
+		part, err := r.in.ReadSlice('\n')
+		if len(r.long) == 0 && !errors.Is(err, bufio.ErrBufferFull) {
+			return part, err
+		}
+		if len(r.long)+len(part) > lineMax {
+			return nil, fmt.Errorf("longer than %d MiB: a history has one JSON object a line, see docs/HISTORY.md", lineMax>>20)
+		}
+		r.long = append(r.long, part...)
+		if !errors.Is(err, bufio.ErrBufferFull) {
+			return r.long, err
+		}
+	}
+}
+
+// Read returns the operations of a journal, by a [Reader]. After an error those before
+// the line concerned are returned.
 func Read(r io.Reader) (ops []harness.Op, notes []string, err error) {
-	in := bufio.NewReaderSize(r, 64<<10)
-	for number := 1; ; number++ {
-		line, rerr := in.ReadBytes('\n')
-		if rerr != nil && !errors.Is(rerr, io.EOF) {
-			return ops, notes, fmt.Errorf("read history line %d: %w", number, rerr)
+	in := NewReader(r)
+	for {
+		op, err := in.Next()
+		switch {
+		case errors.Is(err, io.EOF):
+			return ops, in.Notes(), nil
+		case err != nil:
+			return ops, in.Notes(), err
 		}
-		last := rerr != nil
-		if text := bytes.TrimSpace(line); len(text) > 0 {
-			op, perr := parse(text)
-			switch {
-			case perr == nil:
-				ops = append(ops, op)
-			case last:
-				notes = append(notes, fmt.Sprintf("line %d is cut short and was left out: %v", number, perr))
-			default:
-				return ops, notes, fmt.Errorf("history line %d: %w", number, perr)
-			}
-		}
-		if last {
-			return ops, notes, nil
-		}
+		ops = append(ops, op)
 	}
 }
 
@@ -52,12 +111,4 @@ func ReadFile(path string) (ops []harness.Op, notes []string, err error) {
 		err = fmt.Errorf("%s: %w", path, err)
 	}
 	return ops, notes, err
-}
-
-func parse(line []byte) (harness.Op, error) {
-	var op harness.Op
-	if err := json.Unmarshal(line, &op); err != nil {
-		return op, fmt.Errorf("not an operation: %w", err)
-	}
-	return op, nil
 }
