@@ -18,7 +18,8 @@ const Stale = "stale-read"
 // paper). Elsewhere it measures by how much gets are behind, exactly: in seconds since
 // the oldest acknowledgement that a get misses, and in versions. The share of gets that
 // see the newest write so long after its acknowledgement is the t-visibility of Bailis
-// and others (PBS, VLDB 2012).
+// and others (PBS, VLDB 2012). The lag of a write is the time from its acknowledgement to
+// the last call of a get that lacks it, 0 for one that no later get missed.
 func Recency() harness.Checker { return newCheck("recency", recency) }
 
 // A staleness is what one get lacks.
@@ -26,7 +27,7 @@ type staleness struct {
 	answer  int32
 	oldest  int32 // the missing write that was acknowledged first
 	age     time.Duration
-	missing int
+	missing []int32 // acknowledged writes, by chain
 }
 
 func recency(ctx context.Context, x *index) harness.Finding {
@@ -35,21 +36,32 @@ func recency(ctx context.Context, x *index) harness.Finding {
 	var ages []time.Duration
 	var versions []int
 	var curve visibility
+	var lags []time.Duration // of every acknowledged write: how long a get that was called later could still lack it
 	for _, k := range x.keys {
 		if ctx.Err() != nil {
 			break
 		}
+		lag := make(map[int32]time.Duration)
 		n, skipped := k.stale(&curve, func(s staleness) {
-			ages, versions = append(ages, s.age), append(versions, s.missing)
-			c.add(Stale, s.missing, func() harness.Anomaly { return k.tellStale(x, s) })
+			for _, w := range s.missing {
+				lag[w] = k.times[k.answers[s.answer].inv] - k.times[k.writes[w].done]
+			}
+			ages, versions = append(ages, s.age), append(versions, len(s.missing))
+			c.add(Stale, len(s.missing), func() harness.Anomaly { return k.tellStale(x, s) })
 		})
 		reads, open = reads+n, open+skipped
+		for i := range k.writes {
+			if k.writes[i].acked() {
+				lags = append(lags, lag[int32(i)])
+			}
+		}
 	}
 	if reads == 0 {
 		return unknown("no get whose past is known")
 	}
 	slices.Sort(ages)
 	slices.Sort(versions)
+	slices.Sort(lags)
 	figures := map[string]float64{"reads": float64(reads), "unjudged": float64(open), "stale": float64(len(ages)), "stale_share": float64(len(ages)) / float64(reads)}
 	if n := len(ages); n > 0 {
 		for name, i := range map[string]int{"p50": n / 2, "p99": n * 99 / 100, "max": n - 1} {
@@ -57,8 +69,16 @@ func recency(ctx context.Context, x *index) harness.Finding {
 			figures["stale_versions_"+name] = float64(versions[i])
 		}
 	}
+	if n := len(lags); n > 0 {
+		figures["lag_seconds_p50"], figures["lag_seconds_p99"] = lags[n/2].Seconds(), lags[n*99/100].Seconds()
+		figures["lag_seconds_max"] = lags[n-1].Seconds()
+	}
 	curve.into(figures)
-	return c.finding(count(reads, "get", "gets")+" of "+count(len(x.keys), "key", "keys"), nil, figures)
+	checked := count(reads, "get", "gets") + " of " + count(len(x.keys), "key", "keys")
+	if n := len(ages); n > 0 {
+		checked += fmt.Sprintf(", up to %.3f s behind", ages[n-1].Seconds())
+	}
+	return c.finding(checked, nil, figures)
 }
 
 // stale finds the gets of a key that lack an acknowledged write, and tells how many it
@@ -116,7 +136,7 @@ func (k *keyIndex) staleness(g int32, acked vector) staleness {
 			if !w.acked() || k.times[w.done] >= k.times[a.inv] {
 				continue
 			}
-			s.missing++
+			s.missing = append(s.missing, i)
 			if s.oldest == none || w.done < k.writes[s.oldest].done {
 				s.oldest = i
 			}
@@ -135,8 +155,8 @@ func (k *keyIndex) tellStale(x *index, s staleness) harness.Anomaly {
 			capital(said(inv)), k.key, instant(inv.Time), said(put), s.age.Seconds()),
 		k.told(a) + ".",
 	}
-	if s.missing > 1 {
-		out.Story[0] += fmt.Sprintf(" It lacks %d acknowledged writes in all.", s.missing)
+	if len(s.missing) > 1 {
+		out.Story[0] += fmt.Sprintf(" It lacks %d acknowledged writes in all.", len(s.missing))
 	}
 	if t := served(acked.Meta); t != "" {
 		out.Story = append(out.Story, fmt.Sprintf("Who stored %s: %s.", title(put), t))

@@ -45,6 +45,9 @@ func (a *analysis) figures() ([]figure, error) {
 		return nil, nil
 	}
 	sketches := []sketch{a.latencyPlot(), a.ratePlot(), a.siblingPlot()}
+	if s, ok := a.visibilityPlot(); ok {
+		sketches = append(sketches, s)
+	}
 	var margin vg.Length
 	for _, s := range sketches {
 		margin = max(margin, s.plot.DataCanvas(frame(vgsvg.New(plotWidth, plotHeight), 0)).Min.X)
@@ -53,7 +56,7 @@ func (a *analysis) figures() ([]figure, error) {
 	for i, s := range sketches {
 		canvas := vgsvg.New(plotWidth, plotHeight)
 		own := s.plot.DataCanvas(frame(canvas, 0)).Min.X
-		s.plot.Draw(frame(canvas, margin-own)) // so that the same second is at the same place everywhere
+		s.plot.Draw(frame(canvas, margin-own)) // so that the same second is at the same place in all over time
 		var buf bytes.Buffer
 		if _, err := canvas.WriteTo(&buf); err != nil {
 			return nil, fmt.Errorf("draw %q: %w", s.title, err)
