@@ -13,16 +13,18 @@ import (
 	"cartwheel/store/client"
 )
 
-// An attempt is one put of the random test and what its client knew.
+// An attempt is one put or delete of the random test and what its client knew.
 type attempt struct {
 	value   string
+	deletes bool     // it has no value of its own
 	past    []string // the values that its context covers
 	outcome store.Outcome
 }
 
-// Clients write at random nodes while links are cut and nodes lose power, at random. In
-// the end all replicas are equal, and every acknowledged value is there or was replaced by
-// a client that had seen it; nothing that was sworn not to be written is there.
+// Clients write and delete at random nodes while links are cut and nodes lose power, at random. In
+// the end all replicas are equal, and every acknowledged value is there or was replaced or deleted by
+// a client that had seen it; nothing that was sworn not to be written is there, and nothing that an
+// acknowledged put or delete has removed has come back. The hash trees are those of the records.
 func TestNoAcknowledgedWriteIsLostUnderRandomFaults(t *testing.T) {
 	for seed := range uint64(4) {
 		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) {
@@ -49,9 +51,19 @@ func TestNoAcknowledgedWriteIsLostUnderRandomFaults(t *testing.T) {
 				clients.Wait()
 				c.net.split()
 				c.settle()
+				deletes := 0
 				for _, key := range keys {
 					c.judge(key, attempts[key])
+					for _, a := range attempts[key] {
+						if a.deletes && a.outcome == store.OutcomeOK {
+							deletes++
+						}
+					}
 				}
+				if deletes == 0 {
+					t.Error("no delete was acknowledged, so nothing was tested")
+				}
+				c.checkTrees()
 			})
 		})
 	}
@@ -71,9 +83,25 @@ func (c *cluster) writeOnce(r *rand.Rand, key store.Key, value string, mode stor
 			past, a.past = res.Context, values(res.Siblings)
 		}
 	}
-	_, err := cl.Put(ctx, key, []byte(value), past, store.WriteOptions{Mode: mode})
+	var err error
+	if a.deletes = past != nil && r.IntN(3) == 0; a.deletes {
+		_, err = cl.Delete(ctx, key, past, store.WriteOptions{Mode: mode})
+	} else {
+		_, err = cl.Put(ctx, key, []byte(value), past, store.WriteOptions{Mode: mode})
+	}
 	a.outcome = client.Outcome(err)
 	return a
+}
+
+// checkTrees rebuilds the hash trees of every node from its records; after power cuts too they are the same.
+func (c *cluster) checkTrees() {
+	c.t.Helper()
+	for _, id := range five {
+		report, err := c.admin(id).Trees(context.Background(), true)
+		if err != nil || report.Check.Drift() > 0 || report.Check.Damaged > 0 {
+			c.t.Errorf("%s: trees %+v, %v", id, report.Check, err)
+		}
+	}
 }
 
 // breakThings splits the network, cuts power and heals, for about half a minute.
@@ -108,7 +136,15 @@ func (c *cluster) judge(key store.Key, attempts []attempt) {
 		replaced := slices.ContainsFunc(attempts, func(b attempt) bool {
 			return b.outcome != store.OutcomeNotWritten && slices.Contains(b.past, a.value)
 		})
+		if a.outcome == store.OutcomeOK {
+			for _, gone := range a.past {
+				if gone != "†" && slices.Contains(final, gone) {
+					c.t.Errorf("%s: %s was removed by %+v and is back; replicas hold %q", key, gone, a, final)
+				}
+			}
+		}
 		switch {
+		case a.deletes:
 		case a.outcome == store.OutcomeOK:
 			acked++
 			if !slices.Contains(final, a.value) && !replaced {
