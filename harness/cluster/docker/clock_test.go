@@ -38,7 +38,6 @@ func TestClocksAreSkewedOneByOneAndOverLives(t *testing.T) {
 	needEngine(t)
 	o := quietOptions(t, runName(t))
 	o.Nodes = 2
-	o.ClockFile, o.Wall = "/clock/skew", wallOf
 	c := start(t, o)
 	ctx := t.Context()
 	// A tenth of a second is what Offset promises.

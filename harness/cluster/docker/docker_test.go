@@ -35,7 +35,7 @@ func chatterOptions(t *testing.T, run string) Options {
 	}
 	return Options{
 		Run: run, Image: image, Port: chatterPort, Logger: logger(t),
-		Command: talkative,
+		Command: talkative, ClockFile: "/clock/skew", Wall: wallOf,
 	}
 }
 

@@ -23,7 +23,6 @@ func TestHelperStartsAClusterAndWaits(t *testing.T) {
 	}
 	o := quietOptions(t, run)
 	o.Nodes = 2
-	o.ClockFile = "/clock/skew"
 	fmt.Println("victim begins")
 	c := start(t, o)
 	fmt.Println("victim is ready")
