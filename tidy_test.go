@@ -35,7 +35,7 @@ var layers = map[string][]string{
 	"store/coordinator":      {"store", "store/version", "store/ring", "store/quorum", "store/storage", "store/clock"},
 	"store/storepb":          {},
 	"store/transport":        {"store", "store/version", "store/ring", "store/storage", "store/coordinator", "store/storepb", "store/merkle"},
-	"store/client":           {"store", "store/transport", "store/storepb"},
+	"store/client":           {"store", "store/version", "store/transport", "store/storepb"},
 	"store/node":             {"store/..."},
 	"store/cmd/cartwheeld":   {"store/..."},
 	"store/cmd/cartwheelctl": {"store/..."},
@@ -74,6 +74,7 @@ var layers = map[string][]string{
 
 	"workloads/cart":     {"harness", "harness/generator", "harness/checker"},
 	"workloads/register": {"harness", "harness/generator", "harness/checker"},
+	"workloads/session":  {"harness", "harness/generator", "harness/checker"},
 	"workloads/spec":     {"harness", "harness/report", "harness/runner", "harness/suite"},
 }
 

@@ -111,6 +111,7 @@ type Meta struct {
 	Hinted      int     `json:"hinted,omitempty"`   // writes parked on a stand-in
 	Degraded    bool    `json:"degraded,omitempty"` // stand-ins made up the quorum
 	Repairs     int     `json:"repairs,omitempty"`  // replicas written back to before the reply
+	Rounds      int     `json:"rounds,omitempty"`   // a read with a floor: how often replicas were asked again
 }
 
 // A Reply is what one replica contributed.

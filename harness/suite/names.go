@@ -8,6 +8,7 @@ import (
 	"cartwheel/nemesis"
 	"cartwheel/workloads/cart"
 	"cartwheel/workloads/register"
+	"cartwheel/workloads/session"
 )
 
 // entry is a thing that can be asked for by name.
@@ -23,6 +24,8 @@ func workloads() []entry[harness.Workload] {
 		{"cart-lww", cart.LastWriteWins},
 		{"register", register.Workload},
 		{"register-weak", register.Weak},
+		{"session", session.Workload},
+		{"session-weak", session.Weak},
 	}
 }
 

@@ -109,9 +109,31 @@ func (c *Client) Delete(ctx context.Context, key store.Key, past store.Context, 
 	return c.write(ctx, "delete", transport.Write{Key: key, Tombstone: true, Context: past, Options: o})
 }
 
-func (c *Client) write(ctx context.Context, op string, w transport.Write) (res store.WriteResult, err error) {
+// A request is a put or delete with its name.
+type request = transport.Write
+
+func (c *Client) write(ctx context.Context, op string, w request) (store.WriteResult, error) {
+	w, err := c.name(op, w)
+	if err != nil {
+		return store.WriteResult{}, err
+	}
+	return c.send(ctx, w)
+}
+
+// name gives a write a name that no other write has.
+func (c *Client) name(op string, w request) (request, error) {
+	var err error
 	if w.WriteID, err = c.newWriteID(); err != nil {
-		return store.WriteResult{}, &Error{Op: op, Key: w.Key, Err: err, definite: true}
+		return w, &Error{Op: op, Key: w.Key, Err: err, definite: true}
+	}
+	return w, nil
+}
+
+// send makes one attempt at a write.
+func (c *Client) send(ctx context.Context, w request) (res store.WriteResult, err error) {
+	op := "put"
+	if w.Tombstone {
+		op = "delete"
 	}
 	err = c.call(ctx, func(ctx context.Context, kv storepb.KVClient) error {
 		var reply *storepb.PutReply

@@ -6,6 +6,10 @@
 // wants to repeat a write passes the context of its last read and lets the siblings show
 // what became of it.
 //
+// [Client.Update] is for those who want to change a value and lose nothing: it reads,
+// lets the application merge, writes, and repeats a put of unknown outcome under the same name,
+// so that it is made once. A [Session] keeps what it has seen of each key and reads no less.
+//
 // The error of a write answers the one question that matters ([Definite], [Outcome]):
 // is it proven that the write was not made? Without proof it may yet become visible.
 //

@@ -71,7 +71,7 @@ func meta(m store.Meta) *harness.Meta {
 	}
 	out := &harness.Meta{
 		Coordinator: harness.NodeID(m.Coordinator), Forwarded: m.Forwarded,
-		Hinted: m.Hinted, Degraded: m.Degraded, Repairs: m.Repairs,
+		Hinted: m.Hinted, Degraded: m.Degraded, Repairs: m.Repairs, Rounds: m.Rounds,
 	}
 	for _, r := range m.Replies {
 		out.Replies = append(out.Replies, harness.Reply{

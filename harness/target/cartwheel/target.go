@@ -135,5 +135,9 @@ func failed(err error) (harness.Reading, error) {
 	if errors.As(err, &missed) {
 		r.Meta = meta(missed.Meta)
 	}
+	var behind *store.SessionError
+	if errors.As(err, &behind) {
+		r.Meta = meta(behind.Meta)
+	}
 	return r, err
 }

@@ -16,6 +16,7 @@ type choice struct {
 
 	strict, sloppy bool
 	repair, absent string
+	floor          string // as a context is printed
 	within         time.Duration
 }
 
@@ -34,6 +35,7 @@ func (c *choice) registerRead(cmd *cobra.Command) {
 	c.register(cmd, "r", "read", "pr")
 	cmd.Flags().StringVar(&c.repair, "repair", "", "of replicas that are behind: async, blocking or none")
 	cmd.Flags().StringVar(&c.absent, "not-found", "", "what a replica that has nothing is worth: counts, does-not-count or basic-quorum")
+	cmd.Flags().StringVar(&c.floor, "floor", "", "show at least what this context has seen, or fail; reads and writes print it")
 }
 
 func (c *choice) registerWrite(cmd *cobra.Command) {
@@ -57,12 +59,13 @@ func (c *choice) read() (store.ReadOptions, error) {
 	mode, merr := c.mode()
 	repair, rerr := store.ParseRepair(c.repair)
 	absent, aerr := store.ParseNotFound(c.absent)
-	if err := errors.Join(merr, named("--repair", rerr), named("--not-found", aerr)); err != nil {
+	floor, ferr := contextEncoding.DecodeString(c.floor)
+	if err := errors.Join(merr, named("--repair", rerr), named("--not-found", aerr), named("--floor", ferr)); err != nil {
 		return store.ReadOptions{}, fmt.Errorf("%w: %w", errUsage, err)
 	}
 	return store.ReadOptions{
 		N: c.replicas, R: c.quorum, PR: c.owners, NodeConfirms: c.confirms,
-		Mode: mode, Repair: repair, NotFound: absent, Timeout: c.within,
+		Mode: mode, Repair: repair, NotFound: absent, Timeout: c.within, Floor: floor,
 	}, nil
 }
 

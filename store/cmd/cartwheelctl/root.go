@@ -142,6 +142,8 @@ func explain(err error) string {
 		hint = "merge the siblings: read them with 'cartwheelctl siblings KEY', then put their merged value with --merge"
 	case errors.Is(err, store.ErrTooLarge):
 		hint = fmt.Sprintf("a value has at most %d bytes: store larger ones in parts, or merge the siblings that fill the key", store.ValueSizeBytesMax)
+	case errors.Is(err, store.ErrSession):
+		hint = "the nodes that have it cannot be reached: 'cartwheelctl status' shows who is up; without --floor an older state is shown"
 	case errors.Is(err, store.ErrNoQuorum):
 		hint = "too few replicas are up: 'cartwheelctl status' shows which; without --strict, or with a smaller -r or -w, fewer are enough"
 	case errors.Is(err, store.ErrDown):

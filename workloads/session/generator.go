@@ -1,0 +1,120 @@
+package session
+
+import (
+	"fmt"
+	"maps"
+
+	"cartwheel/harness"
+	"cartwheel/harness/generator"
+)
+
+const (
+	keysAtATime = 2   // few enough that sessions meet on one key, and come back to it
+	opsMax      = 200 // on a key before a fresh one takes its place
+	defaultRate = 100 // operations a second, all clients together
+	putOneInto  = 3   // one operation in so many puts
+)
+
+// Generator lets every thread read and write a few keys, as a session of its own.
+func Generator(s harness.Setup) harness.Generator { return staggered(s, crowd{floors: true}) }
+
+// weakGenerator is the same with reads that say nothing of what they must show.
+func weakGenerator(s harness.Setup) harness.Generator { return staggered(s, crowd{}) }
+
+func staggered(s harness.Setup, g crowd) harness.Generator {
+	rate := s.Rate
+	if rate == 0 {
+		rate = defaultRate
+	}
+	return generator.Stagger(rate, s.Seed, g)
+}
+
+// A crowd is the state of all sessions. It is a value.
+type crowd struct {
+	seen   floors
+	ops    int // so far: which keys are in use
+	values int // puts so far
+	floors bool
+}
+
+func (g crowd) Next(c harness.GenContext) (harness.Draw, harness.Generator) {
+	op := harness.Op{F: harness.Get, Process: c.Free[c.Rand.IntN(len(c.Free))]}
+	slot := c.Rand.IntN(keysAtATime)
+	op.Key = fmt.Sprintf("s%d.%d", slot, g.ops/(opsMax*keysAtATime))
+	g.ops++
+	floor := g.seen[place{op.Process, op.Key}]
+	if c.Rand.IntN(putOneInto) == 0 {
+		g.values++
+		op.F, op.Value, op.Context = harness.Put, fmt.Sprintf("v%d", g.values), floor
+	} else if g.floors {
+		op.Context = floor
+	}
+	return harness.Draw{State: harness.Ready, Op: op, At: c.Time}, g
+}
+
+func (g crowd) Update(_ harness.GenContext, op harness.Op) harness.Generator {
+	g.seen = g.seen.after(op.Process, op)
+	return g
+}
+
+// floors are the contexts of the last answers. It is a value: it is copied before it
+// changes.
+type floors map[place][]byte
+
+// A place is a key as one session knows it.
+type place struct {
+	session int
+	key     string
+}
+
+// after returns the floors after a completion. An answer is never below the floor it was
+// asked with, and a put's covers its own past, so the last one is the highest.
+func (f floors) after(session int, op harness.Op) floors {
+	if op.Process < 0 || op.Kind != harness.OK {
+		return f
+	}
+	f = maps.Clone(f)
+	if f == nil {
+		f = floors{}
+	}
+	f[place{session, op.Key}] = op.Token
+	return f
+}
+
+// Replay does the steps of an earlier run again, each with what its thread has seen in this one.
+func Replay(s harness.Setup, steps []harness.Step) harness.Generator {
+	return generator.Replay(steps, s.Time, memory{floors: true})
+}
+
+// weakReplay is the same with reads that say nothing of what they must show.
+func weakReplay(s harness.Setup, steps []harness.Step) harness.Generator {
+	return generator.Replay(steps, s.Time, memory{})
+}
+
+// memory is what the sessions go by. It is a value.
+type memory struct {
+	seen   floors // by thread
+	floors bool
+}
+
+func (m memory) Fill(thread int, s harness.Step) (harness.Op, bool) {
+	op := harness.Op{F: s.F, Key: s.Key, Action: s.Action, Element: s.Element}
+	if s.F == harness.Put {
+		op.Value = fmt.Sprintf("v%d", s.Put)
+	}
+	if s.F == harness.Put || m.floors {
+		op.Context = m.seen[place{thread, s.Key}]
+	}
+	return op, true
+}
+
+// Saw forgets a session that ended in an unknown outcome: its thread begins another.
+func (m memory) Saw(thread int, op harness.Op) generator.Memory {
+	if op.Kind == harness.Info {
+		m.seen = maps.Clone(m.seen)
+		maps.DeleteFunc(m.seen, func(p place, _ []byte) bool { return p.session == thread })
+		return m
+	}
+	m.seen = m.seen.after(thread, op)
+	return m
+}
