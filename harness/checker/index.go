@@ -21,7 +21,7 @@ const doubtful = -2
 
 // An index is a history sorted out: what each write superseded, what each answer shows.
 // It is read-only once it is built, and apart from h it keeps no line of the history,
-// only numbers: about a hundred bytes an operation.
+// only numbers and the values of carts: a few hundred bytes an operation.
 type index struct {
 	h      []harness.Op    // to tell stories from; nil if the history went by as a stream
 	times  []time.Duration // of the lines

@@ -10,7 +10,7 @@ import (
 )
 
 // A Stream judges a history that goes by line by line and is never held as a whole: it
-// keeps about a hundred bytes an operation, and the values of carts. It is used by one
+// keeps a few hundred bytes an operation, and the values of carts. It is used by one
 // goroutine. The history must be one that history.Validate accepts.
 type Stream struct {
 	checks  []*check
