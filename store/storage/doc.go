@@ -9,6 +9,10 @@
 // A Replica is safe for concurrent use; operations on one key happen one at a time,
 // those on different keys side by side.
 //
+// Beside each of the node's own records, in the same batch, is its leaf in the hash tree of the
+// partition ([Replica.TreeRoots]; package merkle); [Replica.CheckTrees] compares all trees with the
+// records. Hints have limits on their size; one that exceeds them is refused.
+//
 // The engine is Pebble, twice: data, and hints in a database of their own (paper,
 // section 4.6), whose deletions do not weigh on the data. Both are reached through
 // [KV], which is all the disk there is: a simulator wraps it to add delay and faults.
