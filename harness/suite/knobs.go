@@ -36,6 +36,7 @@ type Knobs struct {
 	Schedule string // file of faults to replay instead of planning them; see schedule.json of a run
 	Image    string // of the store, present in the engine; default: built from this checkout
 	Overlay  string // file for "go build -overlay" when the image is built
+	Mutant   string // bug of the catalogue that the Overlay or this build has in it, for Command
 	Results  string // folder for results; empty: nothing is written
 	Keep     bool   // leave the cluster running
 }
@@ -98,8 +99,14 @@ func (k Knobs) apply(w harness.Workload) harness.Workload {
 // "make build".
 func (k Knobs) Command() string {
 	words := []string{"bin/cartwheel"}
+	if k.Mutant != "" {
+		k.Overlay = "" // a file for this once
+	}
 	for _, word := range k.Arguments() {
 		words = append(words, quoted(word))
+	}
+	if k.Mutant != "" {
+		words = append(words, "--mutant", quoted(k.Mutant))
 	}
 	return strings.Join(words, " ")
 }

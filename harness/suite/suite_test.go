@@ -66,6 +66,7 @@ func TestCommandDoesTheRunAgain(t *testing.T) {
 		k    Knobs
 		want string
 	}{
+		{Knobs{Seed: 7, Mutant: "M14", Overlay: "/tmp/gone/overlay.json"}, "bin/cartwheel test --workload cart --nemesis partition --time 30s --seed 7 --mutant M14"},
 		{Knobs{Seed: 7}, "bin/cartwheel test --workload cart --nemesis partition --time 30s --seed 7"},
 		{
 			Knobs{Workload: "register", Nemesis: "partition,pause", Time: 2 * time.Minute, Seed: 1 << 63, Nodes: 3, Concurrency: 4, Rate: 12.5, R: 1, W: 2, Quorum: "strict", Repair: "none", Schedule: "it's here.json"},

@@ -115,6 +115,9 @@ func (g *gate) try(ctx context.Context, t mutation.Trial) (harness.Result, error
 	if err := errors.Join(os.RemoveAll(k.Results), os.MkdirAll(k.Results, 0o755)); err != nil {
 		return harness.Result{}, fmt.Errorf("results: %w", err)
 	}
+	if t.Overlay != "" {
+		k.Mutant = t.Mutant
+	}
 	var res harness.Result
 	var err error
 	if g.cluster == "sim" {
@@ -137,7 +140,7 @@ func (g *gate) elsewhere(ctx context.Context, k suite.Knobs) (harness.Result, er
 		return harness.Result{}, err
 	}
 	k.Overlay = "" // it is in the binary
-	child := exec.CommandContext(ctx, binary, append(k.Arguments(), "--results", k.Results)...)
+	child := exec.CommandContext(ctx, binary, append(k.Arguments(), "--results", k.Results, "--planted", k.Mutant)...)
 	child.Env = withoutKnobs(os.Environ())
 	said, err := child.CombinedOutput()
 	var code *exec.ExitError

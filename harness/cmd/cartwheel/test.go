@@ -6,6 +6,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"os"
+	"strconv"
 	"strings"
 	"time"
 
@@ -20,6 +22,7 @@ import (
 func (a *app) testCommand() *cobra.Command {
 	var k suite.Knobs
 	var verbose, grpc bool
+	var p planting
 	c := &cobra.Command{
 		Use:   "test",
 		Short: "Run a workload under faults and judge it",
@@ -48,6 +51,9 @@ removes what is left.`,
 				}
 				k.Cluster, _ = suite.Tier(grpc, false)
 			}
+			if p.mutant != "" {
+				return a.testPlanted(c, k, p.mutant, verbose)
+			}
 			return a.test(c, k, verbose)
 		},
 	}
@@ -68,10 +74,39 @@ removes what is left.`,
 	f.StringVar(&k.Results, "results", "results", "folder for results")
 	f.StringVar(&k.Image, "image", "", "image of the store (default: built from this checkout)")
 	f.StringVar(&k.Overlay, "overlay", "", `file for "go build -overlay" when the image is built`)
+	f.StringVar(&p.mutant, "mutant", "", "bug of the catalogue to plant in the store; see cartwheel mutants")
+	f.StringVar(&k.Mutant, "planted", "", "bug that this build has in it")
+	_ = f.MarkHidden("planted") // it is there: the line above made it
 	f.BoolVar(&grpc, "grpc", false, "with --cluster sim: gRPC itself over simulated sockets")
 	f.BoolVar(&k.Keep, "keep", false, "leave the cluster running")
 	f.BoolVar(&verbose, "verbose", false, "show what the harness logs")
 	return c
+}
+
+// testPlanted does a run with a bug in the store: in the image, or for the simulation in
+// this command itself, which is built anew.
+func (a *app) testPlanted(c *cobra.Command, k suite.Knobs, mutant string, verbose bool) (err error) {
+	p := planting{mutant: mutant}
+	if k.Overlay != "" || k.Image != "" {
+		return fmt.Errorf("%w: a mutant and an overlay or image: which bug is it to be?", errUsage)
+	}
+	if suite.Simulated(k.Cluster) {
+		return a.planted(c.Context(), p, append(k.Arguments(), "--results", k.Results, "--planted", mutant, "--verbose="+strconv.FormatBool(verbose))...)
+	}
+	root, err := moduleRoot(c.Context())
+	if err != nil {
+		return err
+	}
+	dir, err := os.MkdirTemp("", "cartwheel-planted-")
+	if err != nil {
+		return fmt.Errorf("plant a bug: %w", err)
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	if k.Overlay, err = p.file(root, dir); err != nil {
+		return err
+	}
+	k.Mutant = mutant
+	return a.test(c, k, verbose)
 }
 
 // meant refuses a zero that was typed: unset it stands for a default, which nobody who
