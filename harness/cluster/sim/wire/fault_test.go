@@ -232,10 +232,10 @@ func TestShapesDisturbALink(t *testing.T) {
 				t.Errorf("%d of %d were overtaken, want half", late, calls)
 			}
 		}},
-		{"rate", harness.Shape{Rate: 10_000}, func(t *testing.T, took []time.Duration, served int) {
-			// 200 calls of about a hundred bytes each at once: two seconds' worth, of which one may wait.
-			if late := over(took, 500*time.Millisecond); served != calls || late < calls/4 {
-				t.Errorf("%d of %d served, %d of them late", served, calls, late)
+		{"rate", harness.Shape{Rate: 1000}, func(t *testing.T, took []time.Duration, served int) {
+			// All at once: none waits for another, but each takes its hundred bytes' time.
+			if served != calls || slices.Min(took) < 80*time.Millisecond {
+				t.Errorf("%d of %d served, the first in %v", served, calls, slices.Min(took))
 			}
 		}},
 	} {
@@ -286,6 +286,37 @@ func mean(took []time.Duration) (sum time.Duration) {
 		sum += d
 	}
 	return sum / time.Duration(len(took))
+}
+
+func TestANarrowLineSendsOnePacketAfterTheOther(t *testing.T) {
+	const each = 100 * time.Millisecond
+	var q line
+	for i, c := range []struct {
+		now, late time.Duration
+		lost      bool
+	}{
+		{now: time.Second, late: each},
+		{now: time.Second, late: each},                    // of one instant: neither is first
+		{now: time.Second + 1, late: 3*each - 1},          // waits for both
+		{now: 5 * time.Second, late: each},                // nobody is left
+		{now: 5*time.Second + 1, late: 2*each - 1},        //
+		{now: 5*time.Second + 2, late: 3*each - 2},        //
+		{now: 5*time.Second + each + 2, late: 3*each - 2}, // one is through
+		{now: 5*time.Second + each + 2, late: 3*each - 2}, //
+		{now: 5*time.Second + each + 3, late: 5*each - 3}, //
+	} {
+		var late time.Duration
+		var lost bool
+		if q, late, lost = q.take(c.now, each); late != c.late || lost != c.lost {
+			t.Errorf("packet %d: late by %v, lost %v; want %v, %v", i, late, lost, c.late, c.lost)
+		}
+	}
+	for range 20 { // more than may wait, each at an instant of its own
+		q, _, _ = q.take(q.at+1, each)
+	}
+	if _, _, lost := q.take(q.at+1, each); !lost {
+		t.Error("a packet waits for ever")
+	}
 }
 
 func TestShapingsAddUpAndHealOneByOne(t *testing.T) {

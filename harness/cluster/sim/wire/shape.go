@@ -14,8 +14,31 @@ type shaping struct {
 	fault string
 	name  uint64 // of the fault
 	shape harness.Shape
-	hit   map[harness.Link]uint64        // packets changed or held up
-	free  map[harness.Link]time.Duration // when a link with a rate has sent what it was given
+	hit   map[harness.Link]uint64 // packets changed or held up
+	lines map[harness.Link]line   // of links with a rate
+}
+
+// A line has little bandwidth. Packets of one instant all wait for those before it and not
+// for each other, since it would be up to the scheduler who of them is first; those after
+// it wait for all of them.
+type line struct {
+	at   time.Duration // the last instant at which it was given packets
+	free time.Duration // when it had sent what it was given before
+	due  time.Duration // that the packets of the instant take
+}
+
+// take is what becomes of a packet that takes so long: how late it is, and the line after it.
+// One that would have to wait too long is lost.
+func (q line) take(now, takes time.Duration) (after line, late time.Duration, lost bool) {
+	if now > q.at {
+		q = line{at: now, free: max(now, q.free+q.due)}
+	}
+	if q.free-now > queueMax {
+		return q, 0, true
+	}
+	late = q.free - now + takes
+	q.due += takes
+	return q, late, false
 }
 
 // Shape disturbs the links from now on, instead of what the same fault did before.
@@ -26,7 +49,7 @@ func (n *Net) Shape(fault string, s harness.Shape, links []harness.Link) {
 	n.unshape(fault)
 	sh := &shaping{
 		fault: fault, name: fate.String(fault), shape: s,
-		hit: map[harness.Link]uint64{}, free: map[harness.Link]time.Duration{},
+		hit: map[harness.Link]uint64{}, lines: map[harness.Link]line{},
 	}
 	n.shapes[fault] = sh
 	for _, l := range links {
@@ -106,12 +129,10 @@ func (n *Net) disturb(l harness.Link, name uint64, size int, count bool) (sum tr
 			t.late += fate.Between(overtakenMin, overtakenMax, fate.Hash(n.opts.Seed, 'q', sh.name, linkName(l), uint64(now), name))
 		}
 		if s.Rate > 0 && count && !t.lost { // a probe is too small to wait
-			begin := max(now, sh.free[l])
-			end := begin + time.Duration(int64(size+headersBytes)*int64(time.Second)/s.Rate)
-			if t.lost = begin-now > queueMax; !t.lost {
-				t.late += end - now
-				sh.free[l] = end
-			}
+			var late time.Duration
+			takes := time.Duration(int64(size+headersBytes) * int64(time.Second) / s.Rate)
+			sh.lines[l], late, t.lost = sh.lines[l].take(now, takes)
+			t.late += late
 		}
 		if count && t != (trouble{}) {
 			sh.hit[l]++
