@@ -42,6 +42,7 @@ var layers = map[string][]string{
 
 	"harness":                     {},
 	"harness/history":             {"harness"},
+	"harness/history/edn":         {"harness"},
 	"harness/generator":           {"harness"},
 	"harness/generator/gentest":   {"harness", "harness/generator"},
 	"harness/runner":              {"harness", "harness/history", "harness/generator"},

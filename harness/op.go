@@ -30,6 +30,13 @@ const (
 	ReplicaRead = "replica-read" // the final phase's look at one node's own copy
 )
 
+// Functions of histories from elsewhere, beside Get and Put, for stores that have them.
+const (
+	CAS    = "cas"    // sets Value if the value is Element; Fail without an Error: it was another
+	Add    = "add"    // adds Element to a set
+	Append = "append" // appends Element to a list
+)
+
 // Processes that are not clients.
 const (
 	NemesisProcess = -1 // fault lines: Op.Fault says which

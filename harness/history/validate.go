@@ -16,8 +16,15 @@ const problemsMax = 10
 // back, phases follow each other, a process does one operation at a time and none
 // after an Info, a completion repeats its invocation, and no two puts of a key write
 // the same value. Otherwise it says what is wrong in which lines, counted from 1.
-func Validate(ops []harness.Op) error {
+func Validate(ops []harness.Op) error { return validate(ops, true) }
+
+// WellFormed is Validate without the last: values may repeat, as in histories of other
+// tools.
+func WellFormed(ops []harness.Op) error { return validate(ops, false) }
+
+func validate(ops []harness.Op, unique bool) error {
 	v := validator{
+		unique: unique,
 		open:   make(map[lane]int),
 		gone:   make(map[int]int),
 		values: make(map[put]int),
@@ -37,6 +44,7 @@ func Validate(ops []harness.Op) error {
 type put struct{ key, value string }
 
 type validator struct {
+	unique   bool         // values must be
 	open     map[lane]int // invocations without completion, by position
 	gone     map[int]int  // client processes that ended in an Info, by position
 	values   map[put]int  // puts, by position
@@ -104,7 +112,7 @@ func (v *validator) invoke(op harness.Op, i int) error {
 		return fmt.Errorf("process %d goes on after its info of line %d", op.Process, j+1)
 	}
 	v.open[l] = i
-	if op.F != harness.Put {
+	if op.F != harness.Put || !v.unique {
 		return nil
 	}
 	p := put{op.Key, op.Value}

@@ -86,9 +86,12 @@ func (t *teller) verdict(res harness.Result) {
 		t.say("  %s", r)
 	}
 	p, s := res.Plan, res.Stats
-	if p.Suite == "" {
+	switch {
+	case p.World == "" && p.Suite != "":
+		t.say("judged as %s: %s, %v", p.Suite, count(p.Concurrency, "client", "clients"), p.Time)
+	case p.Suite == "":
 		t.say("the plan is not known; the history shows %s, %s, load %v", count(len(p.Nodes), "node", "nodes"), count(p.Concurrency, "client", "clients"), p.Time)
-	} else {
+	default:
 		t.say("suite %s on %s, seed %d, %d nodes, %d clients, load %v, %s", p.Suite, p.World, p.Seed, len(p.Nodes), p.Concurrency, p.Time, storeOptions(p))
 	}
 	counts := tally{s.OK, s.Fail, s.Info}

@@ -64,6 +64,31 @@ func Judge(ctx context.Context, p harness.Plan, w harness.Workload, h []harness.
 	return judge(ctx, p, w, h, budget, true)
 }
 
+// JudgeModel judges a history from anywhere by checkers that know what it is a history
+// of. Nothing is asked of how it came about, but that operations succeeded. Values may
+// repeat unless unique.
+func JudgeModel(ctx context.Context, name string, checkers []harness.Checker, unique bool, h []harness.Op, budget time.Duration) harness.Result {
+	p := planOf(h)
+	p.Suite, p.Workload = name, name
+	res := harness.Result{
+		Plan: p, Stats: statsOf(h), Phases: phasesOf(h),
+		Faults: faultsOf(h), Events: []harness.EventRecord{}, Findings: []harness.Finding{},
+	}
+	var doubts []string
+	formed := history.WellFormed
+	if unique {
+		formed = history.Validate
+	}
+	if err := formed(h); err != nil {
+		doubts = append(doubts, fmt.Sprintf("the history is malformed: %v", err))
+	} else {
+		res.Findings = findings(ctx, checkers, h, budget)
+	}
+	doubts = append(doubts, idle(res.Stats)...)
+	res.Verdict, res.Reasons = sum(res, doubts)
+	return res
+}
+
 // JudgeDir judges a run's folder, or a history file on its own, again. The workload is
 // found from the plan that is stored beside the history; without one the plan is what
 // the history shows, and the history need not be a whole run.
