@@ -47,6 +47,7 @@ var layers = map[string][]string{
 	"harness/generator/gentest":   {"harness", "harness/generator"},
 	"harness/runner":              {"harness", "harness/history", "harness/generator"},
 	"harness/checker":             {"harness", "harness/history"},
+	"harness/checker/child":       {"harness/checker"},
 	"harness/cluster/clustertest": {"harness"},
 	"harness/cluster/fake":        {"harness"},
 	"harness/cluster/docker":      {"harness", "harness/cluster/clustertest", "harness/cluster/docker/shaper"},

@@ -108,15 +108,8 @@ func (l linearizable) search(ctx context.Context, r *register) (legal bool, doub
 	if deadline, ok := ctx.Deadline(); ok {
 		limit = max(min(limit, time.Until(deadline)), time.Millisecond)
 	}
-	m := newMeter(ctx, n, l.budget.Memory)
-	result := porcupine.CheckOperationsTimeout(registerModel(m), operations(ops), limit)
-	if reason := m.reason.Load(); reason != nil {
-		return false, *reason
-	}
-	if result == porcupine.Unknown {
-		return false, fmt.Sprintf("the search of %d operations ran out of its time of %v", n, limit.Round(time.Millisecond))
-	}
-	return result == porcupine.Ok, ""
+	a := searchAnywhere(ctx, ops, limit, l.budget.Memory)
+	return a.Legal, a.Doubt
 }
 
 // pictureTime bounds the longer search that a picture needs: it looks for all longest

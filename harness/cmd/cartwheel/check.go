@@ -44,9 +44,9 @@ Exit codes: 0 valid, 1 invalid, 2 unknown; of several files the worst.`,
 		RunE: func(c *cobra.Command, args []string) error {
 			if m.model != "" {
 				m.budget = budget
-				return a.checkModel(c.Context(), m, args)
+				return a.checkModel(searching(c.Context()), m, args)
 			}
-			res, h, err := suite.Judge(c.Context(), args[0], workload, budget)
+			res, h, err := suite.Judge(searching(c.Context()), args[0], workload, budget)
 			if errors.Is(err, fs.ErrNotExist) {
 				return fmt.Errorf("%w: %w", errUsage, err)
 			}
