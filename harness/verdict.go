@@ -92,6 +92,8 @@ type Result struct {
 	Findings []Finding     `json:"findings"`
 	Faults   []FaultRecord `json:"faults"`
 	Events   []EventRecord `json:"events"`
+	Missing  []string      `json:"missing,omitempty"` // required events that never happened
+	Thin     bool          `json:"thin,omitempty"`    // unknown for what is missing alone: nothing was found and nothing else is in doubt
 	Stats    Stats         `json:"stats"`
 	Started  time.Time     `json:"started"`
 	Phases   []PhaseRecord `json:"phases"`

@@ -156,7 +156,7 @@ func unproven(p harness.Plan, records []harness.FaultRecord) []string {
 }
 
 // eventsOf counts the events that the plan can bring about.
-func eventsOf(p harness.Plan, events []harness.Event, h []harness.Op) (records []harness.EventRecord, missing []string) {
+func eventsOf(p harness.Plan, events []harness.Event, h []harness.Op) (records []harness.EventRecord, missing, doubts []string) {
 	records = []harness.EventRecord{}
 	for _, e := range events {
 		var n int
@@ -168,15 +168,16 @@ func eventsOf(p harness.Plan, events []harness.Event, h []harness.Op) (records [
 		})
 		switch {
 		case err != nil:
-			missing = append(missing, fmt.Sprintf("event %q could not be counted: %v", e.Name, err))
+			doubts = append(doubts, fmt.Sprintf("event %q could not be counted: %v", e.Name, err))
 		case needed && n == 0:
-			missing = append(missing, fmt.Sprintf("it never happened that %s, so this run proves little", e.Name))
+			missing = append(missing, e.Name)
+			doubts = append(doubts, fmt.Sprintf("it never happened that %s, so this run proves little", e.Name))
 		}
 		if needed || n > 0 {
 			records = append(records, harness.EventRecord{Name: e.Name, Count: n})
 		}
 	}
-	return records, missing
+	return records, missing, doubts
 }
 
 // sum composes the verdict and says why, the headline first.

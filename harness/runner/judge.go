@@ -160,10 +160,11 @@ func judge(ctx context.Context, p harness.Plan, w harness.Workload, h []harness.
 	}
 	doubts = append(doubts, idle(res.Stats)...)
 	doubts = append(doubts, unproven(p, res.Faults)...)
-	events, missing := eventsOf(p, w.Events, h)
-	res.Events = events
-	doubts = append(doubts, missing...)
-	res.Verdict, res.Reasons = sum(res, doubts)
+	var missing []string
+	res.Events, res.Missing, missing = eventsOf(p, w.Events, h)
+	without, _ := sum(res, doubts)
+	res.Verdict, res.Reasons = sum(res, append(doubts, missing...))
+	res.Thin = without == harness.Valid && len(missing) > 0 && len(missing) == len(res.Missing)
 	return res
 }
 

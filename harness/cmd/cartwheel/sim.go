@@ -10,8 +10,10 @@ import (
 	"hash"
 	"hash/fnv"
 	"iter"
+	"maps"
 	"os"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -56,7 +58,9 @@ is looked for are data races, and locks that are missing. A seed then tells the 
 no more.
 
 A seed that is unknown shows nothing: it is told with its reason, and makes the search
-unknown unless that is allowed. If no seed was judged valid, it is unknown either way.`,
+unknown unless that is allowed. If no seed was judged valid, it is unknown either way. The
+events that every run has to show are required of the search as a whole: a seed that
+lacks one counts as valid if another seed has shown it.`,
 		Example: `  cartwheel sim --seeds 1000
   cartwheel sim --seeds 200 --workload register --nemesis pause --keep-going`,
 		Args: arguments(cobra.NoArgs),
@@ -133,6 +137,10 @@ type finding struct {
 	Reasons []string        `json:"reasons,omitempty"`
 	Lines   int             `json:"lines"`   // of the history
 	Virtual time.Duration   `json:"virtual"` // from the begin of the load to the run's end
+
+	Thin    bool     `json:"thin,omitempty"`    // see harness.Result
+	Missing []string `json:"missing,omitempty"` // required events that never happened ...
+	Seen    []string `json:"seen,omitempty"`    // ... and those that did, each with its workload
 }
 
 // do runs one seed, in a worker.
@@ -150,7 +158,14 @@ func (s search) do(ctx context.Context, j seeds.Job) seeds.Report {
 	if err != nil {
 		r.Error = err.Error()
 	}
-	f := finding{Verdict: res.Verdict, Reasons: res.Reasons, Lines: lines.n}
+	f := finding{Verdict: res.Verdict, Reasons: res.Reasons, Lines: lines.n, Thin: res.Thin}
+	for _, e := range res.Events {
+		if name := res.Plan.Workload + ": " + e.Name; e.Count > 0 {
+			f.Seen = append(f.Seen, name)
+		} else {
+			f.Missing = append(f.Missing, name)
+		}
+	}
 	if n := len(res.Phases); n > 0 {
 		f.Virtual = res.Phases[n-1].End
 	}
@@ -257,7 +272,13 @@ func (a *app) search(ctx context.Context, s search) error {
 	a.verdict = t.verdict(err)
 	lo, hi := seeds.Interval(t.failures, t.seeds-t.verdicts[harness.Unknown])
 	a.tell("%s: %d seeds: %d valid, %d unknown, %d failures; %d ran twice", strings.ToUpper(string(a.verdict)),
-		t.seeds, t.verdicts[harness.Valid], t.verdicts[harness.Unknown], t.failures, sum.Rechecks)
+		t.seeds, t.verdicts[harness.Valid]+t.thin, t.verdicts[harness.Unknown], t.failures, sum.Rechecks)
+	for _, e := range slices.Sorted(maps.Keys(t.missing)) {
+		a.tell("  %d of the valid seeds did not show that which is required of a run by itself, and %d did: %s", t.missing[e], t.seen[e], e)
+	}
+	if never := t.never(); len(never) > 0 {
+		a.tell("  it never happened in any seed, so the search proves little: %s", strings.Join(never, "; "))
+	}
 	a.tell("with 95 %% confidence, between %.2f %% and %.2f %% of all seeds fail", 100*lo, 100*hi)
 	a.tell("figure sim_seeds_per_minute %.0f 1/min", sum.PerMinute())
 	a.tell("figure sim_virtual_per_real %.0f s/s", t.virtual.Seconds()/max(sum.Took.Seconds(), 1e-3))
@@ -300,6 +321,10 @@ type tally struct {
 	virtual  time.Duration           // that passed in seeds that ended by themselves, second runs left out
 
 	unknownOK bool // unknown seeds do not make the search unknown
+
+	thin    int            // seeds that are valid but for required events
+	missing map[string]int // thin seeds that lacked an event
+	seen    map[string]int // seeds that showed it
 }
 
 func (t *tally) add(o seeds.Outcome) {
@@ -312,13 +337,43 @@ func (t *tally) add(o seeds.Outcome) {
 	}
 	switch o.End {
 	case seeds.Passed:
-		t.verdicts[read(o).Verdict]++
+		t.passed(read(o))
 	case seeds.Diverged:
 		t.failures++
 	default:
 		t.failures++
 		t.found++
 	}
+}
+
+// passed counts a seed that is no failure. A short run at a low rate cannot show all that a
+// run has to: there the events are required of the search as a whole.
+func (t *tally) passed(f finding) {
+	if t.missing == nil {
+		t.missing, t.seen = map[string]int{}, map[string]int{}
+	}
+	for _, e := range f.Seen {
+		t.seen[e]++
+	}
+	if !f.Thin {
+		t.verdicts[f.Verdict]++
+		return
+	}
+	t.thin++
+	for _, e := range f.Missing {
+		t.missing[e]++
+	}
+}
+
+// never lists the required events that no seed has shown.
+func (t *tally) never() []string {
+	var out []string
+	for _, e := range slices.Sorted(maps.Keys(t.missing)) {
+		if t.seen[e] == 0 {
+			out = append(out, e)
+		}
+	}
+	return out
 }
 
 // remark says what is wrong with a seed, or why it is unknown; nothing if it is valid.
@@ -343,7 +398,7 @@ func diverged(o seeds.Outcome) string {
 func found(o seeds.Outcome) string {
 	switch o.End {
 	case seeds.Passed:
-		if f := read(o); f.Verdict != harness.Valid {
+		if f := read(o); f.Verdict != harness.Valid && !f.Thin {
 			return "UNKNOWN: " + strings.Join(f.Reasons, "; ")
 		}
 		return ""
@@ -364,7 +419,7 @@ func (t *tally) verdict(err error) harness.Verdict {
 	switch {
 	case t.found > 0:
 		return harness.Invalid
-	case err != nil, t.diverged > 0, t.verdicts[harness.Valid] == 0, t.verdicts[harness.Unknown] > 0 && !t.unknownOK:
+	case err != nil, t.diverged > 0, t.verdicts[harness.Valid]+t.thin == 0, len(t.never()) > 0, t.verdicts[harness.Unknown] > 0 && !t.unknownOK:
 		return harness.Unknown
 	}
 	return harness.Valid

@@ -117,3 +117,34 @@ func TestAHangShowsWhoWaitsForAMutex(t *testing.T) {
 		}
 	}
 }
+
+// What a short seed cannot show by itself, the search must show.
+func TestRequiredEventsAreRequiredOfTheSearch(t *testing.T) {
+	outcome := func(text string) seeds.Outcome {
+		return seeds.Outcome{End: seeds.Passed, Report: seeds.Report{Data: []byte(text)}}
+	}
+	thin := outcome(`{"verdict":"unknown","reasons":["it never happened"],"thin":true,"missing":["cart: hinted"]}`)
+	full := outcome(`{"verdict":"valid","seen":["cart: hinted"]}`)
+	other := outcome(`{"verdict":"valid","seen":["register: repaired"]}`)
+	for _, c := range []struct {
+		name     string
+		outcomes []seeds.Outcome
+		want     harness.Verdict
+		never    int
+	}{
+		{"one lacks what another shows", []seeds.Outcome{thin, full}, harness.Valid, 0},
+		{"nobody shows it", []seeds.Outcome{thin, other}, harness.Unknown, 1},
+		{"alone", []seeds.Outcome{thin}, harness.Unknown, 1},
+	} {
+		tl := tally{verdicts: map[harness.Verdict]int{}}
+		for _, o := range c.outcomes {
+			tl.add(o)
+			if said := tl.remark(o); said != "" {
+				t.Errorf("%s: said %q", c.name, said)
+			}
+		}
+		if got := tl.verdict(nil); got != c.want || len(tl.never()) != c.never {
+			t.Errorf("%s: got %s, %v never; want %s, %d", c.name, got, tl.never(), c.want, c.never)
+		}
+	}
+}
