@@ -72,6 +72,9 @@ func spareOf(faults []harness.Fault, nodes []harness.NodeID, these func(harness.
 		}
 		dead := deadAround(faults, f.Start)
 		if f.Kind == DiskKind {
+			if !served(faults, nodes, f) {
+				continue
+			}
 			maps.Copy(dead, idle(faults, nodes, f))
 		}
 		whom := slices.DeleteFunc(slices.Clone(f.Nodes), func(n harness.NodeID) bool { return dead[n] })
@@ -150,4 +153,33 @@ func idle(faults []harness.Fault, nodes []harness.NodeID, f harness.Fault) map[h
 		}
 	}
 	return lazy
+}
+
+// served reports whether most nodes run for long enough of a fault's time: where too few
+// run for a quorum, requests are refused before any disk is used.
+func served(faults []harness.Fault, nodes []harness.NodeID, f harness.Fault) bool {
+	moments := []time.Duration{f.Start, f.Stop}
+	for _, o := range faults {
+		for _, at := range []time.Duration{o.Start, o.Stop} {
+			if f.Start < at && at < f.Stop {
+				moments = append(moments, at)
+			}
+		}
+	}
+	slices.Sort(moments)
+	var long time.Duration
+	for i, from := range moments[:len(moments)-1] {
+		held := make(map[harness.NodeID]bool)
+		for _, o := range faults {
+			if (o.Kind == KillKind || o.Kind == PauseKind) && o.Start <= from && from < o.Stop {
+				for _, n := range o.Nodes {
+					held[n] = true
+				}
+			}
+		}
+		if 2*len(held) < len(nodes) {
+			long += moments[i+1] - from
+		}
+	}
+	return long >= min(inUse, (f.Stop-f.Start)/2)
 }
