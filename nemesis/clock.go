@@ -85,7 +85,7 @@ func (k *Clock) Inject(ctx context.Context, c harness.Cluster, f harness.Fault, 
 		return *e.Evidence, fmt.Errorf("inject %s: %w", f.ID, err)
 	}
 	defer w.release()
-	k.look(ctx, e, cl, before, f, 0)
+	k.look(ctx, e, cl, before, f, 0, 0)
 	var errs []error
 	for _, n := range f.Nodes {
 		if err := cl.Skew(ctx, n, *f.Skew); err != nil {
@@ -126,19 +126,19 @@ func (k *Clock) Heal(ctx context.Context, c harness.Cluster, f harness.Fault, e 
 		return errors.Join(errs...)
 	}
 	e.Healed = now()
-	k.look(ctx, pr, cl, after, f, 0)
+	k.look(ctx, pr, cl, after, f, 0, 0)
 	return nil
 }
 
 // holds proves that the clocks are wrong by as much as they have to be.
 func (k *Clock) holds(ctx context.Context, e proof, cl harness.ClockSkewer, f harness.Fault) {
 	if f.Skew.Strobe == 0 {
-		want := f.Skew.At(e.now() - e.Injected)
+		want, most := f.Skew.At(e.now()-e.Injected), f.Skew.At(e.now()-lastBefore(*e.Evidence))
 		if want.Abs() <= 2*clockNear {
 			e.problem("during: it was healed before its clocks were wrong by more than %v", want)
 			return
 		}
-		if k.look(ctx, e, cl, during, f, want) == 0 {
+		if k.look(ctx, e, cl, during, f, want, most) == 0 {
 			e.problem("during: no clock could be looked at: other faults kept all of the nodes from running")
 		}
 		return
@@ -158,9 +158,22 @@ func (k *Clock) holds(ctx context.Context, e proof, cl harness.ClockSkewer, f ha
 	}
 }
 
-// look wants each clock that can be looked at to be off by so much, and returns how many
-// could be.
-func (k *Clock) look(ctx context.Context, e proof, cl harness.ClockSkewer, when string, f harness.Fault, want time.Duration) (looked int) {
+// lastBefore is when the clocks were last seen right: they went wrong at some time between
+// then and the fault's injection, since a cluster takes its time to skew them.
+func lastBefore(e harness.Evidence) (at time.Duration) {
+	at = e.Injected // nobody could be asked
+	for _, p := range e.Probes {
+		if p.When == before {
+			at = p.Time
+		}
+	}
+	return at
+}
+
+// look wants each clock that can be looked at to be off by something between want and most,
+// and returns how many could be.
+func (k *Clock) look(ctx context.Context, e proof, cl harness.ClockSkewer, when string, f harness.Fault, want, most time.Duration) (looked int) {
+	lo, hi := min(want, most), max(want, most)
 	for _, n := range f.Nodes {
 		got, err := k.offset(ctx, cl, n)
 		if err != nil && !k.ward().serves(n) {
@@ -172,7 +185,7 @@ func (k *Clock) look(ctx context.Context, e proof, cl harness.ClockSkewer, when 
 			e.problem("%s: the clock of %s could not be read: %v", when, n, err)
 			continue
 		}
-		ok := (got - want).Abs() <= clockNear
+		ok := lo-clockNear <= got && got <= hi+clockNear
 		e.probe(when, fmt.Sprintf("%s off by %v, as by %v", n, want.Round(time.Millisecond), got.Round(time.Millisecond)), true, ok)
 		if !ok {
 			e.problem("%s: the clock of %s is off by %v, not by %v", when, n, got, want)

@@ -143,14 +143,9 @@ func casModel(m *meter) porcupine.Model {
 
 func casOperations(ops []casOp) []porcupine.Operation {
 	out := make([]porcupine.Operation, len(ops))
-	lanes := make(map[int]int)
+	lanes := lanes{}
 	for i, o := range ops {
-		lane, ok := lanes[o.process]
-		if !ok {
-			lane = len(lanes)
-			lanes[o.process] = lane
-		}
-		out[i] = porcupine.Operation{ClientId: lane, Input: o, Call: int64(o.call), Return: int64(o.ret)}
+		out[i] = porcupine.Operation{ClientId: lanes.of(o.process), Input: o, Call: int64(o.call), Return: int64(o.ret)}
 	}
 	return out
 }

@@ -77,17 +77,22 @@ func registerModel(m *meter) porcupine.Model {
 	}
 }
 
+// lanes number processes from 0, as Porcupine wants its clients.
+type lanes map[int]int
+
+func (l lanes) of(process int) int {
+	if _, ok := l[process]; !ok {
+		l[process] = len(l)
+	}
+	return l[process]
+}
+
 // operations hands a register's operations over, under clients numbered from 0.
 func operations(ops []registerOp) []porcupine.Operation {
 	out := make([]porcupine.Operation, len(ops))
-	lanes := make(map[int]int)
+	lanes := lanes{}
 	for i, o := range ops {
-		lane, ok := lanes[o.process]
-		if !ok {
-			lane = len(lanes)
-			lanes[o.process] = lane
-		}
-		out[i] = porcupine.Operation{ClientId: lane, Input: o, Call: int64(o.call), Output: o.value, Return: int64(o.ret)}
+		out[i] = porcupine.Operation{ClientId: lanes.of(o.process), Input: o, Call: int64(o.call), Output: o.value, Return: int64(o.ret)}
 	}
 	return out
 }

@@ -85,16 +85,10 @@ func known(all []anomaly.Scenario) []string {
 }
 
 func (l *lab) play(ctx context.Context) (err error) {
-	if err := suite.Check(suite.Knobs{Cluster: l.cluster, Time: l.budget.time}); err != nil {
+	if err := l.open(ctx, "anomalies"); err != nil {
 		return err
 	}
-	if l.root, err = moduleRoot(ctx); err != nil {
-		return err
-	}
-	if l.dir, err = os.MkdirTemp("", "cartwheel-anomalies-"); err != nil {
-		return fmt.Errorf("anomalies: %w", err)
-	}
-	defer func() { err = errors.Join(err, os.RemoveAll(l.dir)) }()
+	defer func() { err = errors.Join(err, l.close()) }()
 	l.outcomes = make([][]anomaly.Outcome, len(l.plans))
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(runtime.NumCPU())

@@ -43,6 +43,22 @@ type build struct {
 	err    error
 }
 
+// open finds the module and makes room for overlays and binaries; the caller closes.
+func (g *gate) open(ctx context.Context, what string) (err error) {
+	if err := suite.Check(suite.Knobs{Cluster: g.cluster, Time: g.budget.time}); err != nil {
+		return err
+	}
+	if g.root, err = moduleRoot(ctx); err != nil {
+		return err
+	}
+	if g.dir, err = os.MkdirTemp("", "cartwheel-"+what+"-"); err != nil {
+		return fmt.Errorf("%s: %w", what, err)
+	}
+	return nil
+}
+
+func (g *gate) close() error { return os.RemoveAll(g.dir) }
+
 // tell says how a trial ended.
 func (g *gate) tell(t mutation.Trial, a mutation.Attempt) {
 	why := a.Reason

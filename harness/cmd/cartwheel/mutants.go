@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -147,16 +146,10 @@ func choose(ids []string, gate bool, cluster string) ([]mutation.Mutant, error) 
 }
 
 func (g *gate) run(ctx context.Context, mutants []mutation.Mutant, resumed bool) (err error) {
-	if err := suite.Check(suite.Knobs{Cluster: g.cluster, Time: g.budget.time}); err != nil {
+	if err := g.open(ctx, "mutants"); err != nil {
 		return err
 	}
-	if g.root, err = moduleRoot(ctx); err != nil {
-		return err
-	}
-	if g.dir, err = os.MkdirTemp("", "cartwheel-mutants-"); err != nil {
-		return fmt.Errorf("mutants: %w", err)
-	}
-	defer func() { err = errors.Join(err, os.RemoveAll(g.dir)) }()
+	defer func() { err = errors.Join(err, g.close()) }()
 	source, err := mutation.SourceOf(g.root)
 	if err != nil {
 		return err
