@@ -3,6 +3,7 @@ package nemesis
 import (
 	"context"
 	"sync"
+	"time"
 )
 
 // lock is held over calls of the cluster, hence a channel: waiting for it ends with
@@ -13,11 +14,14 @@ type lock struct {
 	ch   chan struct{}
 }
 
-// acquire returns once the lock is held, or with the context's error.
+// acquire returns once the lock is held, or with the context's error. It lets a moment
+// pass: where time is virtual, whoever held the lock before has then told of its fault, and
+// the order in which faults are told is not left to the scheduler.
 func (l *lock) acquire(ctx context.Context) error {
 	l.once.Do(func() { l.ch = make(chan struct{}, 1) })
 	select {
 	case l.ch <- struct{}{}:
+		wait(ctx, time.Nanosecond)
 		return nil
 	case <-ctx.Done():
 		return context.Cause(ctx)
