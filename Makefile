@@ -12,7 +12,9 @@ RESULTS ?= $(CURDIR)/results
 export CLUSTER SEED TIME RESULTS
 
 TOOLS := bin/tools
-SUITES := $(patsubst %/,./%,$(sort $(dir $(wildcard workloads/*/*_suite_test.go))))
+# The suites that have specs of a label, and how they are played: one run at a time.
+suites = $(patsubst %/,./%,$(sort $(dir $(shell grep -l 'Label."$(1)"' workloads/*/*_suite_test.go))))
+play   = go test $(call suites,$(1)) -p 1 -count=1 -timeout 20m -v -ginkgo.fail-on-empty -ginkgo.label-filter=$(1) -ginkgo.v
 # The race detector needs a C compiler; without one the tests still run.
 RACE  := $(if $(shell command -v gcc 2>/dev/null || command -v clang 2>/dev/null),-race,)
 # Version 2 is a plugin of the docker command, version 1 a command of its own.
@@ -41,31 +43,31 @@ test: go ## all tests that need no Docker
 
 .PHONY: test-partition
 test-partition: go ## cut a five-node cluster apart under load and judge the store
-	go test $(SUITES) -p 1 -count=1 -timeout 20m -v -ginkgo.fail-on-empty -ginkgo.label-filter=partition -ginkgo.v
+	$(call play,partition)
 
 .PHONY: test-pause
 test-pause: go ## freeze nodes under load and judge the store
-	go test $(SUITES) -p 1 -count=1 -timeout 20m -v -ginkgo.fail-on-empty -ginkgo.label-filter=pause -ginkgo.v
+	$(call play,pause)
 
 .PHONY: test-kill
 test-kill: go ## kill nodes under load, start them again and judge the store
-	go test $(SUITES) -p 1 -count=1 -timeout 20m -v -ginkgo.fail-on-empty -ginkgo.label-filter=kill -ginkgo.v
+	$(call play,kill)
 
 .PHONY: test-packet
 test-packet: go ## lose, delay, duplicate and reorder packets under load and judge the store
-	go test $(SUITES) -p 1 -count=1 -timeout 20m -v -ginkgo.fail-on-empty -ginkgo.label-filter=packet -ginkgo.v
+	$(call play,packet)
 
 .PHONY: test-clock
 test-clock: go ## set clocks wrong under load and judge the store
-	go test $(SUITES) -p 1 -count=1 -timeout 20m -v -ginkgo.fail-on-empty -ginkgo.label-filter=clock -ginkgo.v
+	$(call play,clock)
 
 .PHONY: test-disk
 test-disk: go ## make disks slow, full or failing under load and judge the store
-	go test $(SUITES) -p 1 -count=1 -timeout 20m -v -ginkgo.fail-on-empty -ginkgo.label-filter=disk -ginkgo.v
+	$(call play,disk)
 
 .PHONY: test-chaos
 test-chaos: go ## all faults at the same time
-	go test $(SUITES) -p 1 -count=1 -timeout 20m -v -ginkgo.fail-on-empty -ginkgo.label-filter=chaos -ginkgo.v
+	$(call play,chaos)
 
 .PHONY: test-docker
 test-docker: go ## test the container backend itself: pods, cuts, pauses, clean-up
