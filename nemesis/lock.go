@@ -14,6 +14,10 @@ type lock struct {
 	ch   chan struct{}
 }
 
+// moment is how long a lock rests between two holders. It is longer than the nanoseconds by
+// which a runner keeps the beginnings of faults apart that are planned for one instant.
+const moment = time.Microsecond
+
 // acquire returns once the lock is held, or with the context's error. It lets a moment
 // pass: where time is virtual, whoever held the lock before has then told of its fault, and
 // the order in which faults are told is not left to the scheduler.
@@ -21,7 +25,7 @@ func (l *lock) acquire(ctx context.Context) error {
 	l.once.Do(func() { l.ch = make(chan struct{}, 1) })
 	select {
 	case l.ch <- struct{}{}:
-		wait(ctx, time.Nanosecond)
+		wait(ctx, moment)
 		return nil
 	case <-ctx.Done():
 		return context.Cause(ctx)
