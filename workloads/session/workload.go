@@ -2,6 +2,7 @@ package session
 
 import (
 	"context"
+	"slices"
 
 	"cartwheel/harness"
 	"cartwheel/harness/checker"
@@ -54,6 +55,10 @@ func waited() harness.Event {
 				}
 			}
 			return n
+		},
+		// A node that is frozen for a while need not fall behind anyone who is asked.
+		Needs: func(p harness.Plan) bool {
+			return slices.ContainsFunc(p.Schedule, func(f harness.Fault) bool { return f.Kind == "partition" })
 		},
 	}
 }
