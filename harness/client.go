@@ -41,6 +41,7 @@ type WriteOptions struct {
 type Reading struct {
 	Siblings []Sibling
 	Token    []byte // supersedes exactly Siblings
+	Write    string // of a delete, whatever came of it: the name by which siblings show its tombstone, if the client chose one
 	State    string // replica reads only: digest of the copy
 	Meta     *Meta
 }

@@ -73,6 +73,7 @@ type Op struct {
 
 	Siblings []Sibling `json:"siblings,omitempty"` // seen by a read, or left behind by a put
 	Token    []byte    `json:"token,omitempty"`    // context received: it supersedes exactly Siblings
+	Write    string    `json:"write,omitempty"`    // of a delete: the name by which Siblings show its tombstone, where the client chose it
 	State    string    `json:"state,omitempty"`    // replica reads: digest of the copy; equal copies have equal states
 	Meta     *Meta     `json:"meta,omitempty"`     // how the store says it served the request
 	Error    string    `json:"error,omitempty"`    //

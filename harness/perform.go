@@ -23,6 +23,6 @@ func Perform(ctx context.Context, c Client, op Op, r ReadOptions, w WriteOptions
 		return op
 	}
 	// An error may tell how the request was served, too.
-	op.Siblings, op.Token, op.State, op.Meta = got.Siblings, got.Token, got.State, got.Meta
+	op.Siblings, op.Token, op.Write, op.State, op.Meta = got.Siblings, got.Token, got.Write, got.State, got.Meta
 	return Complete(op, err)
 }

@@ -121,6 +121,7 @@ type ReadResult struct {
 type WriteResult struct {
 	Siblings []Sibling // what the coordinator holds after the write, the write itself included
 	Context  Context   // supersedes exactly Siblings
+	WriteID  WriteID   // the name that the client library gave the write
 	Meta     Meta
 }
 

@@ -3,8 +3,8 @@ package checker
 import "slices"
 
 // identify finds the write behind every sibling of every answer. Values are unique, so
-// they name puts. A delete has no value: its tombstone is known by the store's own name
-// for the write.
+// they name puts. A delete has no value: its tombstone is known by the name of the
+// write, which the delete's client chose, or else the store.
 func (k *keyIndex) identify() {
 	for _, e := range k.sorting.early {
 		if w, ok := k.sorting.byValue[e.value]; ok {
@@ -48,6 +48,9 @@ type tombs struct {
 // delete was called is another's. What stays ambiguous is doubtful.
 func (k *keyIndex) nameTombstones() {
 	t := tombs{taken: make(map[int]bool), own: make(map[int][]string), first: make(map[string]int32)}
+	for _, d := range k.byWrite { // what the client has named itself
+		t.taken[d] = true
+	}
 	for i := range k.answers {
 		a := &k.answers[i]
 		for _, s := range k.seen(a) {
@@ -68,7 +71,7 @@ func (k *keyIndex) nameTombstones() {
 	}
 	for _, d := range t.deletes { // the usual case: its answer shows one tombstone that is new
 		fresh := slices.DeleteFunc(slices.Clone(t.own[d]), func(n string) bool { return t.first[n] < k.writes[d].inv })
-		if _, known := k.byWrite[append(fresh, "")[0]]; len(fresh) == 1 && fresh[0] != "" && !known {
+		if _, known := k.byWrite[append(fresh, "")[0]]; len(fresh) == 1 && fresh[0] != "" && !known && !t.taken[d] {
 			k.byWrite[fresh[0]] = d
 			t.taken[d] = true
 		}

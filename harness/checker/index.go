@@ -49,7 +49,7 @@ type keyIndex struct {
 	sights  []int32 // writes shown, answer by answer
 	names   []string
 	deletes []int32         // writes that are tombstones
-	byWrite map[string]int  // tombstones by the store's name for the write
+	byWrite map[string]int  // tombstones by the name of the write
 	carts   map[int32]entry // what writes with an Action did
 	sorting *sorting        // while lines come in
 }

@@ -81,7 +81,7 @@ func (t lossTally) doubts(x *index) []string {
 		doubts = append(doubts, "no write was acknowledged")
 	}
 	doubt(t.unread, "of keys that were not read on every replica at the end")
-	doubt(t.open, "may have been superseded by a context of unknown origin")
+	doubt(t.open, "may have been superseded by a context of unknown origin, or by a tombstone of an unknown delete")
 	doubt(t.moving, "missing when the run ended, but perhaps only late: "+x.unrest)
 	return doubts
 }

@@ -143,7 +143,7 @@ func cartValue(id, items string) string {
 }
 
 func (p *parser) complete(op harness.Op, kind string, options map[string]string) {
-	op.Kind = harness.Kind(kind)
+	op.Kind, op.Write = harness.Kind(kind), options["name"]
 	if op.Kind == harness.OK {
 		op.Token, op.State = []byte(options["token"]), options["state"]
 		for _, s := range strings.FieldsFunc(options["sees"], func(r rune) bool { return r == ',' }) {

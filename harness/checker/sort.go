@@ -124,6 +124,11 @@ func (s *shard) line(line int32, op *harness.Op) {
 		if op.Kind == harness.OK {
 			p.k.answered(answer{inv: p.inv, done: line, process: int32(op.Process), own: p.write}, op)
 		}
+		if p.write != none && op.Write != "" && op.F == harness.Delete {
+			if err := p.k.named(p.write, op.Write); err != nil && s.err == nil {
+				s.err, s.errLine = err, line
+			}
+		}
 	}
 }
 
@@ -154,6 +159,16 @@ func (k *keyIndex) invoked(line int32, op *harness.Op) error {
 			k.key, k.writes[other].inv+1, line+1, op.Value)
 	}
 	k.sorting.byValue[value] = n
+	return nil
+}
+
+// named files the name that a delete's client gave it.
+func (k *keyIndex) named(n int32, name string) error {
+	if other, ok := k.byWrite[name]; ok {
+		return fmt.Errorf("key %q: the deletes of lines %d and %d are both named %q, so answers do not tell which they show",
+			k.key, k.writes[other].inv+1, k.writes[n].inv+1, name)
+	}
+	k.byWrite[name] = int(n)
 	return nil
 }
 

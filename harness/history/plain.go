@@ -82,6 +82,8 @@ func (p *plain) op(op *harness.Op) bool {
 			bit, ok = 15, p.meta(op)
 		case "error":
 			bit, ok = 16, str(p, &op.Error)
+		case "write":
+			bit, ok = 17, str(p, &op.Write)
 		}
 		if !ok || seen&(1<<bit) != 0 {
 			return false

@@ -151,8 +151,9 @@ func (c *Client) send(ctx context.Context, w request) (res store.WriteResult, er
 		}
 		return nil
 	})
+	res.WriteID = w.WriteID
 	if err != nil {
-		return store.WriteResult{}, &Error{Op: op, Key: w.Key, Err: err, definite: store.Definite(err)}
+		return store.WriteResult{}, &Error{Op: op, Key: w.Key, Err: err, WriteID: w.WriteID, definite: store.Definite(err)}
 	}
 	return res, nil
 }

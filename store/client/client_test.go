@@ -132,7 +132,7 @@ func TestWritesAreNamedAndElidedValuesFilledIn(t *testing.T) {
 		cl := New(echo, o)
 		for range 3 {
 			res, err := cl.Put(context.Background(), "k", []byte("milk"), nil, store.WriteOptions{})
-			if err != nil || len(res.Siblings) != 1 || string(res.Siblings[0].Value) != "milk" || res.Siblings[0].WriteID.IsZero() {
+			if err != nil || len(res.Siblings) != 1 || string(res.Siblings[0].Value) != "milk" || res.Siblings[0].WriteID.IsZero() || res.WriteID != res.Siblings[0].WriteID {
 				t.Fatalf("got %+v, %v", res, err)
 			}
 		}

@@ -14,6 +14,8 @@ type Error struct {
 	Op  string // "get", "put", "delete" or what an Admin was asked for
 	Key store.Key
 	Err error
+	// WriteID names the put or delete, should it come to light among siblings after all.
+	WriteID store.WriteID
 
 	definite bool
 }

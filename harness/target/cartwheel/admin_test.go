@@ -25,6 +25,7 @@ type node struct {
 	status  *storepb.StatusReply
 	replica *storepb.ReadReplicaReply
 	put     func(*storepb.PutRequest) (*storepb.PutReply, error)
+	delete  func(*storepb.DeleteRequest) (*storepb.PutReply, error)
 }
 
 func (n *node) Status(context.Context, *storepb.StatusRequest) (*storepb.StatusReply, error) {
@@ -40,6 +41,10 @@ func (n *node) ReadReplica(_ context.Context, r *storepb.ReadReplicaRequest) (*s
 
 func (n *node) Put(_ context.Context, r *storepb.PutRequest) (*storepb.PutReply, error) {
 	return n.put(r)
+}
+
+func (n *node) Delete(_ context.Context, r *storepb.DeleteRequest) (*storepb.PutReply, error) {
+	return n.delete(r)
 }
 
 // pods is a cluster of such nodes behind real sockets. A nil node is down.
@@ -192,6 +197,28 @@ func TestAPutsErrorKeepsItsOath(t *testing.T) {
 				t.Errorf("got %+v", got)
 			}
 		})
+	}
+}
+
+// Without its name nobody could tell which of two deletes of unknown outcome left a tombstone.
+func TestADeleteIsNamedWhateverCameOfIt(t *testing.T) {
+	for _, broken := range []error{nil, status.Error(codes.Unavailable, "connection broken")} {
+		var asked store.WriteID
+		n := &node{delete: func(r *storepb.DeleteRequest) (*storepb.PutReply, error) {
+			copy(asked[:], r.GetWriteId())
+			return &storepb.PutReply{Versions: []*storepb.Version{{Tombstone: true, WriteId: r.GetWriteId()}}}, broken
+		}}
+		client, err := New().Open(t.Context(), start(t, n), "n1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := harness.Perform(t.Context(), client, harness.Op{F: harness.Delete, Key: "k", Context: []byte("c")}, harness.ReadOptions{}, harness.WriteOptions{})
+		if got.Write == "" || got.Write != asked.String() || (got.Kind == harness.OK) != (broken == nil) {
+			t.Errorf("got %+v, asked as %s", got, asked)
+		}
+		if err := client.Close(); err != nil {
+			t.Error(err)
+		}
 	}
 }
 

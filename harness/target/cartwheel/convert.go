@@ -55,13 +55,17 @@ func reading(siblings []store.Sibling, c store.Context, m store.Meta) harness.Re
 func versions(siblings []store.Sibling) []harness.Sibling {
 	var out []harness.Sibling
 	for _, s := range siblings {
-		v := harness.Sibling{Value: string(s.Value), Tombstone: s.Tombstone}
-		if !s.WriteID.IsZero() {
-			v.Write = s.WriteID.String()
-		}
-		out = append(out, v)
+		out = append(out, harness.Sibling{Value: string(s.Value), Tombstone: s.Tombstone, Write: name(s.WriteID)})
 	}
 	return out
+}
+
+// name names a write; empty if it has no name.
+func name(id store.WriteID) string {
+	if id.IsZero() {
+		return ""
+	}
+	return id.String()
 }
 
 // meta translates how a request was served; nil if the store said nothing of it.

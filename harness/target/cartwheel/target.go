@@ -122,7 +122,9 @@ func (s *session) Delete(ctx context.Context, key string, token []byte, o harnes
 	if err != nil {
 		return failed(err)
 	}
-	return reading(r.Siblings, r.Context, r.Meta), nil
+	out := reading(r.Siblings, r.Context, r.Meta)
+	out.Write = name(r.WriteID)
+	return out, nil
 }
 
 func (s *session) Close() error { return s.close() }
@@ -134,6 +136,10 @@ func failed(err error) (harness.Reading, error) {
 	var missed *store.QuorumError
 	if errors.As(err, &missed) {
 		r.Meta = meta(missed.Meta)
+	}
+	var call *client.Error
+	if errors.As(err, &call) && call.Op == "delete" {
+		r.Write = name(call.WriteID)
 	}
 	var behind *store.SessionError
 	if errors.As(err, &behind) {
