@@ -1,6 +1,7 @@
 package cart
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 
@@ -26,14 +27,10 @@ func inBucket(prefix string) func(harness.Setup) harness.Generator {
 }
 
 func shopping(s harness.Setup, g shop) harness.Generator {
-	rate := s.Rate
-	if rate == 0 {
-		rate = defaultRate
-	}
 	for range cartsAtATime {
 		g = g.opened()
 	}
-	return generator.Stagger(rate, s.Seed, g)
+	return generator.Stagger(cmp.Or(s.Rate, defaultRate), s.Seed, g)
 }
 
 // setGenerator is the reference experiment of 2013 with Dynamo-like stores: everybody adds
@@ -41,11 +38,7 @@ func shopping(s harness.Setup, g shop) harness.Generator {
 // written by one thread at a time, as if under a perfect lock.
 func setGenerator(locked bool) func(harness.Setup) harness.Generator {
 	return func(s harness.Setup) harness.Generator {
-		rate := s.Rate
-		if rate == 0 {
-			rate = setRate
-		}
-		return generator.Stagger(rate, s.Seed, shop{set: true, locked: locked}.opened())
+		return generator.Stagger(cmp.Or(s.Rate, setRate), s.Seed, shop{set: true, locked: locked}.opened())
 	}
 }
 

@@ -1,6 +1,7 @@
 package register
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 
@@ -26,11 +27,7 @@ func Generator(s harness.Setup) harness.Generator { return staggered(s, crowd{})
 func weakGenerator(s harness.Setup) harness.Generator { return staggered(s, crowd{putsOnly: true}) }
 
 func staggered(s harness.Setup, g crowd) harness.Generator {
-	rate := s.Rate
-	if rate == 0 {
-		rate = defaultRate
-	}
-	return generator.Stagger(rate, s.Seed, g)
+	return generator.Stagger(cmp.Or(s.Rate, defaultRate), s.Seed, g)
 }
 
 // A crowd is the state of all groups. It is a value: the slice is copied before it

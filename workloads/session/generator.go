@@ -1,6 +1,7 @@
 package session
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 
@@ -22,11 +23,7 @@ func Generator(s harness.Setup) harness.Generator { return staggered(s, crowd{fl
 func weakGenerator(s harness.Setup) harness.Generator { return staggered(s, crowd{}) }
 
 func staggered(s harness.Setup, g crowd) harness.Generator {
-	rate := s.Rate
-	if rate == 0 {
-		rate = defaultRate
-	}
-	return generator.Stagger(rate, s.Seed, g)
+	return generator.Stagger(cmp.Or(s.Rate, defaultRate), s.Seed, g)
 }
 
 // A crowd is the state of all sessions. It is a value.
