@@ -26,6 +26,7 @@ type Cluster struct {
 	ids   []harness.NodeID
 	begin time.Time
 	trace *recorder // nil: nothing is recorded
+	calls *calls    // with gRPC itself, what is recorded of it
 
 	// change is held while nodes start and stop, which takes time, so it is a channel.
 	change chan struct{}

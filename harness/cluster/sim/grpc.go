@@ -32,7 +32,7 @@ type plug interface {
 // plugOf is how the cluster's lives are connected.
 func (c *Cluster) plugOf(id harness.NodeID, p *wire.Proc) plug {
 	if c.opts.GRPC {
-		return &realGRPC{stagger: stagger{seed: c.opts.Seed, at: id}, proc: p}
+		return &realGRPC{stagger: c.stagger(id), proc: p}
 	}
 	return seamPlug{p}
 }
@@ -98,7 +98,7 @@ func (p *realGRPC) close() {
 func dialGRPC(s stagger, to harness.NodeID, connect func(context.Context) (net.Conn, error)) (*grpc.ClientConn, error) {
 	return transport.Dial(string(to),
 		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return connect(ctx) }),
-		grpc.WithChainUnaryInterceptor(s.call))
+		grpc.WithChainUnaryInterceptor(s.callTo(to)))
 }
 
 // staggerMax bounds the moment that a call takes within a process.
@@ -113,26 +113,42 @@ const callHeader = "sim-call"
 type stagger struct {
 	seed uint64
 	at   harness.NodeID // the process
+
+	calls *calls // told of all of them; nil: nobody is
 }
 
-// call names a call by its caller, its bytes and the instant of its begin, so that of two equal
-// ones each has its own name.
-func (s stagger) call(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
-	var body []byte
-	if m, ok := req.(proto.Message); ok { // else gRPC complains of it
-		body, _ = proto.MarshalOptions{Deterministic: true}.Marshal(m)
+func (c *Cluster) stagger(at harness.NodeID) stagger {
+	return stagger{seed: c.opts.Seed, at: at, calls: c.calls}
+}
+
+// callTo names a call by its caller, its bytes and the instant of its begin, so that of two
+// equal ones each has its own name.
+func (s stagger) callTo(to harness.NodeID) grpc.UnaryClientInterceptor {
+	link := harness.Link{From: s.at, To: to}
+	return func(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
+		var body []byte
+		if m, ok := req.(proto.Message); ok { // else gRPC complains of it
+			body, _ = proto.MarshalOptions{Deterministic: true}.Marshal(m)
+		}
+		name := fate.Hash(fate.String(string(s.at)), fate.String(cc.Target()+method), fate.Bytes(body), uint64(time.Now().UnixNano()))
+		ctx = metadata.AppendToOutgoingContext(ctx, callHeader, strconv.FormatUint(name, 16))
+		s.calls.left(name, link, method, body)
+		err := invoke(ctx, method, req, reply, cc, opts...)
+		s.calls.returned(name, err)
+		s.pause('c', name)
+		return err
 	}
-	name := fate.Hash(fate.String(string(s.at)), fate.String(cc.Target()+method), fate.Bytes(body), uint64(time.Now().UnixNano()))
-	ctx = metadata.AppendToOutgoingContext(ctx, callHeader, strconv.FormatUint(name, 16))
-	err := invoke(ctx, method, req, reply, cc, opts...)
-	s.pause('c', name)
-	return err
 }
 
 func (s stagger) serve(ctx context.Context, req any, _ *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
 	md, _ := metadata.FromIncomingContext(ctx)
-	s.pause('s', fate.String(strings.Join(md.Get(callHeader), ",")))
-	return handler(ctx, req)
+	header := strings.Join(md.Get(callHeader), ",")
+	name, _ := strconv.ParseUint(header, 16, 64) // what is no name is not watched
+	s.calls.got(name)
+	s.pause('s', fate.String(header))
+	reply, err := handler(ctx, req)
+	s.calls.served(name, reply, err)
+	return reply, err
 }
 
 func (s stagger) pause(why, name uint64) {
@@ -149,7 +165,7 @@ func (c *Cluster) clientConn(n *wire.Net, l harness.Link) (*grpc.ClientConn, err
 	if conn := c.conns[l]; conn != nil {
 		return conn, nil
 	}
-	conn, err := dialGRPC(stagger{seed: c.opts.Seed, at: l.From}, l.To, func(ctx context.Context) (net.Conn, error) {
+	conn, err := dialGRPC(c.stagger(l.From), l.To, func(ctx context.Context) (net.Conn, error) {
 		return n.Connect(ctx, l.From, l.To)
 	})
 	if err != nil {

@@ -36,12 +36,13 @@ type said struct {
 
 // Record makes the cluster keep a trace of its messages and of what happens to its
 // nodes. It is called before Start. It changes nothing in the run, but costs time and memory.
-// With real gRPC there is nothing to record: what its segments say is gRPC's affair.
+// Of real gRPC it keeps the calls: what a segment says is gRPC's affair.
 func (c *Cluster) Record() {
+	c.trace = &recorder{begin: c.begin, said: map[said]trace.Line{}}
 	if c.opts.GRPC {
+		c.calls = &calls{trace: c.trace, open: map[uint64]*watched{}}
 		return
 	}
-	c.trace = &recorder{begin: c.begin, said: map[said]trace.Line{}}
 	also := c.opts.Wire.Trace
 	c.opts.Wire.Message = c.trace.message
 	c.opts.Wire.Trace = func(p wire.Packet) {
@@ -116,6 +117,13 @@ func (r *recorder) message(m wire.Message) {
 	if len(r.lines) < heldMax {
 		r.said[said{m.Call, m.Kind}] = l
 	}
+}
+
+// now is the time since the begin of the present network.
+func (r *recorder) now() time.Duration {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return time.Since(r.begin) - r.net
 }
 
 // packet notes how a packet ended.

@@ -14,9 +14,9 @@ import (
 
 // recordedSpree is a spree of shoppers under partitions, kills and pauses, with or
 // without a trace of it.
-func recordedSpree(t *testing.T, seed uint64, record bool) (lines []trace.Line, tally wire.Tally) {
+func recordedSpree(t *testing.T, o Options, record bool) (lines []trace.Line, tally wire.Tally) {
 	synctest.Test(t, func(t *testing.T) {
-		c, err := NewStore(Options{Seed: seed}, nil)
+		c, err := NewStore(o, nil)
 		must(t, err)
 		if record {
 			c.Record()
@@ -24,9 +24,9 @@ func recordedSpree(t *testing.T, seed uint64, record bool) (lines []trace.Line, 
 		must(t, c.Start(t.Context()))
 		begin := time.Now()
 		var work sync.WaitGroup
-		work.Go(func() { harass(t, c, seed, 3) })
+		work.Go(func() { harass(t, c, o.Seed, 3) })
 		for i := range 6 {
-			s := &shopper{c: c, id: i, seed: seed}
+			s := &shopper{c: c, id: i, seed: o.Seed}
 			work.Go(func() { s.shop(begin, 30) })
 		}
 		work.Wait()
@@ -39,7 +39,31 @@ func recordedSpree(t *testing.T, seed uint64, record bool) (lines []trace.Line, 
 }
 
 func TestATraceTellsWhatMessagesAreFor(t *testing.T) {
-	lines, tally := recordedSpree(t, 1, true)
+	lines, tally := recordedSpree(t, Options{Seed: 1}, true)
+	if n := tellsOfAll(t, lines); uint64(n) < tally.Packets {
+		t.Errorf("%d messages in the trace, of %d packets", n, tally.Packets)
+	}
+	lines, _ = recordedSpree(t, Options{Seed: 1, GRPC: true}, true)
+	tellsOfAll(t, lines)
+	fates := map[string]int{}
+	for _, l := range lines {
+		if l.Event == trace.Message {
+			fates[l.Kind+" "+l.Fate]++
+			if l.Ended < l.Time || l.Ended == l.Time && l.Fate == trace.Delivered {
+				t.Errorf("a message that took no time: %+v", l)
+			}
+		}
+	}
+	for _, f := range []string{"request delivered", "request lost", "reply delivered", "reply lost"} {
+		if fates[f] == 0 {
+			t.Errorf("no %s: %v", f, fates)
+		}
+	}
+}
+
+// tellsOfAll wants messages of every purpose and events of every kind, and counts the messages.
+func tellsOfAll(t *testing.T, lines []trace.Line) int {
+	t.Helper()
 	what, events := map[string]int{}, map[string]int{}
 	for _, l := range lines {
 		events[l.Event]++
@@ -68,14 +92,12 @@ func TestATraceTellsWhatMessagesAreFor(t *testing.T) {
 			t.Errorf("nothing is a %q: %v", e, events)
 		}
 	}
-	if n := events[trace.Message]; uint64(n) < tally.Packets {
-		t.Errorf("%d messages in the trace, of %d packets", n, tally.Packets)
-	}
+	return events[trace.Message]
 }
 
 // A hand-off follows the hint that it delivers: the same key, from whom it was parked with.
 func TestAHandOffFollowsItsHint(t *testing.T) {
-	lines, _ := recordedSpree(t, 1, true)
+	lines, _ := recordedSpree(t, Options{Seed: 1}, true)
 	followed := 0
 	for i, l := range lines {
 		if l.What == trace.HandOff && l.Kind == trace.Request && slices.ContainsFunc(lines[:i], func(h trace.Line) bool {
@@ -90,12 +112,19 @@ func TestAHandOffFollowsItsHint(t *testing.T) {
 }
 
 func TestRecordingChangesNothing(t *testing.T) {
-	first, with := recordedSpree(t, 2, true)
-	none, without := recordedSpree(t, 2, false)
+	for _, o := range []Options{{Seed: 2}, {Seed: 2, GRPC: true}} {
+		recordingChangesNothing(t, o)
+	}
+}
+
+func recordingChangesNothing(t *testing.T, o Options) {
+	t.Helper()
+	first, with := recordedSpree(t, o, true)
+	none, without := recordedSpree(t, o, false)
 	if with != without || none != nil {
 		t.Errorf("recorded %+v, unrecorded %+v with %d lines", with, without, len(none))
 	}
-	again, _ := recordedSpree(t, 2, true)
+	again, _ := recordedSpree(t, o, true)
 	if !slices.EqualFunc(first, again, func(a, b trace.Line) bool {
 		return a.Time == b.Time && a.Ended == b.Ended && a.From == b.From && a.To == b.To && a.What == b.What && a.Call == b.Call && a.Fate == b.Fate
 	}) {
