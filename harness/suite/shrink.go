@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"cartwheel/harness"
+	"cartwheel/harness/cluster/sim"
 	"cartwheel/harness/report"
 	"cartwheel/harness/shrink"
 	"cartwheel/harness/shrink/trial"
@@ -38,7 +39,7 @@ type Shrunk struct {
 }
 
 // Shrink makes a stored run smaller as long as it shows the same anomaly, on the
-// simulated cluster, and writes the smallest as a run of its own. An error that is
+// simulated cluster (a run of sim-grpc in that tier), and writes the smallest as a run of its own. An error that is
 // [shrink.ErrNotShown] means that the simulation does not show it at all; ErrKnobs, that
 // there is nothing to make smaller. When ctx ends, the smallest so far is written.
 func Shrink(ctx context.Context, s Shrinking) (Shrunk, error) {
@@ -131,7 +132,7 @@ func trialOf(p harness.Plan, checker, kind string) (*trial.Trial, error) {
 			n, _ := Nemesis(p.Nemesis) // it was found above
 			return n
 		},
-		Checker: checker, Kind: kind,
+		GRPC: p.World == sim.WorldGRPC, Checker: checker, Kind: kind,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrKnobs, err)
@@ -166,7 +167,7 @@ func (s Shrinking) search(ctx context.Context, t *trial.Trial, world string, c s
 // a run of another world one of a few.
 func (s Shrinking) shown(ctx context.Context, t *trial.Trial, world string, c shrink.Case) (shrink.Case, int, error) {
 	seeds := 1
-	if world != "sim" {
+	if !Exact(world) {
 		seeds = seedsMax
 	}
 	var last error
@@ -176,7 +177,7 @@ func (s Shrinking) shown(ctx context.Context, t *trial.Trial, world string, c sh
 		case err != nil:
 			return c, i, fmt.Errorf("play the run again: %w", err)
 		case shows:
-			if world != "sim" {
+			if !Exact(world) {
 				s.note("the simulation shows it with seed %d", c.Seed)
 			}
 			return c, i + 1, nil
@@ -187,7 +188,7 @@ func (s Shrinking) shown(ctx context.Context, t *trial.Trial, world string, c sh
 		c.Seed++
 	}
 	why := "the same run in the simulation is another one"
-	if world != "sim" {
+	if !Exact(world) {
 		why = fmt.Sprintf("the run is of the %s world, and %d seeds of the simulation with the same faults and operations do not show it", world, seeds)
 	}
 	if last == nil {

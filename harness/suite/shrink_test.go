@@ -11,15 +11,17 @@ import (
 	"time"
 
 	"cartwheel/harness"
+	"cartwheel/harness/cluster/sim"
 	"cartwheel/harness/shrink"
 	"cartwheel/harness/shrink/trial"
+	"cartwheel/harness/trace"
 )
 
 // stale is the folder of a run that was not linearizable.
-func stale(t *testing.T) string {
+func stale(t *testing.T, world string) string {
 	t.Helper()
 	res, err := Run(t.Context(), Knobs{
-		Workload: "register-weak", Cluster: "sim", Seed: 2, Time: 6 * time.Second, Rate: 12, Nodes: 3, Concurrency: 4, Results: t.TempDir(),
+		Workload: "register-weak", Cluster: world, Seed: 2, Time: 6 * time.Second, Rate: 12, Nodes: 3, Concurrency: 4, Results: t.TempDir(),
 	}, Hooks{})
 	if err != nil || res.Verdict != harness.Invalid {
 		t.Fatalf("got %s, %v: %v", res.Verdict, err, res.Reasons)
@@ -49,12 +51,12 @@ func rewrite(t *testing.T, dir string, change func(*harness.Plan)) {
 }
 
 // handful shrinks a run until it is small enough to be read, and interrupts the search then.
-func handful(t *testing.T) (Shrunk, error) {
+func handful(t *testing.T, world string) (Shrunk, error) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	return Shrink(ctx, Shrinking{
-		Path: stale(t), Budget: time.Hour, Results: t.TempDir(), Flags: "--mutant M0",
+		Path: stale(t, world), Budget: time.Hour, Results: t.TempDir(), Flags: "--mutant M0",
 		Progress: func(p shrink.Progress) {
 			if p.Size.Keys == 1 && p.Size.Threads <= 2 && p.Size.Faults <= 1 && p.Size.Steps <= 4 {
 				cancel()
@@ -64,7 +66,13 @@ func handful(t *testing.T) (Shrunk, error) {
 }
 
 func TestAStoredRunIsShrunkAndPlayedAgain(t *testing.T) {
-	got, err := handful(t)
+	for _, world := range []string{sim.World, sim.WorldGRPC} {
+		t.Run(world, func(t *testing.T) { shrunkAndPlayedAgain(t, world) })
+	}
+}
+
+func shrunkAndPlayedAgain(t *testing.T, world string) {
+	got, err := handful(t, world)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -72,10 +80,10 @@ func TestAStoredRunIsShrunkAndPlayedAgain(t *testing.T) {
 	if got.Kind != "not-linearizable" || got.Result.Verdict != harness.Invalid || size.Steps > 4 || size.Threads > 2 || got.From.Steps < 50 || got.Outcome.Minimal {
 		t.Fatalf("got %s %s: from %s to %s", got.Checker, got.Kind, got.From, size)
 	}
-	if p := got.Result.Plan; p.Suite != "register-weak-shrunk" || p.Repeat != "bin/cartwheel shrink --budget 0s --mutant M0 "+quoted(got.Result.Dir) {
-		t.Errorf("suite %q, repeat %q", p.Suite, p.Repeat)
+	if p := got.Result.Plan; p.World != world || p.Suite != "register-weak-shrunk" || p.Repeat != "bin/cartwheel shrink --budget 0s --mutant M0 "+quoted(got.Result.Dir) {
+		t.Errorf("world %q, suite %q, repeat %q", p.World, p.Suite, p.Repeat)
 	}
-	for _, file := range []string{"history.jsonl", "verdict.json", "index.html", trial.File} {
+	for _, file := range []string{"history.jsonl", "verdict.json", "index.html", trace.File, trial.File} {
 		if _, err := os.Stat(filepath.Join(got.Result.Dir, file)); err != nil {
 			t.Error(err)
 		}
@@ -93,7 +101,7 @@ func TestAStoredRunIsShrunkAndPlayedAgain(t *testing.T) {
 
 // What another world has shown is looked for with some seeds, and missed with an honest word.
 func TestARunOfAnotherWorldIsLookedForInTheSimulation(t *testing.T) {
-	small, err := handful(t)
+	small, err := handful(t, sim.World)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -127,7 +135,7 @@ func TestWhatCannotBeShrunkIsToldApart(t *testing.T) {
 		want string
 	}{
 		{name: "no anomaly", s: Shrinking{Path: valid.Dir}, want: "no anomaly to keep"},
-		{name: "another anomaly", s: Shrinking{Path: stale(t), Anomaly: "lost-write"}, want: "only not-linearizable"},
+		{name: "another anomaly", s: Shrinking{Path: stale(t, sim.World), Anomaly: "lost-write"}, want: "only not-linearizable"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			if _, err := Shrink(t.Context(), c.s); !errors.Is(err, ErrKnobs) || !strings.Contains(err.Error(), c.want) {

@@ -24,6 +24,7 @@ type Options struct {
 	Suite    string                 // names the recorded run; default the workload's name
 	Workload harness.Workload       // with Replay
 	Nemesis  func() harness.Nemesis // makes one for each run, since they remember what they did
+	GRPC     bool                   // play in the tier that has gRPC itself
 	Checker  string                 // whose finding is looked for ...
 	Kind     string                 // ... and the kind of its anomaly
 	Limit    time.Duration          // real time that a run may take, judging included; default 10s
@@ -125,7 +126,7 @@ func (t *Trial) options(c shrink.Case, w harness.Workload) runner.Options {
 // it does not, it is left to itself.
 func (t *Trial) play(ctx context.Context, c shrink.Case, o runner.Options) (*runner.Recording, error) {
 	fresh := func() (*sim.Cluster, error) {
-		cluster, err := sim.NewStore(sim.Options{Nodes: len(c.Nodes), Seed: c.Seed}, cartwheel.Configure)
+		cluster, err := sim.NewStore(sim.Options{Nodes: len(c.Nodes), Seed: c.Seed, GRPC: t.o.GRPC}, cartwheel.Configure)
 		if err == nil && !slices.Equal(cluster.Nodes(), c.Nodes) {
 			err = fmt.Errorf("%w: the simulation's nodes are %v, the case's are %v", runner.ErrRefused, cluster.Nodes(), c.Nodes)
 		}
