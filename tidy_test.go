@@ -25,6 +25,7 @@ var layers = map[string][]string{
 	"store/version":          {"store"},
 	"store/ring":             {"store"},
 	"store/ring/history":     {"store", "store/ring"},
+	"store/placement":        {"store", "store/ring/history"},
 	"store/quorum":           {"store"},
 	"store/merkle":           {"store"},
 	"store/clock":            {},

@@ -36,6 +36,9 @@ func (h History) Newest() Version { return h.live[len(h.live)-1] }
 // Settled reports whether no change is pending.
 func (h History) Settled() bool { return len(h.live) == 1 }
 
+// Joined reports whether the node belongs to a cluster: whether there is a version at all.
+func (h History) Joined() bool { return len(h.live) > 0 }
+
 // Read returns the version whose owners answer reads: the newest that all have synced.
 func (h History) Read() Version {
 	for _, v := range slices.Backward(h.live[1:]) {
