@@ -9,8 +9,11 @@ import (
 	"cartwheel/store"
 )
 
-// CapacityMax bounds a node's share of the data relative to others.
-const CapacityMax = 10_000
+// Bounds of the members of a layout.
+const (
+	MembersMax  = 1000   // nodes; a layout takes memory and time for each in each partition
+	CapacityMax = 10_000 // of a node's share of the data relative to others
+)
 
 // A Role is what an operator wants of one node. Roles are what is planned with; a layout is what comes of it.
 type Role struct {
@@ -60,6 +63,9 @@ func checkMembers(members []store.Member, replicas int) error {
 	var errs []error
 	if replicas < 1 || replicas > len(members) {
 		errs = append(errs, fmt.Errorf("%d replicas on %d members: want at least as many members as replicas", replicas, len(members)))
+	}
+	if len(members) > MembersMax {
+		return errors.Join(append(errs, fmt.Errorf("%d members, %d at most", len(members), MembersMax))...)
 	}
 	ids, addresses := map[store.NodeID]bool{}, map[string]bool{}
 	for _, m := range members {
