@@ -27,7 +27,7 @@ type Clock struct {
 // clockNear is by how much a clock may be off what it should be: a look takes its time.
 const clockNear = 300 * time.Millisecond
 
-var clocks = []target{
+var clocks = tableOf(ClockKind,
 	some.called("bump", func(r *rand.Rand, f *harness.Fault) {
 		f.Skew = &harness.Skew{Offset: eitherWay(r, lasting(r, time.Second, 10*time.Minute))}
 	}),
@@ -43,7 +43,7 @@ var clocks = []target{
 			Strobe: lasting(r, 300*time.Millisecond, 900*time.Millisecond),
 		}
 	}),
-}
+)
 
 func eitherWay(r *rand.Rand, d time.Duration) time.Duration {
 	if r.IntN(2) == 0 {
@@ -53,7 +53,7 @@ func eitherWay(r *rand.Rand, d time.Duration) time.Duration {
 }
 
 // ClockNames lists the ways to be wrong.
-func ClockNames() []string { return namesOf(clocks) }
+func ClockNames() []string { return clocks.names() }
 
 // Name returns "clock".
 func (k *Clock) Name() string { return ClockKind }
@@ -63,12 +63,12 @@ func (k *Clock) kinds() []string { return []string{ClockKind} }
 // Check wants a cluster whose clocks can be set wrong, and known names.
 func (k *Clock) Check(c harness.Cluster) error {
 	_, able := c.(harness.ClockSkewer)
-	return check(ClockKind, c, able, "skew clocks", k.Names, clocks)
+	return clocks.check(ClockKind, c, able, "skew clocks", k.Names)
 }
 
 // Plan draws faults, one at a time.
 func (k *Clock) Plan(r *rand.Rand, nodes []harness.NodeID, span time.Duration) []harness.Fault {
-	return schedule.Draw(r, nodes, span, k.Timing, makers(ClockKind, k.Names, clocks))
+	return schedule.Draw(r, nodes, span, k.Timing, clocks.chosen(k.Names))
 }
 
 // Inject sets the clocks of the fault's nodes wrong. The proof: before, they are right.
@@ -80,9 +80,8 @@ func (k *Clock) Inject(ctx context.Context, c harness.Cluster, f harness.Fault, 
 		e.problem("the cluster cannot skew clocks, or the fault names no node, or no skew")
 		return *e.Evidence, fmt.Errorf("inject %s: no clock to skew, or no way to", f.ID)
 	}
-	if err := w.acquire(ctx); err != nil {
-		e.problem("it was not injected: %v", err)
-		return *e.Evidence, fmt.Errorf("inject %s: %w", f.ID, err)
+	if err := w.hold(ctx, e, injecting, f); err != nil {
+		return *e.Evidence, err
 	}
 	defer w.release()
 	k.look(ctx, e, cl, before, f, 0, 0)
@@ -107,9 +106,8 @@ func (k *Clock) Heal(ctx context.Context, c harness.Cluster, f harness.Fault, e 
 	if !ok || f.Skew == nil {
 		return fmt.Errorf("heal %s: the cluster cannot skew clocks, or there is no skew", f.ID)
 	}
-	if err := w.acquire(ctx); err != nil {
-		pr.problem("it was not healed: %v", err)
-		return fmt.Errorf("heal %s: %w", f.ID, err)
+	if err := w.hold(ctx, pr, healing, f); err != nil {
+		return err
 	}
 	defer w.release()
 	if e.Injected > 0 {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"slices"
 	"time"
 
 	"cartwheel/harness"
@@ -25,7 +24,7 @@ type Disk struct {
 	patient
 }
 
-var disks = []target{
+var disks = tableOf(DiskKind,
 	minority.called(harness.DiskSlow, func(r *rand.Rand, f *harness.Fault) {
 		f.Disk = &harness.DiskFault{Slow: lasting(r, 20*time.Millisecond, 300*time.Millisecond)}
 	}),
@@ -37,10 +36,10 @@ var disks = []target{
 	}),
 	minority.called(harness.DiskFull, func(_ *rand.Rand, f *harness.Fault) { f.Disk = &harness.DiskFault{Full: true} }),
 	minority.called(harness.DiskReadOnly, func(_ *rand.Rand, f *harness.Fault) { f.Disk = &harness.DiskFault{ReadOnly: true} }),
-}
+)
 
 // DiskNames lists the ways to be bad.
-func DiskNames() []string { return namesOf(disks) }
+func DiskNames() []string { return disks.names() }
 
 // Name returns "disk".
 func (d *Disk) Name() string { return DiskKind }
@@ -51,32 +50,16 @@ func (d *Disk) kinds() []string { return []string{DiskKind} }
 // without names that it can make at least one. It notes which.
 func (d *Disk) Check(c harness.Cluster) error {
 	cl, ok := c.(harness.DiskFaulter)
-	if err := check(DiskKind, c, ok, "disturb disks", d.Names, disks); err != nil {
-		return err
+	err := disks.check(DiskKind, c, ok, "disturb disks", d.Names)
+	if err == nil {
+		d.able, err = disks.able(DiskKind, c, d.Names, cl.DiskFaults(), func(f harness.Fault) []string { return f.Disk.Does() })
 	}
-	var errs []error
-	d.able = nil
-	for _, name := range DiskNames() {
-		switch can := slices.Contains(cl.DiskFaults(), name); {
-		case can:
-			d.able = append(d.able, name)
-		case slices.Contains(d.Names, name):
-			errs = append(errs, fmt.Errorf("nemesis disk: a %s cluster cannot make disks %s, only %v", c.World(), name, cl.DiskFaults()))
-		}
-	}
-	if len(d.able) == 0 {
-		errs = append(errs, fmt.Errorf("nemesis disk: a %s cluster can make no disk bad in any way", c.World()))
-	}
-	return errors.Join(errs...)
+	return err
 }
 
 // Plan draws faults, one at a time.
 func (d *Disk) Plan(r *rand.Rand, nodes []harness.NodeID, span time.Duration) []harness.Fault {
-	names := d.Names
-	if len(names) == 0 {
-		names = d.able
-	}
-	return schedule.Draw(r, nodes, span, d.Timing, makers(DiskKind, names, disks))
+	return schedule.Draw(r, nodes, span, d.Timing, disks.chosen(either(d.Names, d.able)))
 }
 
 // Inject makes the disks of the fault's nodes bad, but for those that are dead. The proof:
@@ -88,9 +71,8 @@ func (d *Disk) Inject(ctx context.Context, c harness.Cluster, f harness.Fault, n
 		e.problem("the cluster cannot disturb disks, or the fault names no node, or no fault of a disk")
 		return *e.Evidence, fmt.Errorf("inject %s: no disk to disturb, or no way to", f.ID)
 	}
-	if err := w.acquire(ctx); err != nil {
-		e.problem("it was not injected: %v", err)
-		return *e.Evidence, fmt.Errorf("inject %s: %w", f.ID, err)
+	if err := w.hold(ctx, e, injecting, f); err != nil {
+		return *e.Evidence, err
 	}
 	defer w.release()
 	whom := w.living(e, f.Nodes)
@@ -121,9 +103,8 @@ func (d *Disk) Heal(ctx context.Context, c harness.Cluster, f harness.Fault, e *
 	if !ok || f.Disk == nil {
 		return fmt.Errorf("heal %s: the cluster cannot disturb disks, or there is no fault of a disk", f.ID)
 	}
-	if err := w.acquire(ctx); err != nil {
-		pr.problem("it was not healed: %v", err)
-		return fmt.Errorf("heal %s: %w", f.ID, err)
+	if err := w.hold(ctx, pr, healing, f); err != nil {
+		return err
 	}
 	defer w.release()
 	if e.Injected > 0 {

@@ -35,17 +35,17 @@ type Kill struct {
 // on disk; more would only be load that nobody serves.
 const allDeadMax = 2 * time.Second
 
-var kills = []target{
+var kills = tableOf(KillKind,
 	one, minority, majority, all,
 	all.called("rolling", nil),
 	one.called("terminate", terminated),
 	all.called("upgrade", terminated),
-}
+)
 
 func terminated(_ *rand.Rand, f *harness.Fault) { f.Signal = SignalTerm }
 
 // KillNames lists whom a Kill can strike, and how.
-func KillNames() []string { return namesOf(kills) }
+func KillNames() []string { return kills.names() }
 
 // Name returns "kill".
 func (k *Kill) Name() string { return KillKind }
@@ -55,13 +55,13 @@ func (k *Kill) kinds() []string { return []string{KillKind} }
 // Check wants a cluster whose processes can be killed and started again, and known names.
 func (k *Kill) Check(c harness.Cluster) error {
 	_, able := c.(harness.Killer)
-	return check(KillKind, c, able, "kill nodes", k.Names, kills)
+	return kills.check(KillKind, c, able, "kill nodes", k.Names)
 }
 
 // Plan draws kills, one at a time. One in turn is a fault for each node.
 func (k *Kill) Plan(r *rand.Rand, nodes []harness.NodeID, span time.Duration) []harness.Fault {
 	var plan []harness.Fault
-	for _, f := range schedule.Draw(r, nodes, span, k.Timing, makers(KillKind, k.Names, kills)) {
+	for _, f := range schedule.Draw(r, nodes, span, k.Timing, kills.chosen(k.Names)) {
 		switch {
 		case f.Name == "rolling" || f.Name == "upgrade":
 			r.Shuffle(len(f.Nodes), func(i, j int) { f.Nodes[i], f.Nodes[j] = f.Nodes[j], f.Nodes[i] })
@@ -100,9 +100,8 @@ func (k *Kill) Inject(ctx context.Context, c harness.Cluster, f harness.Fault, n
 		e.problem("the cluster cannot kill nodes, or the fault names none, or an unknown signal %q", f.Signal)
 		return *e.Evidence, fmt.Errorf("inject %s: nobody to kill, or no way to", f.ID)
 	}
-	if err := w.acquire(ctx); err != nil {
-		e.problem("it was not injected: %v", err)
-		return *e.Evidence, fmt.Errorf("inject %s: %w", f.ID, err)
+	if err := w.hold(ctx, e, injecting, f); err != nil {
+		return *e.Evidence, err
 	}
 	defer w.release()
 	for _, n := range f.Nodes {
@@ -162,9 +161,8 @@ func (k *Kill) Heal(ctx context.Context, c harness.Cluster, f harness.Fault, e *
 	if !ok {
 		return fmt.Errorf("heal %s: the cluster cannot start nodes", f.ID)
 	}
-	if err := w.acquire(ctx); err != nil {
-		pr.problem("it was not healed: %v", err)
-		return fmt.Errorf("heal %s: %w", f.ID, err)
+	if err := w.hold(ctx, pr, healing, f); err != nil {
+		return err
 	}
 	defer w.release()
 	if e.Injected > 0 {

@@ -2,8 +2,11 @@ package nemesis
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"time"
+
+	"cartwheel/harness"
 )
 
 // lock is held over calls of the cluster, hence a channel: waiting for it ends with
@@ -33,3 +36,21 @@ func (l *lock) acquire(ctx context.Context) error {
 }
 
 func (l *lock) release() { <-l.ch }
+
+// A side is one of the two that a fault has.
+type side struct{ verb, done string }
+
+var (
+	injecting = side{"inject", "injected"}
+	healing   = side{"heal", "healed"}
+)
+
+// hold acquires the lock for a side of a fault. That it could not is a problem of the fault.
+func (l *lock) hold(ctx context.Context, e proof, s side, f harness.Fault) error {
+	err := l.acquire(ctx)
+	if err == nil {
+		return nil
+	}
+	e.problem("it was not %s: %v", s.done, err)
+	return fmt.Errorf("%s %s: %w", s.verb, f.ID, err)
+}

@@ -321,11 +321,11 @@ func TestCheckRefusesWhatCannotBeDone(t *testing.T) {
 		{"no pauses", &Pause{}, bare{fake.New(5)}, "a fake cluster cannot pause nodes"},
 		{"one node", &Partition{}, fake.New(1), "1 nodes are too few"},
 		{"two nodes in a ring", &Partition{Names: []string{"majorities-ring"}}, fake.New(2), "2 nodes are too few"},
-		{"misspelt shape", &Partition{Names: []string{"halfs"}}, fake.New(5), `no shape "halfs"`},
+		{"misspelt shape", &Partition{Names: []string{"halfs"}}, fake.New(5), `there is no "halfs"`},
 		{"no kills", &Kill{}, bare{fake.New(5)}, "a fake cluster cannot kill nodes"},
 		{"kills", &Kill{}, fake.New(1), ""},
-		{"misspelt kill", &Kill{Names: []string{"few"}}, fake.New(5), `nobody is called "few"`},
-		{"misspelt pause", &Pause{Names: []string{"few"}}, fake.New(5), `nobody is called "few"`},
+		{"misspelt kill", &Kill{Names: []string{"few"}}, fake.New(5), `there is no "few"`},
+		{"misspelt pause", &Pause{Names: []string{"few"}}, fake.New(5), `there is no "few"`},
 		{"all of them", Compose(&Partition{}, &Pause{}), bare{fake.New(5)}, "cannot pause"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -2,7 +2,6 @@ package nemesis
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -28,44 +27,42 @@ type Packet struct {
 	lock lock
 }
 
-// A weather is a named way for links to be bad.
-type weather struct {
-	name string
-	pair bool // always between two nodes only
-	draw func(r *rand.Rand) harness.Shape
-}
-
 func upTo(r *rand.Rand, low, high float64) float64 { return low + (high-low)*r.Float64() }
 
 func lasting(r *rand.Rand, low, high time.Duration) time.Duration {
 	return low + time.Duration(r.Int64N(int64(high-low)))
 }
 
-var weathers = []weather{
-	{"slow", false, func(r *rand.Rand) harness.Shape {
+var weathers = table{
+	shaping("slow", false, func(r *rand.Rand) harness.Shape {
 		return harness.Shape{Delay: lasting(r, 20*time.Millisecond, 200*time.Millisecond)}
-	}},
-	{"jittery", false, func(r *rand.Rand) harness.Shape {
+	}),
+	shaping("jittery", false, func(r *rand.Rand) harness.Shape {
 		return harness.Shape{Jitter: lasting(r, 50*time.Millisecond, 400*time.Millisecond)}
-	}},
-	{"lossy", false, func(r *rand.Rand) harness.Shape { return harness.Shape{Loss: upTo(r, 0.15, 0.4)} }},
-	{"duplicate", false, func(r *rand.Rand) harness.Shape { return harness.Shape{Duplicate: upTo(r, 0.2, 0.8)} }},
-	{"reorder", false, func(r *rand.Rand) harness.Shape {
+	}),
+	shaping("lossy", false, func(r *rand.Rand) harness.Shape { return harness.Shape{Loss: upTo(r, 0.15, 0.4)} }),
+	shaping("duplicate", false, func(r *rand.Rand) harness.Shape { return harness.Shape{Duplicate: upTo(r, 0.2, 0.8)} }),
+	shaping("reorder", false, func(r *rand.Rand) harness.Shape {
 		return harness.Shape{Delay: 10 * time.Millisecond, Reorder: upTo(r, 0.2, 0.6)} // only what waits can be overtaken
-	}},
-	{"corrupt", false, func(r *rand.Rand) harness.Shape { return harness.Shape{Corrupt: upTo(r, 0.15, 0.4)} }},
-	{"narrow", false, func(r *rand.Rand) harness.Shape { return harness.Shape{Rate: 4_000 + r.Int64N(28_000)} }},
-	{"flaky", true, func(r *rand.Rand) harness.Shape { return harness.Shape{Loss: upTo(r, 0.5, 0.7)} }},
+	}),
+	shaping("corrupt", false, func(r *rand.Rand) harness.Shape { return harness.Shape{Corrupt: upTo(r, 0.15, 0.4)} }),
+	shaping("narrow", false, func(r *rand.Rand) harness.Shape { return harness.Shape{Rate: 4_000 + r.Int64N(28_000)} }),
+	shaping("flaky", true, func(r *rand.Rand) harness.Shape { return harness.Shape{Loss: upTo(r, 0.5, 0.7)} }),
+}
+
+// shaping is a named way for links to be bad; a pair's are always between two nodes only.
+func shaping(name string, pair bool, draw func(r *rand.Rand) harness.Shape) schedule.Maker {
+	return schedule.Maker{
+		Kind: PacketKind, Name: name, Nodes: 2,
+		Make: func(r *rand.Rand, nodes []harness.NodeID) harness.Fault {
+			shape := draw(r)
+			return harness.Fault{Links: someLinks(r, nodes, pair), Shape: &shape}
+		},
+	}
 }
 
 // PacketNames lists the ways to be bad.
-func PacketNames() []string {
-	names := make([]string, len(weathers))
-	for i, w := range weathers {
-		names[i] = w.name
-	}
-	return names
-}
+func PacketNames() []string { return weathers.names() }
 
 // Name returns "packet".
 func (p *Packet) Name() string { return PacketKind }
@@ -76,47 +73,16 @@ func (p *Packet) kinds() []string { return []string{PacketKind} }
 // make, or without names that it can make at least one. It notes which.
 func (p *Packet) Check(c harness.Cluster) error {
 	cl, ok := c.(harness.Shaper)
-	if !ok || len(c.Nodes()) < 2 {
-		return fmt.Errorf("nemesis packet: a %s cluster of %d nodes cannot shape links", c.World(), len(c.Nodes()))
+	err := weathers.check(PacketKind, c, ok, "shape links", p.Names)
+	if err == nil {
+		p.able, err = weathers.able(PacketKind, c, p.Names, cl.Shapes(), func(f harness.Fault) []string { return f.Shape.Does() })
 	}
-	var errs []error
-	for _, name := range p.Names {
-		if !slices.Contains(PacketNames(), name) {
-			errs = append(errs, fmt.Errorf("nemesis packet: no way to be bad is called %q, only %v", name, PacketNames()))
-		}
-	}
-	p.able = nil
-	for _, w := range weathers {
-		lacks := slices.DeleteFunc(w.draw(rand.New(rand.NewPCG(0, 0))).Does(), func(s string) bool { return slices.Contains(cl.Shapes(), s) })
-		switch {
-		case len(lacks) == 0:
-			p.able = append(p.able, w.name)
-		case slices.Contains(p.Names, w.name):
-			errs = append(errs, fmt.Errorf("nemesis packet: a %s cluster cannot make links %s: it lacks %v", c.World(), w.name, lacks))
-		}
-	}
-	if len(p.able) == 0 {
-		errs = append(errs, fmt.Errorf("nemesis packet: a %s cluster can make no link bad in any way", c.World()))
-	}
-	return errors.Join(errs...)
+	return err
 }
 
 // Plan draws faults, one at a time.
 func (p *Packet) Plan(r *rand.Rand, nodes []harness.NodeID, span time.Duration) []harness.Fault {
-	var makers []schedule.Maker
-	for _, w := range weathers {
-		if len(p.Names) > 0 && !slices.Contains(p.Names, w.name) || p.able != nil && !slices.Contains(p.able, w.name) {
-			continue
-		}
-		makers = append(makers, schedule.Maker{
-			Kind: PacketKind, Name: w.name, Nodes: 2,
-			Make: func(r *rand.Rand, nodes []harness.NodeID) harness.Fault {
-				shape := w.draw(r)
-				return harness.Fault{Links: someLinks(r, nodes, w.pair), Shape: &shape}
-			},
-		})
-	}
-	return schedule.Draw(r, nodes, span, p.Timing, makers)
+	return schedule.Draw(r, nodes, span, p.Timing, weathers.chosen(either(p.Names, p.able)))
 }
 
 // someLinks draws the links of a pair, of one node, of a minority, or all.
@@ -149,9 +115,8 @@ func (p *Packet) Inject(ctx context.Context, c harness.Cluster, f harness.Fault,
 		e.problem("the cluster cannot shape links, or the fault names none, or no shape")
 		return *e.Evidence, fmt.Errorf("inject %s: nothing to shape", f.ID)
 	}
-	if err := p.lock.acquire(ctx); err != nil {
-		e.problem("it was not injected: %v", err)
-		return *e.Evidence, fmt.Errorf("inject %s: %w", f.ID, err)
+	if err := p.lock.hold(ctx, e, injecting, f); err != nil {
+		return *e.Evidence, err
 	}
 	defer p.lock.release()
 	p.expectNone(ctx, e, cl, before, f)
@@ -172,9 +137,8 @@ func (p *Packet) Heal(ctx context.Context, c harness.Cluster, f harness.Fault, e
 	if !ok {
 		return fmt.Errorf("heal %s: the cluster cannot shape links", f.ID)
 	}
-	if err := p.lock.acquire(ctx); err != nil {
-		pr.problem("it was not healed: %v", err)
-		return fmt.Errorf("heal %s: %w", f.ID, err)
+	if err := p.lock.hold(ctx, pr, healing, f); err != nil {
+		return err
 	}
 	defer p.lock.release()
 	if e.Injected > 0 && p.count(ctx, pr, cl, f) && e.Hit == 0 {

@@ -2,7 +2,6 @@ package nemesis
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -27,29 +26,27 @@ type Partition struct {
 	links map[string][]harness.Link
 }
 
-type shape func(*rand.Rand, []harness.NodeID) grudge.Cut
+var shapes = table{
+	cutting("halves", 2, grudge.Halves),
+	cutting("isolate", 2, grudge.Isolate),
+	cutting("minority", 3, grudge.MinorityMajority),
+	cutting("majorities-ring", 3, grudge.MajoritiesRing),
+	cutting("bridge", 3, grudge.Bridge),
+	cutting("one-way", 2, grudge.OneWay),
+}
 
-var shapes = []struct {
-	name  string
-	nodes int // needed
-	draw  shape
-}{
-	{"halves", 2, grudge.Halves},
-	{"isolate", 2, grudge.Isolate},
-	{"minority", 3, grudge.MinorityMajority},
-	{"majorities-ring", 3, grudge.MajoritiesRing},
-	{"bridge", 3, grudge.Bridge},
-	{"one-way", 2, grudge.OneWay},
+func cutting(name string, nodes int, draw func(*rand.Rand, []harness.NodeID) grudge.Cut) schedule.Maker {
+	return schedule.Maker{
+		Kind: PartitionKind, Name: name, Nodes: nodes,
+		Make: func(r *rand.Rand, nodes []harness.NodeID) harness.Fault {
+			c := draw(r, nodes)
+			return harness.Fault{Links: c.Links, Nodes: c.Side}
+		},
+	}
 }
 
 // PartitionNames lists the shapes.
-func PartitionNames() []string {
-	names := make([]string, len(shapes))
-	for i, s := range shapes {
-		names[i] = s.name
-	}
-	return names
-}
+func PartitionNames() []string { return shapes.names() }
 
 // Name returns "partition".
 func (p *Partition) Name() string { return PartitionKind }
@@ -59,42 +56,13 @@ func (p *Partition) kinds() []string { return []string{PartitionKind} }
 // Check wants a cluster of at least two nodes whose links can be cut, and known shapes
 // that need no more nodes than there are.
 func (p *Partition) Check(c harness.Cluster) error {
-	var errs []error
-	if _, ok := c.(harness.Partitioner); !ok {
-		errs = append(errs, fmt.Errorf("nemesis partition: a %s cluster cannot cut links", c.World()))
-	}
-	for _, name := range p.Names {
-		if !slices.Contains(PartitionNames(), name) {
-			errs = append(errs, fmt.Errorf("nemesis partition: no shape %q, only %v", name, PartitionNames()))
-		}
-	}
-	able := slices.ContainsFunc(p.makers(), func(m schedule.Maker) bool { return m.Nodes <= len(c.Nodes()) })
-	if len(errs) == 0 && !able {
-		errs = append(errs, fmt.Errorf("nemesis partition: %d nodes are too few", len(c.Nodes())))
-	}
-	return errors.Join(errs...)
-}
-
-func (p *Partition) makers() []schedule.Maker {
-	var makers []schedule.Maker
-	for _, s := range shapes {
-		if len(p.Names) > 0 && !slices.Contains(p.Names, s.name) {
-			continue
-		}
-		makers = append(makers, schedule.Maker{
-			Kind: PartitionKind, Name: s.name, Nodes: s.nodes,
-			Make: func(r *rand.Rand, nodes []harness.NodeID) harness.Fault {
-				c := s.draw(r, nodes)
-				return harness.Fault{Links: c.Links, Nodes: c.Side}
-			},
-		})
-	}
-	return makers
+	_, able := c.(harness.Partitioner)
+	return shapes.check(PartitionKind, c, able, "cut links", p.Names)
 }
 
 // Plan draws partitions, one at a time, every shape before any comes again.
 func (p *Partition) Plan(r *rand.Rand, nodes []harness.NodeID, span time.Duration) []harness.Fault {
-	return schedule.Draw(r, nodes, span, p.Timing, p.makers())
+	return schedule.Draw(r, nodes, span, p.Timing, shapes.chosen(p.Names))
 }
 
 // Inject cuts the fault's links. The proof: before, they are open; then every one of
@@ -106,9 +74,8 @@ func (p *Partition) Inject(ctx context.Context, c harness.Cluster, f harness.Fau
 		e.problem("the cluster cannot cut links, or the fault names none")
 		return *e.Evidence, fmt.Errorf("inject %s: nothing to cut", f.ID)
 	}
-	if err := p.lock.acquire(ctx); err != nil {
-		e.problem("it was not cut: %v", err)
-		return *e.Evidence, fmt.Errorf("inject %s: %w", f.ID, err)
+	if err := p.lock.hold(ctx, e, injecting, f); err != nil {
+		return *e.Evidence, err
 	}
 	defer p.lock.release()
 	p.expectOpen(ctx, e, net, before, p.open(c.Nodes()))
@@ -133,9 +100,8 @@ func (p *Partition) Heal(ctx context.Context, c harness.Cluster, f harness.Fault
 	if !ok {
 		return fmt.Errorf("heal %s: the cluster cannot mend links", f.ID)
 	}
-	if err := p.lock.acquire(ctx); err != nil {
-		pr.problem("it was not healed: %v", err)
-		return fmt.Errorf("heal %s: %w", f.ID, err)
+	if err := p.lock.hold(ctx, pr, healing, f); err != nil {
+		return err
 	}
 	defer p.lock.release()
 	if e.Injected > 0 { // else there is nothing to prove

@@ -27,10 +27,10 @@ type Pause struct {
 	patient
 }
 
-var pauses = []target{one, minority}
+var pauses = tableOf(PauseKind, one, minority)
 
 // PauseNames lists whom a Pause can strike.
-func PauseNames() []string { return namesOf(pauses) }
+func PauseNames() []string { return pauses.names() }
 
 // Name returns "pause".
 func (p *Pause) Name() string { return PauseKind }
@@ -40,12 +40,12 @@ func (p *Pause) kinds() []string { return []string{PauseKind} }
 // Check wants a cluster whose processes can be frozen, and known names.
 func (p *Pause) Check(c harness.Cluster) error {
 	_, able := c.(harness.Pauser)
-	return check(PauseKind, c, able, "pause nodes", p.Names, pauses)
+	return pauses.check(PauseKind, c, able, "pause nodes", p.Names)
 }
 
 // Plan draws pauses, one at a time.
 func (p *Pause) Plan(r *rand.Rand, nodes []harness.NodeID, span time.Duration) []harness.Fault {
-	return schedule.Draw(r, nodes, span, p.Timing, makers(PauseKind, p.Names, pauses))
+	return schedule.Draw(r, nodes, span, p.Timing, pauses.chosen(p.Names))
 }
 
 // Inject pauses the fault's nodes. The proof: before, they run; then each is paused,
@@ -57,9 +57,8 @@ func (p *Pause) Inject(ctx context.Context, c harness.Cluster, f harness.Fault, 
 		e.problem("the cluster cannot pause nodes, or the fault names none")
 		return *e.Evidence, fmt.Errorf("inject %s: nobody to pause", f.ID)
 	}
-	if err := w.acquire(ctx); err != nil {
-		e.problem("it was not injected: %v", err)
-		return *e.Evidence, fmt.Errorf("inject %s: %w", f.ID, err)
+	if err := w.hold(ctx, e, injecting, f); err != nil {
+		return *e.Evidence, err
 	}
 	defer w.release()
 	whom := w.living(e, f.Nodes)
@@ -93,9 +92,8 @@ func (p *Pause) Heal(ctx context.Context, c harness.Cluster, f harness.Fault, e 
 	if !ok {
 		return fmt.Errorf("heal %s: the cluster cannot resume nodes", f.ID)
 	}
-	if err := w.acquire(ctx); err != nil {
-		pr.problem("it was not healed: %v", err)
-		return fmt.Errorf("heal %s: %w", f.ID, err)
+	if err := w.hold(ctx, pr, healing, f); err != nil {
+		return err
 	}
 	defer w.release()
 	if e.Injected > 0 {

@@ -46,39 +46,79 @@ func (t target) draw(r *rand.Rand, nodes []harness.NodeID) harness.Fault {
 	return f
 }
 
-func namesOf(targets []target) []string {
-	names := make([]string, len(targets))
-	for i, t := range targets {
-		names[i] = t.name
+// A table lists the sorts of fault of one kind, by name.
+type table []schedule.Maker
+
+// tableOf makes a table of targets.
+func tableOf(kind string, targets ...target) table {
+	t := make(table, len(targets))
+	for i, whom := range targets {
+		t[i] = schedule.Maker{Kind: kind, Name: whom.name, Nodes: whom.nodes, Make: whom.draw}
+	}
+	return t
+}
+
+func (t table) names() []string {
+	names := make([]string, len(t))
+	for i, m := range t {
+		names[i] = m.Name
 	}
 	return names
 }
 
-// makers are those of the targets that names list; of all if there are none.
-func makers(kind string, names []string, targets []target) []schedule.Maker {
-	var out []schedule.Maker
-	for _, t := range targets {
-		if len(names) == 0 || slices.Contains(names, t.name) {
-			out = append(out, schedule.Maker{Kind: kind, Name: t.name, Nodes: t.nodes, Make: t.draw})
-		}
-	}
-	return out
+// chosen are the sorts that names list; all if there are none.
+func (t table) chosen(names []string) []schedule.Maker {
+	return slices.DeleteFunc(slices.Clone(t), func(m schedule.Maker) bool {
+		return len(names) > 0 && !slices.Contains(names, m.Name)
+	})
 }
 
-// check wants a cluster that is able, names that are targets, and nodes enough for one.
-func check(kind string, c harness.Cluster, able bool, what string, names []string, targets []target) error {
+// check wants a cluster that is able, names that are in the table, and nodes enough for one.
+func (t table) check(kind string, c harness.Cluster, able bool, what string, names []string) error {
 	var errs []error
 	if !able {
 		errs = append(errs, fmt.Errorf("nemesis %s: a %s cluster cannot %s", kind, c.World(), what))
 	}
 	for _, name := range names {
-		if !slices.Contains(namesOf(targets), name) {
-			errs = append(errs, fmt.Errorf("nemesis %s: nobody is called %q, only %v", kind, name, namesOf(targets)))
+		if !slices.Contains(t.names(), name) {
+			errs = append(errs, fmt.Errorf("nemesis %s: there is no %q, only %v", kind, name, t.names()))
 		}
 	}
-	enough := slices.ContainsFunc(makers(kind, names, targets), func(m schedule.Maker) bool { return m.Nodes <= len(c.Nodes()) })
+	enough := slices.ContainsFunc(t.chosen(names), func(m schedule.Maker) bool { return m.Nodes <= len(c.Nodes()) })
 	if len(errs) == 0 && !enough {
 		errs = append(errs, fmt.Errorf("nemesis %s: %d nodes are too few", kind, len(c.Nodes())))
 	}
 	return errors.Join(errs...)
+}
+
+// able lists the sorts of which a cluster can do all that they do, each known from a fault
+// made for the look. One that names ask for and that it cannot do is an error, and so is
+// none at all.
+func (t table) able(kind string, c harness.Cluster, names, can []string, does func(harness.Fault) []string) ([]string, error) {
+	var able []string
+	var errs []error
+	for _, m := range t {
+		if m.Nodes > len(c.Nodes()) {
+			continue
+		}
+		lacks := slices.DeleteFunc(does(m.Make(rand.New(rand.NewPCG(0, 0)), c.Nodes())), func(s string) bool { return slices.Contains(can, s) })
+		switch {
+		case len(lacks) == 0:
+			able = append(able, m.Name)
+		case slices.Contains(names, m.Name):
+			errs = append(errs, fmt.Errorf("nemesis %s: a %s cluster cannot do %q: it lacks %v", kind, c.World(), m.Name, lacks))
+		}
+	}
+	if len(able) == 0 {
+		errs = append(errs, fmt.Errorf("nemesis %s: a %s cluster can do nothing of it", kind, c.World()))
+	}
+	return able, errors.Join(errs...)
+}
+
+// either is what was asked for, or what can be had.
+func either(asked, able []string) []string {
+	if len(asked) > 0 {
+		return asked
+	}
+	return able
 }
