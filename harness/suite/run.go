@@ -61,11 +61,7 @@ func assemble(k Knobs, h Hooks) (world, runner.Options, error) {
 	if err := errors.Join(werr, lerr, nerr, verr); err != nil {
 		return nil, runner.Options{}, err
 	}
-	nodes := make([]harness.NodeID, k.Nodes)
-	for i := range nodes {
-		nodes[i] = harness.NodeID(fmt.Sprintf("n%d", i+1))
-	}
-	replay, err := k.faults(os.ReadFile, nodes)
+	replay, err := k.faults(os.ReadFile, Nodes(k.Nodes))
 	if err != nil {
 		return nil, runner.Options{}, err
 	}
@@ -75,6 +71,15 @@ func assemble(k Knobs, h Hooks) (world, runner.Options, error) {
 		Dir: k.Results, Keep: k.Keep,
 		Planned: h.Planned, Progress: h.Progress, Report: report.Write, Logger: h.Logger, Journal: h.Journal,
 	}, nil
+}
+
+// Nodes names the nodes of a cluster of a size, as every cluster does: n1, n2 and so on.
+func Nodes(n int) []harness.NodeID {
+	nodes := make([]harness.NodeID, n)
+	for i := range nodes {
+		nodes[i] = harness.NodeID(fmt.Sprintf("n%d", i+1))
+	}
+	return nodes
 }
 
 // Judge judges a stored run again: its folder or a history file. The workload is the

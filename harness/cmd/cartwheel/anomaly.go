@@ -19,7 +19,6 @@ import (
 
 	"cartwheel/harness"
 	"cartwheel/harness/anomaly"
-	"cartwheel/harness/mutation"
 	"cartwheel/harness/suite"
 	"cartwheel/nemesis/schedule"
 )
@@ -147,11 +146,7 @@ func (l *lab) run(ctx context.Context, i int, seed uint64) error {
 
 // schedule writes the scenario's faults to a file, if it brings its own.
 func (l *lab) schedule(s anomaly.Scenario, dir string) (string, error) {
-	nodes := make([]harness.NodeID, 5)
-	for i := range nodes {
-		nodes[i] = harness.NodeID(fmt.Sprintf("n%d", i+1))
-	}
-	faults := s.Schedule(nodes, l.budget.time)
+	faults := s.Schedule(suite.Nodes(5), l.budget.time)
 	if faults == nil {
 		return "", nil
 	}
@@ -168,13 +163,9 @@ func (l *lab) overlay(id string) (string, error) {
 	if id == "" {
 		return "", nil
 	}
-	chosen, err := choose([]string{id}, false, l.cluster)
-	if err != nil {
-		return "", err
-	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return mutation.Apply(l.root, chosen[0], l.dir)
+	return planting{mutant: id}.file(l.root, l.dir)
 }
 
 func saidOf(o anomaly.Outcome) string {

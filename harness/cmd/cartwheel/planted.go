@@ -58,9 +58,7 @@ func (a *app) planted(ctx context.Context, p planting, args ...string) (err erro
 	}
 	child := exec.CommandContext(ctx, binary, args...)
 	child.Stdout, child.Stderr = a.out, a.err
-	child.Env = slices.DeleteFunc(os.Environ(), func(s string) bool { // the bug is in it
-		return strings.HasPrefix(s, "CARTWHEEL_MUTANT=") || strings.HasPrefix(s, "CARTWHEEL_OVERLAY=")
-	})
+	child.Env = withoutKnobs(os.Environ()) // the bug is in it, and the rest in its arguments
 	// An interrupt from a terminal reaches the child by itself, and a second one would end
 	// it at once: it gets time to write what it has, and says itself how it ended.
 	child.Cancel = func() error { return os.ErrProcessDone }
