@@ -15,6 +15,8 @@ var (
 	ErrSession    = errors.New("session not satisfied")                // see SessionError
 	ErrBadContext = errors.New("bad context")                          // a token that is damaged or of another key
 	ErrNotOwner   = errors.New("not an owner of the key")              // sent to a node outside the preference list
+	ErrNotMember  = errors.New("not a member of the cluster")          // ask another node; of a peer: it was removed, or has not joined
+	ErrWrongRing  = errors.New("layout has changed")                   // a replica refused a request that began under a layout that is over
 	ErrSiblings   = errors.New("too many siblings")                    // read, merge, put with the context
 	ErrOverloaded = errors.New("overloaded")                           // refused at the door; try again later
 	ErrNoQuorum   = errors.New("quorum not reached")                   // see QuorumError
@@ -73,7 +75,7 @@ func Definite(err error) bool {
 	if errors.As(err, &missed) {
 		return missed.Outcome() == OutcomeNotWritten
 	}
-	for _, refusal := range []error{ErrInvalid, ErrTooLarge, ErrBadContext, ErrNotOwner, ErrSiblings, ErrOverloaded, ErrClosed, ErrDown} {
+	for _, refusal := range []error{ErrInvalid, ErrTooLarge, ErrBadContext, ErrNotOwner, ErrNotMember, ErrWrongRing, ErrSiblings, ErrOverloaded, ErrClosed, ErrDown} {
 		if errors.Is(err, refusal) {
 			return true
 		}

@@ -10,6 +10,7 @@ import (
 
 	"cartwheel/store"
 	"cartwheel/store/ring"
+	"cartwheel/store/ring/history"
 )
 
 // A Coordinator serves requests for all keys on behalf of one node.
@@ -75,15 +76,41 @@ func (c *Coordinator) leave() {
 // up reports whether a node is worth asking. This node always is.
 func (c *Coordinator) up(n store.NodeID) bool { return n == c.opts.Self || c.opts.Detector.Up(n) }
 
-// place returns the preference list of a key, of which the first n are this request's owners.
-func (c *Coordinator) place(key store.Key, n int) (ring.Partition, placement) {
-	p := c.opts.Layout.Partition(key)
-	return p, placement{c.opts.Layout.PreferenceList(p), n}
+// mayCoordinate returns nil if h lets this node serve clients. One that is no member would write
+// past a change of the layout, because nobody waits for its requests to end.
+func (c *Coordinator) mayCoordinate(h history.History) error {
+	if !h.Coordinates(c.opts.Self) {
+		return fmt.Errorf("coordinator: %s has not joined, or has left: %w", c.opts.Self, store.ErrNotMember)
+	}
+	return nil
+}
+
+// placeWrite returns where a write of a key goes: to n owners in each live version of the layout.
+func placeWrite(h history.History, key store.Key, n int) (ring.Partition, placement) {
+	p := h.Newest().Layout.Partition(key)
+	var lists [][]store.NodeID
+	for _, v := range h.Live() {
+		lists = append(lists, v.Layout.PreferenceList(p))
+	}
+	return p, placed(lists, n)
+}
+
+// placeRead returns where a read goes: to n owners in the version that reads go by. What it shows is
+// to be held, where that is asked for, by owners in that version and those after it, by which later reads go.
+func placeRead(h history.History, key store.Key, n int) (p ring.Partition, place placement, holding [][]store.NodeID) {
+	by := h.Read()
+	p = by.Layout.Partition(key)
+	for _, v := range h.Live() {
+		if v.Number >= by.Number {
+			holding = append(holding, v.Layout.PreferenceList(p)[:n])
+		}
+	}
+	return p, placed([][]store.NodeID{by.Layout.PreferenceList(p)}, n), holding
 }
 
 // defaults returns what a request for the key gets that does not say.
 func (c *Coordinator) defaults(key store.Key) defaults {
-	return defaults{bucket: c.opts.Buckets.Of(key), n: c.opts.Layout.Replicas(), r: c.opts.R, w: c.opts.W}
+	return defaults{bucket: c.opts.Buckets.Of(key), n: c.opts.Replicas, r: c.opts.R, w: c.opts.W}
 }
 
 // newReport begins the report of a request that wants so many acknowledgements.

@@ -7,20 +7,50 @@ import (
 	"cartwheel/store/version"
 )
 
-// A placement is the preference list of a key: n owners, then the fallbacks.
+// A placement is where a request about a key goes: the preference list of the settled layout. While
+// the layout changes it is those of several, joined.
 type placement struct {
-	list []store.NodeID
-	n    int
+	list   []store.NodeID   // the owners, then the fallbacks
+	count  int              // so many of the list are owners
+	n      int              // owners in each version of the layout
+	owning [][]store.NodeID // owners by version of the layout
 }
 
-func (p placement) owners() []store.NodeID         { return p.list[:p.n] }
-func (p placement) fallbacks() []store.NodeID      { return p.list[p.n:] }
+// placed joins the preference lists of versions of a layout, of each of which the first n are owners.
+func placed(lists [][]store.NodeID, n int) placement {
+	p := placement{list: lists[0], count: n, n: n, owning: [][]store.NodeID{lists[0][:n]}}
+	if len(lists) == 1 {
+		return p
+	}
+	p.list = slices.Clone(lists[0][:n])
+	for _, l := range lists[1:] {
+		p.owning = append(p.owning, l[:n])
+		p.list = union(p.list, l[:n])
+	}
+	p.count = len(p.list)
+	for _, l := range slices.Backward(lists) { // the newest knows best who is there to stay
+		p.list = union(p.list, l[n:])
+	}
+	return p
+}
+
+func union(list, more []store.NodeID) []store.NodeID {
+	for _, n := range more {
+		if !slices.Contains(list, n) {
+			list = append(list, n)
+		}
+	}
+	return list
+}
+
+func (p placement) owners() []store.NodeID         { return p.list[:p.count] }
+func (p placement) fallbacks() []store.NodeID      { return p.list[p.count:] }
 func (p placement) isOwner(node store.NodeID) bool { return slices.Contains(p.owners(), node) }
 
 // coordinators returns the nodes that may coordinate a write which self was asked for,
 // the one to try first in front. If self may, it alone is returned: a hop is saved.
 //
-// In strict mode owners coordinate. In sloppy mode the first n nodes that are up do, so
+// In strict mode owners coordinate. In sloppy mode as many nodes as there are owners do, the first that are up, so
 // that the coordinator is always one of those that count. hint is the replica that
 // answered the client's read fastest (paper, section 5).
 func coordinators(p placement, self, hint store.NodeID, mode store.Mode, up func(store.NodeID) bool) []store.NodeID {
@@ -30,7 +60,7 @@ func coordinators(p placement, self, hint store.NodeID, mode store.Mode, up func
 	}
 	var may []store.NodeID
 	for _, n := range from {
-		if len(may) < p.n && up(n) {
+		if len(may) < p.count && up(n) {
 			may = append(may, n)
 		}
 	}
@@ -43,14 +73,10 @@ func coordinators(p placement, self, hint store.NodeID, mode store.Mode, up func
 	return may
 }
 
-// reachable returns how many nodes that count are up.
-func reachable(p placement, mode store.Mode, up func(store.NodeID) bool) int {
-	from := p.list
-	if mode == store.Strict {
-		from = p.owners()
-	}
+// countUp returns how many of the nodes are up.
+func countUp(nodes []store.NodeID, up func(store.NodeID) bool) int {
 	count := 0
-	for _, n := range from {
+	for _, n := range nodes {
 		if up(n) {
 			count++
 		}
@@ -70,7 +96,7 @@ func standsInFor(p placement, self store.NodeID, up func(store.NodeID) bool) sto
 			return o
 		}
 	}
-	return p.list[p.n-1]
+	return p.list[p.count-1]
 }
 
 // shown is what one node answered to a read.

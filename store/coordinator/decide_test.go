@@ -8,11 +8,12 @@ import (
 	"time"
 
 	"cartwheel/store"
+	"cartwheel/store/quorum"
 	"cartwheel/store/version"
 )
 
 // place is the preference list a b c | d e of a key with three owners.
-var place = placement{[]store.NodeID{"a", "b", "c", "d", "e"}, 3}
+var place = placed([][]store.NodeID{{"a", "b", "c", "d", "e"}}, 3)
 
 // upBut returns a belief in which all nodes but those are up.
 func upBut(down string) func(store.NodeID) bool {
@@ -77,15 +78,36 @@ func TestWhoStandsInForWhom(t *testing.T) {
 	}
 }
 
-func TestHowManyAreReachable(t *testing.T) {
+// What is asked for must be within reach in each version of the layout.
+func TestConditionsAreMeasuredByTheNodesThatAreUp(t *testing.T) {
+	changing := placed([][]store.NodeID{{"a", "b", "c", "d", "e"}, {"a", "b", "d", "e"}}, 3)
 	for _, c := range []struct {
-		down           string
-		sloppy, strict int
-	}{{"", 5, 3}, {"a", 4, 2}, {"d e", 3, 3}, {"a b c", 2, 0}} {
-		sloppy, strict := reachable(place, store.Sloppy, upBut(c.down)), reachable(place, store.Strict, upBut(c.down))
-		if sloppy != c.sloppy || strict != c.strict {
-			t.Errorf("with %q down: got %d and %d, want %d and %d", c.down, sloppy, strict, c.sloppy, c.strict)
+		place placement
+		mode  store.Mode
+		want  quorum.Conditions
+		down  string
+		unmet string
+	}{
+		{place: place, mode: store.Sloppy, want: quorum.Conditions{Acks: 3}, down: "a b", unmet: ""},
+		{place: place, mode: store.Sloppy, want: quorum.Conditions{Acks: 3}, down: "a b c", unmet: "replicas 2 of 3"},
+		{place: place, mode: store.Strict, want: quorum.Conditions{Acks: 2}, down: "a b d e", unmet: "replicas 1 of 2"},
+		{place: place, mode: store.Sloppy, want: quorum.Conditions{Acks: 2, Owners: 2}, down: "a c", unmet: "owners 1 of 2"},
+		{place: place, mode: store.Sloppy, want: quorum.Conditions{Acks: 1, Nodes: 3}, down: "a b c", unmet: "nodes 2 of 3"},
+		{place: changing, mode: store.Strict, want: quorum.Conditions{Acks: 2}, down: "a", unmet: ""},
+		{place: changing, mode: store.Strict, want: quorum.Conditions{Acks: 2}, down: "b d", unmet: "replicas 1 of 2"},
+		{place: changing, mode: store.Strict, want: quorum.Conditions{Acks: 2}, down: "b c", unmet: "replicas 1 of 2"},
+		{place: changing, mode: store.Sloppy, want: quorum.Conditions{Acks: 2, Owners: 2}, down: "b c", unmet: "owners 1 of 2"},
+	} {
+		got := ""
+		if counted, have, need := unmet(c.want, c.place, c.mode, upBut(c.down)); need > 0 {
+			got = fmt.Sprintf("%s %d of %d", counted, have, need)
 		}
+		if got != c.unmet {
+			t.Errorf("%+v with %q down: got %q, want %q", c.want, c.down, got, c.unmet)
+		}
+	}
+	if got := names(changing.owners()) + " | " + names(changing.fallbacks()); got != "a b c d | e" {
+		t.Errorf("two versions joined: %s", got)
 	}
 }
 
@@ -155,8 +177,8 @@ func TestOnlyTheNewestAskHasASuccessor(t *testing.T) {
 	}
 }
 
-// history makes sets by name: "x" has the event x, "xy" both as siblings.
-func history(events string) (s version.Set) {
+// knownEvents makes sets by name: "x" has the event x, "xy" both as siblings.
+func knownEvents(events string) (s version.Set) {
 	for _, e := range events {
 		actor := version.Actor{Node: uint64(e), Epoch: 1}
 		s = s.Put(nil, version.Version{Dot: version.Dot{Actor: actor, Counter: 1}, Value: []byte(string(e))})
@@ -165,18 +187,18 @@ func history(events string) (s version.Set) {
 }
 
 func TestWhoIsBehind(t *testing.T) {
-	newer := history("x").Put(history("x").Vector, version.Version{Dot: version.Dot{Actor: version.Actor{Node: 9, Epoch: 1}, Counter: 1}})
+	newer := knownEvents("x").Put(knownEvents("x").Vector, version.Version{Dot: version.Dot{Actor: version.Actor{Node: 9, Epoch: 1}, Counter: 1}})
 	for _, c := range []struct {
 		name            string
 		answers         []shown
 		holders, behind string
 	}{
 		{"nothing anywhere", []shown{{ask{"a", "a"}, version.Set{}}, {ask{"b", "b"}, version.Set{}}}, "a b", ""},
-		{"one has nothing", []shown{{ask{"a", "a"}, history("x")}, {ask{"b", "b"}, version.Set{}}}, "a", "b"},
-		{"each has something", []shown{{ask{"a", "a"}, history("x")}, {ask{"b", "b"}, history("y")}}, "", "a b"},
-		{"one has it superseded", []shown{{ask{"a", "a"}, history("x")}, {ask{"b", "b"}, newer}}, "b", "a"},
-		{"stand-ins are not mended", []shown{{ask{"a", "a"}, history("x")}, {ask{"d", "b"}, version.Set{}}}, "a", ""},
-		{"stand-ins are believed", []shown{{ask{"a", "a"}, version.Set{}}, {ask{"d", "b"}, history("x")}}, "", "a"},
+		{"one has nothing", []shown{{ask{"a", "a"}, knownEvents("x")}, {ask{"b", "b"}, version.Set{}}}, "a", "b"},
+		{"each has something", []shown{{ask{"a", "a"}, knownEvents("x")}, {ask{"b", "b"}, knownEvents("y")}}, "", "a b"},
+		{"one has it superseded", []shown{{ask{"a", "a"}, knownEvents("x")}, {ask{"b", "b"}, newer}}, "b", "a"},
+		{"stand-ins are not mended", []shown{{ask{"a", "a"}, knownEvents("x")}, {ask{"d", "b"}, version.Set{}}}, "a", ""},
+		{"stand-ins are believed", []shown{{ask{"a", "a"}, version.Set{}}, {ask{"d", "b"}, knownEvents("x")}}, "", "a"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			all := join(c.answers)

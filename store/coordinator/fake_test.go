@@ -12,7 +12,9 @@ import (
 
 	"cartwheel/store"
 	"cartwheel/store/coordinator"
+	"cartwheel/store/placement"
 	"cartwheel/store/ring"
+	"cartwheel/store/ring/history"
 	"cartwheel/store/storage"
 	"cartwheel/store/version"
 )
@@ -26,9 +28,12 @@ type world struct {
 	self  store.NodeID
 	began time.Time
 
+	placement *placement.Placement
+
 	mu      sync.Mutex
 	nodes   map[store.NodeID]*replica
-	asked   []string // what the peers were asked, in order: "put n2", "hint n4 for n2", "get n3", "forward n1"
+	stamps  []history.Stamp // that peers were sent, in the same order
+	asked   []string        // what the peers were asked, in order: "put n2", "hint n4 for n2", "get n3", "forward n1"
 	down    map[store.NodeID]bool
 	forward func(to store.NodeID) (store.WriteResult, error)
 }
@@ -64,7 +69,7 @@ func inWorld(t *testing.T, self int, f func(t *testing.T, w *world)) {
 			t.Fatal(err)
 		}
 		w := &world{
-			t: t, list: layout.PreferenceList(0), began: time.Now(),
+			t: t, list: layout.PreferenceList(0), began: time.Now(), placement: placement.New(history.New(layout)),
 			nodes: map[store.NodeID]*replica{}, down: map[store.NodeID]bool{},
 		}
 		w.self = w.list[self]
@@ -74,7 +79,7 @@ func inWorld(t *testing.T, self int, f func(t *testing.T, w *world)) {
 		}
 		w.nodes[w.self].delay = 0
 		w.c, err = coordinator.New(coordinator.Options{
-			Self: w.self, Layout: layout, Local: local{w}, Peers: peers{w}, Detector: w, InFlight: 8,
+			Self: w.self, Placement: w.placement, Replicas: layout.Replicas(), Local: local{w}, Peers: peers{w}, Detector: w, InFlight: 8,
 			Now: func() time.Duration { return time.Since(w.began) },
 		})
 		if err != nil {
@@ -247,12 +252,20 @@ func (l local) Merge(ctx context.Context, _ ring.Partition, _ store.Key, hintFor
 // peers are the other nodes.
 type peers struct{ *world }
 
-func (p peers) Get(ctx context.Context, to store.NodeID, _ store.Key) (version.Set, error) {
+func (p peers) Get(ctx context.Context, at history.Stamp, to store.NodeID, _ store.Key) (version.Set, error) {
+	p.stamped(at)
 	return p.get(ctx, to)
 }
 
-func (p peers) Merge(ctx context.Context, to store.NodeID, _ store.Key, hintFor store.NodeID, s version.Set) error {
+func (p peers) Merge(ctx context.Context, at history.Stamp, to store.NodeID, _ store.Key, hintFor store.NodeID, s version.Set) error {
+	p.stamped(at)
 	return p.merge(ctx, to, hintFor, s)
+}
+
+func (w *world) stamped(at history.Stamp) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.stamps = append(w.stamps, at)
 }
 
 func (p peers) Forward(ctx context.Context, to store.NodeID, w coordinator.Write) (res store.WriteResult, err error) {

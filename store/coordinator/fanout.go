@@ -8,6 +8,7 @@ import (
 	"cartwheel/store"
 	"cartwheel/store/quorum"
 	"cartwheel/store/ring"
+	"cartwheel/store/ring/history"
 	"cartwheel/store/version"
 )
 
@@ -20,7 +21,8 @@ type fanout struct {
 	partition ring.Partition
 	state     version.Set
 	report    report
-	tracker   *quorum.Tracker
+	tracker   quorum.Group
+	at        history.Stamp
 	roster    *roster
 	watch     watch
 	answers   chan answer   // has room for all that can come
@@ -32,11 +34,11 @@ type fanout struct {
 	result  store.Meta // valid after done gave nil
 }
 
-func newFanout(c *Coordinator, w Write, p ring.Partition, state version.Set, rep report) *fanout {
+func newFanout(c *Coordinator, w Write, at history.Stamp, p ring.Partition, state version.Set, rep report) *fanout {
 	members := len(rep.place.list)
 	return &fanout{
-		c: c, key: w.Key, partition: p, state: state, report: rep,
-		tracker: quorum.New(writeConditions(w.Options), w.Options.Mode, rep.place.owners()),
+		c: c, key: w.Key, at: at, partition: p, state: state, report: rep,
+		tracker: quorum.NewGroup(writeConditions(w.Options), w.Options.Mode, rep.place.owning),
 		roster:  newRoster(rep.place, w.Options.Mode, c.opts.Self, c.up),
 		watch:   watch{patience: c.opts.FallbackAfter},
 		answers: make(chan answer, 2*members), // each owner, each fallback, and this node once an owner
@@ -86,7 +88,7 @@ func (f *fanout) start(a ask, ok bool) {
 		return
 	}
 	f.report.sent++
-	f.tracker.Asked(a.node)
+	f.tracker.Asked(a.node, a.owner)
 	f.watch.add(a)
 	f.running++
 	// Asks of this node itself lock one key. They take turns here, where their order is
@@ -118,11 +120,11 @@ func (f *fanout) send(a ask) error {
 	}
 	ctx, cancel := context.WithTimeout(f.c.ctx, f.c.opts.ReplicaTimeout)
 	defer cancel()
-	return f.c.opts.Peers.Merge(ctx, a.node, f.key, a.standsFor(), f.state)
+	return f.c.opts.Peers.Merge(ctx, f.at, a.node, f.key, a.standsFor(), f.state)
 }
 
 func (f *fanout) acked(a answer) {
-	f.tracker.Acked(a.node)
+	f.tracker.Acked(a.node, a.owner)
 	f.roster.settle(a.owner)
 	f.report.add(a, store.ReplicaOK)
 	if a.standsFor() != "" {
@@ -132,7 +134,7 @@ func (f *fanout) acked(a answer) {
 }
 
 func (f *fanout) failed(a answer) {
-	f.tracker.Failed(a.node)
+	f.tracker.Failed(a.node, a.owner)
 	f.report.add(a, store.ReplicaFailed)
 	if a.node == f.c.opts.Self {
 		f.c.log.Warn("hint could not be parked", "key", string(f.key), "target", a.owner, "err", a.err)

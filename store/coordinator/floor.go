@@ -57,7 +57,7 @@ func widest(p placement, mode store.Mode, answers []shown) []ask {
 	}
 	out := make([]ask, len(nodes))
 	for i, n := range nodes {
-		out[i] = ask{n, p.list[i%p.n]} // for want of a better one, a fallback stands in for some owner
+		out[i] = ask{n, p.list[i%p.count]} // for want of a better one, a fallback stands in for some owner
 		if p.isOwner(n) {
 			out[i].owner = n
 		}

@@ -91,14 +91,20 @@ func readConditions(o store.ReadOptions) quorum.Conditions {
 // unmet returns the first condition that even answers of all nodes that are up could not
 // meet, in the words of a store.QuorumError; need is 0 if there is none.
 func unmet(c quorum.Conditions, p placement, mode store.Mode, up func(store.NodeID) bool) (counted string, have, need int) {
-	owners, all := reachable(p, store.Strict, up), reachable(p, mode, up)
-	switch {
-	case all < c.Acks:
-		return "replicas", all, c.Acks
-	case owners < c.Owners:
-		return "owners", owners, c.Owners
-	case all < c.Nodes:
-		return "nodes", all, c.Nodes
+	all := countUp(p.list, up)
+	for _, version := range p.owning {
+		owners := countUp(version, up)
+		if mode == store.Strict {
+			all = owners
+		}
+		switch {
+		case all < c.Acks:
+			return "replicas", all, c.Acks
+		case owners < c.Owners:
+			return "owners", owners, c.Owners
+		case all < c.Nodes:
+			return "nodes", all, c.Nodes
+		}
 	}
 	return "", 0, 0
 }

@@ -9,6 +9,7 @@ import (
 
 	"cartwheel/store"
 	"cartwheel/store/ring"
+	"cartwheel/store/ring/history"
 	"cartwheel/store/storage"
 	"cartwheel/store/version"
 )
@@ -27,13 +28,14 @@ type Local interface {
 }
 
 // Peers reaches other nodes. An error that wraps store.ErrDown means that nothing was
-// sent. Get and Merge are given contexts with a deadline.
+// sent. Get and Merge are given contexts with a deadline, and the version of the layout that the request
+// began with: a replica that knows it to be over refuses with store.ErrWrongRing.
 type Peers interface {
 	// Get returns what the node knows of a key, hints that it holds included.
-	Get(ctx context.Context, to store.NodeID, key store.Key) (version.Set, error)
+	Get(ctx context.Context, at history.Stamp, to store.NodeID, key store.Key) (version.Set, error)
 	// Merge joins a state into the node's own record, or into the hint that it holds for
 	// an owner. It returns when the result is durable there.
-	Merge(ctx context.Context, to store.NodeID, key store.Key, hintFor store.NodeID, s version.Set) error
+	Merge(ctx context.Context, at history.Stamp, to store.NodeID, key store.Key, hintFor store.NodeID, s version.Set) error
 	// Forward lets another node coordinate a write (see [Coordinator.Forwarded]). It puts
 	// a deadline on the call. store.Definite tells of its errors whether the write may live.
 	Forward(ctx context.Context, to store.NodeID, w Write) (store.WriteResult, error)
@@ -44,13 +46,22 @@ type Detector interface {
 	Up(n store.NodeID) bool
 }
 
+// A Placement knows the layouts, and is told how long a request goes by them: a change of the
+// layout waits for requests that began without it.
+type Placement interface {
+	Now() history.History
+	Write() (h history.History, end func())
+	Read() (h history.History, end func())
+}
+
 // Options of a coordinator.
 type Options struct {
-	Self     store.NodeID // this node; required, a member of Layout
-	Layout   *ring.Layout // required
-	Local    Local        // required
-	Peers    Peers        // required
-	Detector Detector     // required
+	Self      store.NodeID // this node; required
+	Placement Placement    // required
+	Replicas  int          // N of the cluster, which no change of the layout changes; required
+	Local     Local        // required
+	Peers     Peers        // required
+	Detector  Detector     // required
 
 	R       int           // replicas that must answer a get that does not say; default 2, or N if that is less
 	W       int           // replicas that must store a put that does not say; default 2, or N if that is less
@@ -80,13 +91,11 @@ func (o Options) withDefaults() Options {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	if o.Layout != nil {
-		if o.R == 0 {
-			o.R = min(2, o.Layout.Replicas())
-		}
-		if o.W == 0 {
-			o.W = min(2, o.Layout.Replicas())
-		}
+	if o.R == 0 {
+		o.R = min(2, o.Replicas)
+	}
+	if o.W == 0 {
+		o.W = min(2, o.Replicas)
 	}
 	return o
 }
@@ -96,26 +105,22 @@ func (o Options) validate() error {
 	bad := func(format string, args ...any) {
 		errs = append(errs, fmt.Errorf("coordinator: "+format+": %w", append(args, store.ErrInvalid)...))
 	}
-	if o.Layout == nil || o.Local == nil || o.Peers == nil || o.Detector == nil || o.Now == nil {
-		bad("Layout, Local, Peers, Detector and Now are required")
+	if o.Placement == nil || o.Local == nil || o.Peers == nil || o.Detector == nil || o.Now == nil {
+		bad("Placement, Local, Peers, Detector and Now are required")
 	}
-	if o.Layout != nil {
-		if _, ok := o.Layout.Member(o.Self); !ok {
-			bad("self %q is no member of the layout", o.Self)
-		}
-		for _, q := range []struct {
-			name string
-			n    int
-		}{{"R", o.R}, {"W", o.W}} {
-			if q.n < 1 || q.n > o.Layout.Replicas() {
-				bad("%s is %d with %d replicas", q.name, q.n, o.Layout.Replicas())
-			}
+	if o.Self == "" || o.Replicas < 1 {
+		bad("self is %q with %d replicas", o.Self, o.Replicas)
+	}
+	for _, q := range []struct {
+		name string
+		n    int
+	}{{"R", o.R}, {"W", o.W}} {
+		if q.n < 1 || q.n > o.Replicas {
+			bad("%s is %d with %d replicas", q.name, q.n, o.Replicas)
 		}
 	}
-	if o.Layout != nil {
-		if err := o.Buckets.Validate(o.Layout.Replicas()); err != nil {
-			errs = append(errs, fmt.Errorf("coordinator: %w", err))
-		}
+	if err := o.Buckets.Validate(o.Replicas); err != nil {
+		errs = append(errs, fmt.Errorf("coordinator: %w", err))
 	}
 	if o.ReplicaTimeout < 0 || o.FallbackAfter < 0 || o.StragglerWait < 0 || o.InFlight < 0 {
 		bad("negative limits")

@@ -19,17 +19,23 @@ func (c *Coordinator) Get(ctx context.Context, key store.Key, o store.ReadOption
 	if err := c.enter(); err != nil {
 		return store.ReadResult{}, err
 	}
+	h, end := c.opts.Placement.Read()
+	leave := func() { end(); c.leave() }
+	if err := c.mayCoordinate(h); err != nil {
+		leave()
+		return store.ReadResult{}, err
+	}
 	c.stats.gets.Add(1)
 	ctx, cancel := within(ctx, o.Timeout)
 	defer cancel()
-	r := newReading(c, key, o, floor)
+	r := newReading(c, h, key, o, floor)
 	if err := r.hopeless(); err != nil {
-		defer c.leave()
+		defer leave()
 		c.stats.failed.Add(1)
 		return store.ReadResult{}, err
 	}
 	c.work.Go(func() {
-		defer c.leave()
+		defer leave()
 		r.run(ctx)
 	})
 	if err := <-r.done; err != nil {
@@ -57,9 +63,11 @@ func (c *Coordinator) checkRead(key store.Key, o *store.ReadOptions) (floor vers
 // hopeless returns the error of a read that cannot succeed with the nodes that are up.
 func (r *reading) hopeless() error {
 	counted, have, need := unmet(readConditions(r.options), r.report.place, r.options.Mode, r.c.up)
-	ownersUp := reachable(r.report.place, store.Strict, r.c.up)
-	if need == 0 && r.options.Repair == store.RepairBlocking && ownersUp < r.holdersNeeded() {
-		counted, have, need = "owners", ownersUp, r.holdersNeeded()
+	for _, owners := range r.holding {
+		ownersUp := countUp(owners, r.c.up)
+		if need == 0 && r.options.Repair == store.RepairBlocking && ownersUp < r.holdersNeeded() {
+			counted, have, need = "owners", ownersUp, r.holdersNeeded()
+		}
 	}
 	if need == 0 {
 		return nil
@@ -72,6 +80,15 @@ func (r *reading) hopeless() error {
 
 // holdersNeeded is how many owners must hold a result so that any R owners include one.
 func (r *reading) holdersNeeded() int { return r.report.place.n - r.options.R + 1 }
+
+// held returns how many owners hold the result, in that version of the layout in which fewest do.
+func (r *reading) held() int {
+	least := r.report.place.n
+	for _, owners := range r.holding {
+		least = min(least, countUp(owners, func(n store.NodeID) bool { return r.secured[n] }))
+	}
+	return least
+}
 
 func (r *reading) noteSkipped() {
 	for _, o := range r.report.place.owners() {

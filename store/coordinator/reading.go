@@ -9,6 +9,7 @@ import (
 	"cartwheel/store"
 	"cartwheel/store/quorum"
 	"cartwheel/store/ring"
+	"cartwheel/store/ring/history"
 	"cartwheel/store/version"
 )
 
@@ -37,7 +38,9 @@ type reading struct {
 	options   store.ReadOptions
 	floor     version.Vector // what the result must include
 	report    report
-	tracker   *quorum.Tracker
+	tracker   quorum.Group
+	at        history.Stamp
+	holding   [][]store.NodeID // owners that have to hold the result where its reader asks for that, by version of the layout
 	roster    *roster
 	watch     watch
 	answers   chan readAnswer // has room for all that can come
@@ -57,15 +60,16 @@ type reading struct {
 	result store.ReadResult
 }
 
-func newReading(c *Coordinator, key store.Key, o store.ReadOptions, floor version.Vector) *reading {
-	p, place := c.place(key, o.N)
+func newReading(c *Coordinator, h history.History, key store.Key, o store.ReadOptions, floor version.Vector) *reading {
+	p, place, holding := placeRead(h, key, o.N)
 	return &reading{
 		c: c, key: key, partition: p, options: o, floor: floor, report: c.newReport("get", p, place, o.R),
-		tracker: quorum.New(readConditions(o), o.Mode, place.owners()),
+		at: h.Stamp(), holding: holding,
+		tracker: quorum.NewGroup(readConditions(o), o.Mode, place.owning),
 		roster:  newRoster(place, o.Mode, "", c.up),
 		watch:   watch{patience: c.opts.FallbackAfter},
 		// Every node has one question open at most, and every owner written back to before and after the reply.
-		answers: make(chan readAnswer, 3*len(place.list)),
+		answers: make(chan readAnswer, len(place.list)+2*len(holding)*place.n+2*place.n),
 		secured: map[store.NodeID]bool{},
 		open:    map[store.NodeID]bool{},
 		done:    make(chan error, 1),
@@ -109,7 +113,7 @@ func (r *reading) start(a ask, ok bool) {
 		return
 	}
 	r.report.sent++
-	r.tracker.Asked(a.node)
+	r.tracker.Asked(a.node, a.owner)
 	r.watch.add(a)
 	r.running++
 	r.open[a.node] = true
@@ -122,7 +126,7 @@ func (r *reading) start(a ask, ok bool) {
 		if a.node == r.c.opts.Self {
 			set, err = r.c.opts.Local.Get(ctx, r.partition, r.key)
 		} else {
-			set, err = r.c.opts.Peers.Get(ctx, a.node, r.key)
+			set, err = r.c.opts.Peers.Get(ctx, r.at, a.node, r.key)
 		}
 		r.answers <- readAnswer{answer: answer{ask: a, err: err, rtt: r.c.opts.Now() - began}, set: set}
 	})
@@ -139,7 +143,7 @@ func (r *reading) writeBack(owner store.NodeID, s version.Set) {
 		if owner == r.c.opts.Self {
 			_, err = r.c.opts.Local.Merge(ctx, r.partition, r.key, "", s)
 		} else {
-			err = r.c.opts.Peers.Merge(ctx, owner, r.key, "", s)
+			err = r.c.opts.Peers.Merge(ctx, r.at, owner, r.key, "", s)
 		}
 		r.answers <- readAnswer{answer: answer{ask: ask{owner, owner}, err: err, rtt: r.c.opts.Now() - began}, repair: true}
 	})
@@ -164,7 +168,7 @@ func (r *reading) take(a readAnswer) {
 		r.running--
 		delete(r.open, a.node)
 		r.watch.answered(a.ask)
-		r.tracker.Failed(a.node)
+		r.tracker.Failed(a.node, a.owner)
 		r.report.add(a.answer, store.ReplicaFailed)
 		if r.phase == collecting {
 			r.start(r.roster.stalled(a.ask))
@@ -174,9 +178,9 @@ func (r *reading) take(a readAnswer) {
 		delete(r.open, a.node)
 		r.watch.answered(a.ask)
 		if a.set.IsZero() && r.options.NotFound != store.NotFoundCounts {
-			r.tracker.Absent(a.node)
+			r.tracker.Absent(a.node, a.owner)
 		} else {
-			r.tracker.Acked(a.node)
+			r.tracker.Acked(a.node, a.owner)
 		}
 		r.roster.settle(a.owner)
 		r.show(shown{a.ask, a.set})
@@ -227,11 +231,11 @@ func (r *reading) decide() {
 		return
 	}
 	switch {
-	case len(r.secured) >= r.holdersNeeded():
+	case r.held() >= r.holdersNeeded():
 		r.reply(nil)
 	case r.repairing == 0:
 		r.report.need = r.holdersNeeded()
-		r.reply(fmt.Errorf("result is on too few owners: %w", r.report.failure(len(r.secured))))
+		r.reply(fmt.Errorf("result is on too few owners: %w", r.report.failure(r.held())))
 	}
 }
 
@@ -242,10 +246,14 @@ func (r *reading) secure() {
 	for _, o := range holders(r.report.place, r.shown, r.merged) {
 		r.secured[o] = true
 	}
-	if len(r.secured) >= r.holdersNeeded() {
+	if r.held() >= r.holdersNeeded() {
 		return
 	}
-	for _, o := range r.report.place.owners() {
+	var owners []store.NodeID
+	for _, version := range r.holding {
+		owners = union(owners, version)
+	}
+	for _, o := range owners {
 		if !r.secured[o] && r.c.up(o) {
 			r.writeBack(o, r.merged)
 		}

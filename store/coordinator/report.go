@@ -74,15 +74,19 @@ func (r *report) find(a ask) int {
 }
 
 // owners returns how many owners took part themselves.
-func (r *report) owners() int { return r.tookPart(true) }
+func (r *report) owners() int {
+	return r.tookPart(func(reply store.Reply) bool { return reply.For == "" && r.place.isOwner(reply.Node) })
+}
 
-// standIns returns how many other nodes took part.
-func (r *report) standIns() int { return r.tookPart(false) }
+// standIns returns how many other nodes took part in the place of an owner.
+func (r *report) standIns() int {
+	return r.tookPart(func(reply store.Reply) bool { return reply.For != "" && !r.place.isOwner(reply.Node) })
+}
 
-func (r *report) tookPart(owner bool) int {
+func (r *report) tookPart(as func(store.Reply) bool) int {
 	seen := map[store.NodeID]bool{}
 	for _, reply := range r.replies {
-		if r.place.isOwner(reply.Node) == owner && (!owner || reply.For == "") && reply.State < store.ReplicaFailed {
+		if as(reply) && reply.State < store.ReplicaFailed {
 			seen[reply.Node] = true
 		}
 	}
@@ -110,7 +114,7 @@ func (r *report) failure(acks int) *store.QuorumError {
 }
 
 // short returns the same for a request that is short of whatever condition the tracker says.
-func (r *report) short(t *quorum.Tracker) *store.QuorumError {
+func (r *report) short(t quorum.Group) *store.QuorumError {
 	e := r.failure(0)
 	e.Counted, e.Acks, e.Need = t.Short()
 	return e

@@ -6,6 +6,8 @@ import (
 	"fmt"
 
 	"cartwheel/store"
+	"cartwheel/store/ring"
+	"cartwheel/store/ring/history"
 	"cartwheel/store/storage"
 	"cartwheel/store/version"
 )
@@ -50,22 +52,29 @@ func (c *Coordinator) write(ctx context.Context, w Write, forwarded bool) (store
 	if err := c.enter(); err != nil {
 		return store.WriteResult{}, err
 	}
+	h, end := c.opts.Placement.Write()
+	leave := func() { end(); c.leave() }
+	if err := c.mayCoordinate(h); err != nil {
+		leave()
+		return store.WriteResult{}, err
+	}
 	ctx, cancel := within(ctx, w.Options.Timeout)
 	defer cancel()
-	p, place := c.place(w.Key, w.Options.N)
+	p, place := placeWrite(h, w.Key, w.Options.N)
 	rep := c.newReport(w.op(), p, place, writeConditions(w.Options).Acks)
 	rep.meta.Forwarded = forwarded
 	if !forwarded {
 		to := coordinators(place, c.opts.Self, token.Hint, w.Options.Mode, c.up)
 		if len(to) != 1 || to[0] != c.opts.Self {
 			defer c.leave()
+			end() // the other node goes by what it knows itself
 			return c.forward(ctx, w, to, rep)
 		}
 	} else if w.Options.Mode == store.Strict && !place.isOwner(c.opts.Self) {
-		c.leave()
+		leave()
 		return store.WriteResult{}, fmt.Errorf("coordinate a strict %s on %s: %w", w.op(), c.opts.Self, store.ErrNotOwner)
 	}
-	return c.coordinate(ctx, w, token, rep) // leaves by itself, when its work behind the reply is done
+	return c.coordinate(ctx, w, h.Stamp(), token, rep, leave)
 }
 
 // checkWrite fills in defaults and refuses what no node would take.
@@ -131,11 +140,12 @@ func finalRefusal(err error) bool {
 	return errors.Is(err, store.ErrInvalid) || errors.Is(err, store.ErrTooLarge) || errors.Is(err, store.ErrBadContext) || errors.Is(err, store.ErrSiblings)
 }
 
-// coordinate writes here, hands the state to the other owners and waits for the quorum.
-func (c *Coordinator) coordinate(ctx context.Context, w Write, token version.Token, rep report) (store.WriteResult, error) {
+// coordinate writes here, hands the state to the other owners and waits for the quorum. It leaves when
+// its work behind the reply is done.
+func (c *Coordinator) coordinate(ctx context.Context, w Write, at history.Stamp, token version.Token, rep report, leave func()) (store.WriteResult, error) {
 	c.stats.writes.Add(1)
 	if counted, up, need := unmet(writeConditions(w.Options), rep.place, w.Options.Mode, c.up); need > 0 {
-		defer c.leave()
+		defer leave()
 		for _, o := range rep.place.owners() {
 			if !c.up(o) {
 				rep.skipped(o)
@@ -146,14 +156,14 @@ func (c *Coordinator) coordinate(ctx context.Context, w Write, token version.Tok
 		missed.Counted, missed.Need = counted, need
 		return store.WriteResult{}, fmt.Errorf("%d that count are up: %w", up, missed)
 	}
-	f, err := c.writeHere(ctx, w, token.Vector, rep)
+	f, err := c.writeHere(ctx, w, at, token.Vector, rep)
 	if err != nil {
-		defer c.leave()
+		defer leave()
 		c.stats.failed.Add(1)
 		return store.WriteResult{}, err
 	}
 	c.work.Go(func() {
-		defer c.leave()
+		defer leave()
 		f.run(ctx)
 	})
 	if err := <-f.done; err != nil {
@@ -174,9 +184,9 @@ func (c *Coordinator) coordinate(ctx context.Context, w Write, token version.Tok
 
 // writeHere makes the event durable on this node. Nobody else has heard of it when it
 // fails, so the error is definite unless the engine failed in the middle of the write.
-func (c *Coordinator) writeHere(ctx context.Context, w Write, past version.Vector, rep report) (*fanout, error) {
-	p, place := c.place(w.Key, w.Options.N)
-	owner := standsInFor(place, c.opts.Self, c.up)
+func (c *Coordinator) writeHere(ctx context.Context, w Write, at history.Stamp, past version.Vector, rep report) (*fanout, error) {
+	p := ring.Partition(rep.meta.Partition)
+	owner := standsInFor(rep.place, c.opts.Self, c.up)
 	a := ask{c.opts.Self, owner}
 	if owner == "" {
 		a.owner = c.opts.Self
@@ -198,7 +208,7 @@ func (c *Coordinator) writeHere(ctx context.Context, w Write, past version.Vecto
 		return nil, fmt.Errorf("%w: %w", rep.failure(0), err)
 	}
 	rep.sent++
-	f := newFanout(c, w, p, state, rep)
+	f := newFanout(c, w, at, p, state, rep)
 	f.acked(answer{ask: a, rtt: c.opts.Now() - began})
 	return f, nil
 }

@@ -16,7 +16,7 @@ import (
 // Options of a detector.
 type Options struct {
 	Self          store.NodeID                              // this node; always up
-	Peers         []store.NodeID                            // the others; Self among them is ignored
+	Peers         []store.NodeID                            // the others at first, see Watch; Self among them is ignored
 	Ping          func(context.Context, store.NodeID) error // a round trip to a peer; required. It must not report to the detector itself
 	Now           func() time.Duration                      // a clock that only rises and does not stop while the process is stopped; required
 	Rand          store.Rand                                // spreads the probes; required
@@ -113,6 +113,14 @@ func (d *Detector) Up(n store.NodeID) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.t.up(n)
+}
+
+// Watch makes nodes the peers from now on; Self among them is ignored. A new one is believed to be up.
+func (d *Detector) Watch(nodes []store.NodeID) {
+	now := d.opts.Now()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.t.watch(d.opts.Self, nodes, now)
 }
 
 // Succeeded notes that a peer answered a request of ours, with whatever answer.

@@ -166,3 +166,28 @@ func TestOptionsAreCheckedTogether(t *testing.T) {
 		t.Errorf("got %v, want four problems", err)
 	}
 }
+
+// Who joins is watched from then on, who leaves is not up any more, and who stays is believed to be as before.
+func TestPeersComeAndGo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := &link{}
+		d := start(t, l, nil)
+		l.set("n2", true)
+		time.Sleep(10 * time.Second)
+		if d.Up("n2") || !d.Up("n3") {
+			t.Fatalf("n2 up: %t, n3 up: %t", d.Up("n2"), d.Up("n3"))
+		}
+		d.Watch([]store.NodeID{"n1", "n2", "n4"})
+		if d.Up("n2") || d.Up("n3") || !d.Up("n4") {
+			t.Errorf("up: n2 %t, n3 %t, n4 %t", d.Up("n2"), d.Up("n3"), d.Up("n4"))
+		}
+		l.set("n4", true)
+		time.Sleep(10 * time.Second)
+		if d.Up("n4") {
+			t.Error("a new peer is not watched")
+		}
+		if err := d.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+}

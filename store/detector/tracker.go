@@ -1,6 +1,7 @@
 package detector
 
 import (
+	"maps"
 	"slices"
 	"time"
 
@@ -36,14 +37,22 @@ func newTracker(o Options, now time.Duration, jitter func(store.NodeID, uint64) 
 		failures: o.Failures, probe: o.ProbeInterval, idle: o.IdleInterval, stall: o.ProbeInterval,
 		jitter: jitter, peers: map[store.NodeID]*peer{}, lastBeat: now,
 	}
-	for _, n := range o.Peers {
-		if n != o.Self {
-			t.names = append(t.names, n)
-			t.peers[n] = &peer{due: now + o.IdleInterval + jitter(n, 0)}
+	t.watch(o.Self, o.Peers, now)
+	return t
+}
+
+// watch makes nodes the peers, self among them ignored. Of those that stay, what is believed stays.
+func (t *tracker) watch(self store.NodeID, nodes []store.NodeID, now time.Duration) {
+	peers := map[store.NodeID]*peer{}
+	for _, n := range nodes {
+		if n == self {
+			continue
+		}
+		if peers[n] = t.peers[n]; peers[n] == nil {
+			peers[n] = &peer{due: now + t.idle + t.jitter(n, 0)}
 		}
 	}
-	slices.Sort(t.names)
-	return t
+	t.peers, t.names = peers, slices.Sorted(maps.Keys(peers))
 }
 
 // succeeded notes a round trip, and reports whether the peer came up by it.
@@ -101,7 +110,11 @@ func (t *tracker) beat(now time.Duration) (probes []store.NodeID, stalled time.D
 }
 
 // probed notes that a probe is no longer out, after succeeded or failed.
-func (t *tracker) probed(n store.NodeID) { t.peers[n].probing = false }
+func (t *tracker) probed(n store.NodeID) {
+	if p := t.peers[n]; p != nil {
+		p.probing = false
+	}
+}
 
 // up reports the belief. Nodes that are no peers are not up.
 func (t *tracker) up(n store.NodeID) bool {

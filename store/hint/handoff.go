@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"hash/fnv"
 	"log/slog"
-	"maps"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -16,6 +15,7 @@ import (
 
 	"cartwheel/store"
 	"cartwheel/store/ring"
+	"cartwheel/store/ring/history"
 	"cartwheel/store/storage"
 	"cartwheel/store/version"
 )
@@ -37,7 +37,7 @@ type Hints interface {
 type Peers interface {
 	// Merge returns when the node has joined the state into its own record (hintFor
 	// is empty here) and has the result on disk.
-	Merge(ctx context.Context, to store.NodeID, key store.Key, hintFor store.NodeID, s version.Set) error
+	Merge(ctx context.Context, at history.Stamp, to store.NodeID, key store.Key, hintFor store.NodeID, s version.Set) error
 }
 
 // A Detector believes nodes to be up or down.
@@ -45,17 +45,20 @@ type Detector interface {
 	Up(n store.NodeID) bool
 }
 
+// A Placement is what this node knows of the layouts of its cluster.
+type Placement interface{ Now() history.History }
+
 // Options of a handoff.
 type Options struct {
 	Self     store.NodeID   // this node; required
-	Targets  []store.NodeID // nodes that hints may wait for; Self among them is ignored
+	Targets  []store.NodeID // members at first, see Watch; Self among them is ignored
 	Hints    Hints          // required
 	Peers    Peers          // required
 	Detector Detector       // required
 	Rand     store.Rand     // spreads the rounds; required
-	// Owners returns the owners of a partition now. A hint for a node that is not among them any
-	// more goes to all of them; required.
-	Owners      func(ring.Partition) []store.NodeID
+	// Placement knows who owns what now. A hint for a node that does not own its partition any more goes
+	// to all who do; required.
+	Placement   Placement
 	Now         func() time.Duration // a clock that only rises, for the rate; required
 	Interval    time.Duration        // between rounds for a target; default 500ms
 	Timeout     time.Duration        // of one delivery; default 1s
@@ -98,7 +101,7 @@ func (o Options) validate() error {
 	complain(o.Peers == nil, "no Peers")
 	complain(o.Detector == nil, "no Detector")
 	complain(o.Rand == nil, "no Rand")
-	complain(o.Owners == nil, "no Owners")
+	complain(o.Placement == nil, "no Placement")
 	complain(o.Now == nil, "no Now")
 	complain(o.Interval < 0 || o.Timeout < 0, "want no negative durations")
 	complain(o.Batch < 1 || o.Concurrency < 1 || o.Rate < 1, "want Batch, Concurrency and Rate of at least 1")
@@ -109,9 +112,13 @@ func (o Options) validate() error {
 type Handoff struct {
 	opts   Options
 	log    *slog.Logger
-	kicks  map[store.NodeID]chan struct{} // never changes
+	ctx    context.Context // of all deliveries
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
+
+	mu      sync.Mutex // guards what follows, never a wait
+	targets map[store.NodeID]*watched
+	closed  bool
 
 	delivered, failed, kept, rerouted, setBack atomic.Uint64
 }
@@ -122,26 +129,59 @@ func Start(o Options) (*Handoff, error) {
 	if err := o.validate(); err != nil {
 		return nil, err
 	}
-	h := &Handoff{opts: o, log: o.Logger.With("component", "hint"), kicks: map[store.NodeID]chan struct{}{}}
-	ctx, cancel := context.WithCancel(context.Background())
-	h.cancel = cancel
-	for _, target := range o.Targets {
-		if target != o.Self {
-			h.kicks[target] = make(chan struct{}, 1) // one kick waits; more would say nothing new
+	h := &Handoff{opts: o, log: o.Logger.With("component", "hint"), targets: map[store.NodeID]*watched{}}
+	h.ctx, h.cancel = context.WithCancel(context.Background())
+	h.Watch(o.Targets)
+	h.wg.Go(func() { h.strays(h.ctx) })
+	return h, nil
+}
+
+// A watched target has a loop of its own.
+type watched struct {
+	kick   chan struct{} // one kick waits; more would say nothing new
+	cancel context.CancelFunc
+}
+
+// Watch makes nodes the members from now on, Self among them ignored. Hints for others are delivered to
+// whoever owns their keys now.
+func (h *Handoff) Watch(nodes []store.NodeID) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.closed {
+		return
+	}
+	for target, w := range h.targets {
+		if !slices.Contains(nodes, target) {
+			w.cancel()
+			delete(h.targets, target)
 		}
 	}
-	for _, target := range slices.Sorted(maps.Keys(h.kicks)) {
-		h.wg.Go(func() { h.loop(ctx, target, h.kicks[target]) })
+	for _, target := range slices.Sorted(slices.Values(nodes)) {
+		if target == h.opts.Self || h.targets[target] != nil {
+			continue
+		}
+		ctx, cancel := context.WithCancel(h.ctx)
+		w := &watched{kick: make(chan struct{}, 1), cancel: cancel}
+		h.targets[target] = w
+		h.wg.Go(func() { h.loop(ctx, target, w.kick) })
 	}
-	h.wg.Go(func() { h.strays(ctx) })
-	return h, nil
+}
+
+func (h *Handoff) watching(target store.NodeID) *watched {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.targets[target]
 }
 
 // Kick delivers to a target at once, or as soon as the round under way has ended. It does
 // not block.
 func (h *Handoff) Kick(target store.NodeID) {
+	w := h.watching(target)
+	if w == nil {
+		return
+	}
 	select {
-	case h.kicks[target] <- struct{}{}: // a nil channel, of an unknown target, is never ready
+	case w.kick <- struct{}{}:
 	default:
 	}
 }
@@ -176,7 +216,7 @@ func (h *Handoff) loop(ctx context.Context, target store.NodeID, kick <-chan str
 	}
 }
 
-// strays runs the rounds of hints whose target is none of Targets: it has left, but what it was
+// strays runs the rounds of hints whose target is no member: it has left, but what it was
 // to get was acknowledged, and is the owners' of today.
 func (h *Handoff) strays(ctx context.Context) {
 	lines := map[store.NodeID]*line{}
@@ -186,7 +226,7 @@ func (h *Handoff) strays(ctx context.Context) {
 			h.log.Warn("could not list the targets of hints", "err", err)
 		}
 		for _, t := range targets {
-			if h.kicks[t.Target] != nil {
+			if h.watching(t.Target) != nil {
 				continue
 			}
 			if lines[t.Target] == nil {
@@ -283,8 +323,12 @@ func (h *Handoff) pause(ctx context.Context, d time.Duration) bool {
 
 // deliverOne sends a hint and, once it is acknowledged, drops it.
 func (h *Handoff) deliverOne(ctx context.Context, one storage.Hint) error {
-	if owners := h.opts.Owners(one.Partition); !slices.Contains(owners, one.Target) {
-		if err := h.reroute(ctx, one, owners); err != nil {
+	now := h.opts.Placement.Now()
+	if !now.Joined() {
+		return store.ErrNotMember
+	}
+	if !now.Newest().Layout.Owns(one.Target, one.Partition) { // it has left, or is about to
+		if err := h.reroute(ctx, now, one); err != nil {
 			h.failed.Add(1)
 			return err
 		}
@@ -292,17 +336,21 @@ func (h *Handoff) deliverOne(ctx context.Context, one storage.Hint) error {
 	}
 	rctx, cancel := context.WithTimeout(ctx, h.opts.Timeout)
 	defer cancel()
-	if err := h.opts.Peers.Merge(rctx, one.Target, one.Key, "", one.Set); err != nil {
+	if err := h.opts.Peers.Merge(rctx, now.Stamp(), one.Target, one.Key, "", one.Set); err != nil {
 		h.failed.Add(1)
 		return fmt.Errorf("deliver hint of %q to %s: %w", one.Key, one.Target, err)
 	}
 	return h.drop(ctx, one)
 }
 
-// reroute sends a hint to all who own its partition now, in the place of one that does no more.
-func (h *Handoff) reroute(ctx context.Context, one storage.Hint, owners []store.NodeID) error {
-	for _, o := range owners {
-		if err := h.hand(ctx, o, one); err != nil {
+// reroute sends a hint to all who own its partition, in the place of one that will not any more. While
+// the layout changes these are the owners of the old one, too: the change may be taken back.
+func (h *Handoff) reroute(ctx context.Context, now history.History, one storage.Hint) error {
+	for _, o := range now.Owners(one.Partition) {
+		if now.Fenced(o) {
+			continue
+		}
+		if err := h.hand(ctx, now.Stamp(), o, one); err != nil {
 			return fmt.Errorf("deliver hint of %q for %s, which owns it no more, to %s: %w", one.Key, one.Target, o, err)
 		}
 	}
@@ -310,14 +358,14 @@ func (h *Handoff) reroute(ctx context.Context, one storage.Hint, owners []store.
 	return nil
 }
 
-func (h *Handoff) hand(ctx context.Context, to store.NodeID, one storage.Hint) error {
+func (h *Handoff) hand(ctx context.Context, at history.Stamp, to store.NodeID, one storage.Hint) error {
 	ctx, cancel := context.WithTimeout(ctx, h.opts.Timeout)
 	defer cancel()
 	if to == h.opts.Self {
 		_, err := h.opts.Hints.Merge(ctx, one.Partition, one.Key, "", one.Set)
 		return err
 	}
-	return h.opts.Peers.Merge(ctx, to, one.Key, "", one.Set)
+	return h.opts.Peers.Merge(ctx, at, to, one.Key, "", one.Set)
 }
 
 // drop deletes a hint that was acknowledged.
@@ -352,6 +400,9 @@ func (h *Handoff) Stats() Stats {
 
 // Close stops the deliveries and waits for those under way. It may be called more than once.
 func (h *Handoff) Close() error {
+	h.mu.Lock()
+	h.closed = true
+	h.mu.Unlock()
 	h.cancel()
 	h.wg.Wait()
 	return nil

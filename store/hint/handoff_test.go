@@ -13,7 +13,9 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"cartwheel/store"
+	"cartwheel/store/placement"
 	"cartwheel/store/ring"
+	"cartwheel/store/ring/history"
 	"cartwheel/store/storage"
 	"cartwheel/store/version"
 )
@@ -41,6 +43,20 @@ func newOwners() *owners {
 	}
 }
 
+// history is of a settled layout in which the owners own everything.
+func (o *owners) history(t *testing.T) history.History {
+	t.Helper()
+	var members []store.Member
+	for _, n := range o.owners {
+		members = append(members, store.Member{ID: n, Address: string(n) + ":1"})
+	}
+	l, err := ring.New(ring.Options{Members: members, Partitions: 32, Replicas: len(members)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return history.New(l)
+}
+
 func (o *owners) Up(n store.NodeID) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -60,7 +76,7 @@ func (o *owners) setCut(n store.NodeID, cut bool) {
 }
 
 // Merge takes 10ms and waits for the deadline where the link is cut.
-func (o *owners) Merge(ctx context.Context, to store.NodeID, key store.Key, hintFor store.NodeID, s version.Set) error {
+func (o *owners) Merge(ctx context.Context, _ history.Stamp, to store.NodeID, key store.Key, hintFor store.NodeID, s version.Set) error {
 	o.mu.Lock()
 	o.calls++
 	o.under[to]++
@@ -146,7 +162,7 @@ func start(t *testing.T, r *storage.Replica, o *owners) *Handoff {
 	began := time.Now()
 	h, err := Start(Options{
 		Self: "n1", Targets: []store.NodeID{"n1", "n2", "n3"}, Hints: r, Peers: o, Detector: o, Rand: named,
-		Owners: func(ring.Partition) []store.NodeID { return o.owners }, Now: func() time.Duration { return time.Since(began) },
+		Placement: placement.New(o.history(t)), Now: func() time.Duration { return time.Since(began) },
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -326,6 +342,65 @@ func TestAHintForOneThatOwnsTheKeyNoMoreGoesToTheOwners(t *testing.T) {
 		if s := h.Stats(); held(r) != 0 || s.Rerouted != 2 {
 			t.Errorf("%d hints held, %+v, want none, two rerouted", held(r), s)
 		}
+	})
+}
+
+// While a change is pending that takes the key from the target, the hint is for the owners of the old
+// layout and the new: for the target too, because the change may be taken back.
+func TestAHintForOneThatIsLeavingGoesToTheOwnersOfBothLayouts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, o := openReplica(t, vfs.NewMem()), newOwners()
+		parked := park(t, r, "n2", "k")
+		p := placement.New(o.history(t))
+		if err := p.Update(func(h history.History) (history.History, error) {
+			roles := h.Newest().Layout.Roles()
+			n4 := ring.Role{Member: store.Member{ID: "n4", Address: "n4:1"}}
+			return h.Commit("n1", 2, []ring.Role{roles[0], roles[2], n4})
+		}); err != nil {
+			t.Fatal(err)
+		}
+		began := time.Now()
+		h, err := Start(Options{
+			Self: "n1", Targets: []store.NodeID{"n2", "n3", "n4"}, Hints: r, Peers: o, Detector: o, Rand: named,
+			Placement: p, Now: func() time.Duration { return time.Since(began) },
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer closeAll(t, h, r)
+		o.setCut("n4", true)
+		time.Sleep(3 * time.Second)
+		if held(r) != 1 {
+			t.Error("the hint is gone before the new owner has it")
+		}
+		o.setCut("n4", false)
+		time.Sleep(3 * time.Second)
+		if held(r) != 0 || !o.has("n2", "k", parked) || !o.has("n3", "k", parked) || !o.has("n4", "k", parked) {
+			t.Errorf("%d hints held, owners hold %v", held(r), o.held)
+		}
+	})
+}
+
+// Who has joined is served by a loop of its own, who has left no more.
+func TestTargetsComeAndGo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, o := openReplica(t, vfs.NewMem()), newOwners()
+		h := start(t, r, o)
+		defer closeAll(t, r)
+		h.Watch([]store.NodeID{"n1", "n3"})
+		h.Watch([]store.NodeID{"n1", "n2", "n3"})
+		o.setUp("n2", false)
+		s := park(t, r, "n2", "k")
+		time.Sleep(time.Second)
+		o.setUp("n2", true)
+		h.Kick("n2")
+		synctest.Wait()
+		time.Sleep(20 * time.Millisecond)
+		if !o.has("n2", "k", s) {
+			t.Error("a kick of one that came back was not heard")
+		}
+		closeAll(t, h)
+		h.Watch([]store.NodeID{"n4"}) // harmless
 	})
 }
 

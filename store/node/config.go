@@ -60,6 +60,9 @@ func (c Config) withDefaults() Config {
 	orElse(&c.ForwardTimeout, 2*c.ReplicaTimeout)
 	orElse(&c.FallbackAfter, c.ReplicaTimeout/4)
 	orElse(&c.StragglerWait, c.ReplicaTimeout/10)
+	if c.N == 0 {
+		c.N = ring.DefaultReplicas
+	}
 	if c.Clock == nil {
 		c.Clock = clock.System
 	}

@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"fmt"
 
 	"cartwheel/store"
 	"cartwheel/store/ring"
@@ -15,7 +16,12 @@ type inspector struct{ n *Node }
 
 // Copy returns the node's own record of a key and says for whom it holds hints of it.
 func (i inspector) Copy(ctx context.Context, key store.Key) (transport.Copy, error) {
-	p := i.n.layout.Partition(key)
+	h := i.n.placement.Now()
+	if !h.Joined() {
+		return transport.Copy{}, fmt.Errorf("%s has not joined a cluster: %w", i.n.config.ID, store.ErrNotMember)
+	}
+	layout := h.Newest().Layout
+	p := layout.Partition(key)
 	set, err := i.n.disk.Record(ctx, p, key)
 	if err != nil {
 		return transport.Copy{}, err
@@ -29,8 +35,8 @@ func (i inspector) Copy(ctx context.Context, key store.Key) (transport.Copy, err
 		siblings = set.LastWritten() // as a read would show it
 	}
 	c := transport.Copy{
-		Node: i.n.config.ID, Owner: i.n.layout.Owns(i.n.config.ID, p), Siblings: siblings,
-		Context: version.Token{Vector: set.Vector}.Encode(key), Vector: set.Vector.String(), Owners: i.n.layout.Owners(p),
+		Node: i.n.config.ID, Owner: layout.Owns(i.n.config.ID, p), Siblings: siblings,
+		Context: version.Token{Vector: set.Vector}.Encode(key), Vector: set.Vector.String(), Owners: layout.Owners(p),
 	}
 	if !set.IsZero() {
 		c.State = set.Encode()
@@ -65,16 +71,20 @@ func (i inspector) Status(context.Context) (transport.Status, error) {
 	n := i.n
 	now := n.config.Now()
 	id, stored, coordinated := n.disk.Identity(), n.disk.Stats(), n.coordinator.Stats()
+	h := n.placement.Now()
 	st := transport.Status{
-		Node: n.config.ID, NodeNumber: id.Node, Incarnation: id.Incarnation, RingDigest: n.layout.Digest(),
+		Node: n.config.ID, NodeNumber: id.Node, Incarnation: id.Incarnation, Version: h.Stamp(), Live: len(h.Live()),
 		Uptime: now - n.began, Wall: n.config.Clock.Now(), Hints: stored.Hints, InFlight: coordinated.InFlight, WriteAge: now - n.disk.lastChange(),
 		Counters: n.counters(),
 	}
 	if err := n.disk.Healthy(); err != nil {
 		st.Fault = err.Error()
 	}
-	st.Settled = st.Hints == 0 && st.InFlight == 0 && st.Fault == ""
-	for _, m := range n.layout.Members() {
+	if h.Joined() {
+		st.RingDigest = h.Newest().Layout.Digest()
+	}
+	st.Settled = h.Settled() && st.Hints == 0 && st.InFlight == 0 && st.Fault == ""
+	for _, m := range h.Members() {
 		if m.ID == n.config.ID {
 			continue
 		}

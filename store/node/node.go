@@ -15,8 +15,9 @@ import (
 	"cartwheel/store/coordinator"
 	"cartwheel/store/detector"
 	"cartwheel/store/hint"
+	"cartwheel/store/placement"
 	"cartwheel/store/repair"
-	"cartwheel/store/ring"
+	"cartwheel/store/ring/history"
 	"cartwheel/store/storage"
 	"cartwheel/store/transport"
 )
@@ -25,7 +26,7 @@ import (
 type Node struct {
 	config      Config
 	log         *slog.Logger
-	layout      *ring.Layout
+	placement   *placement.Placement
 	began       time.Duration
 	disk        *disk
 	detector    *detector.Detector
@@ -51,7 +52,7 @@ func Open(c Config) (*Node, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open node %s: %w", c.ID, err)
 	}
-	n := &Node{config: c, log: c.Logger, layout: layout, began: c.Now(), closed: make(chan struct{})}
+	n := &Node{config: c, log: c.Logger, placement: placement.New(history.New(layout)), began: c.Now(), closed: make(chan struct{})}
 	if err := n.start(); err != nil {
 		return nil, fmt.Errorf("open node %s: %w", c.ID, errors.Join(err, n.Close()))
 	}
@@ -71,12 +72,11 @@ func (n *Node) start() error {
 		return err
 	}
 	n.disk = newDisk(replica, c.Now)
-	ids := memberIDs(n.layout)
 	var handoff atomic.Pointer[hint.Handoff] // the detector starts first and kicks it later
 	if n.detector, err = detector.Start(detector.Options{
-		Self: c.ID, Peers: ids, Now: c.Now, Rand: c.Rand, ProbeInterval: c.ProbeInterval, Logger: c.Logger,
+		Self: c.ID, Now: c.Now, Rand: c.Rand, ProbeInterval: c.ProbeInterval, Logger: c.Logger,
 		Ping: func(ctx context.Context, to store.NodeID) error {
-			return transport.Ping(ctx, transport.Dialer(c.Peers), n.layout, c.ID, to)
+			return transport.Ping(ctx, transport.Dialer(c.Peers), n.placement, c.ID, to)
 		},
 		OnUp: func(peer store.NodeID) {
 			if h := handoff.Load(); h != nil {
@@ -87,42 +87,44 @@ func (n *Node) start() error {
 		return err
 	}
 	n.peers = transport.NewPeers(transport.PeersOptions{
-		Self: c.ID, Layout: n.layout, Dial: transport.Dialer(c.Peers), Detector: n.detector,
+		Self: c.ID, Placement: n.placement, Dial: transport.Dialer(c.Peers), Detector: n.detector,
 		Timeout: c.ReplicaTimeout, ForwardTimeout: c.ForwardTimeout,
 	})
 	if n.coordinator, err = coordinator.New(coordinator.Options{
-		Self: c.ID, Layout: n.layout, Local: n.disk, Peers: n.peers, Detector: n.detector, R: c.R, W: c.W, Buckets: c.Buckets,
+		Self: c.ID, Placement: n.placement, Replicas: c.N, Local: n.disk, Peers: n.peers, Detector: n.detector, R: c.R, W: c.W, Buckets: c.Buckets,
 		ReplicaTimeout: c.ReplicaTimeout, FallbackAfter: c.FallbackAfter, StragglerWait: c.StragglerWait,
 		InFlight: c.InFlight, Now: c.Now, Logger: c.Logger,
 	}); err != nil {
 		return err
 	}
 	if n.handoff, err = hint.Start(hint.Options{
-		Self: c.ID, Targets: ids, Hints: n.disk, Peers: n.peers, Detector: n.detector, Rand: c.Rand,
-		Owners: n.layout.Owners, Now: c.Now,
+		Self: c.ID, Placement: n.placement, Hints: n.disk, Peers: n.peers, Detector: n.detector, Rand: c.Rand, Now: c.Now,
 		Interval: c.HintInterval, Timeout: c.ReplicaTimeout, Logger: c.Logger,
 	}); err != nil {
 		return err
 	}
 	handoff.Store(n.handoff)
+	n.placement.Subscribe(n.follow)
 	if n.repair, err = repair.Start(repair.Options{
-		Self: c.ID, Layout: n.layout, Local: n.disk, Peers: n.peers, Detector: n.detector, Rand: c.Rand, Now: c.Now,
+		Self: c.ID, Placement: n.placement, Local: n.disk, Peers: n.peers, Detector: n.detector, Rand: c.Rand, Now: c.Now,
 		Interval: c.RepairInterval, Timeout: c.ReplicaTimeout, Logger: c.Logger,
 	}); err != nil {
 		return err
 	}
 	n.server = transport.NewServer(transport.Services{
-		Self: c.ID, Layout: n.layout, Coordinator: n.coordinator, Local: n.disk, Inspector: inspector{n},
+		Self: c.ID, Placement: n.placement, Coordinator: n.coordinator, Local: n.disk, Inspector: inspector{n},
 	})
 	return nil
 }
 
-func memberIDs(l *ring.Layout) []store.NodeID {
-	ids := make([]store.NodeID, 0, len(l.Members()))
-	for _, m := range l.Members() {
+// follow is told of every change of the layouts.
+func (n *Node) follow(h history.History) {
+	var ids []store.NodeID
+	for _, m := range h.Members() {
 		ids = append(ids, m.ID)
 	}
-	return ids
+	n.detector.Watch(ids)
+	n.handoff.Watch(ids)
 }
 
 // Register adds the node's services to a server.

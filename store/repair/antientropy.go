@@ -18,7 +18,6 @@ import (
 type AntiEntropy struct {
 	opts   Options
 	log    *slog.Logger
-	peers  []store.NodeID // all other members, sorted
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
 
@@ -37,11 +36,6 @@ func Start(o Options) (*AntiEntropy, error) {
 		return nil, err
 	}
 	a := &AntiEntropy{opts: o, log: o.Logger.With("component", "repair"), resume: map[store.NodeID]position{}, clean: map[store.NodeID]time.Duration{}}
-	for _, m := range o.Layout.Members() {
-		if m.ID != o.Self {
-			a.peers = append(a.peers, m.ID)
-		}
-	}
 	ctx, cancel := context.WithCancel(context.Background())
 	a.cancel = cancel
 	a.wg.Go(func() { a.loop(ctx) })
@@ -94,7 +88,13 @@ func (a *AntiEntropy) draw(name string, number uint64) uint64 {
 // pick takes the next peer that is up from what is left of the cycle, or else from a new
 // cycle in an order of its own. It returns no peer if none is up.
 func (a *AntiEntropy) pick(left []store.NodeID, round uint64) (peer store.NodeID, rest []store.NodeID) {
-	fresh := slices.Clone(a.peers)
+	var fresh []store.NodeID
+	for _, m := range a.opts.Placement.Now().Members() {
+		if m.ID != a.opts.Self {
+			fresh = append(fresh, m.ID)
+		}
+	}
+	left = slices.DeleteFunc(left, func(n store.NodeID) bool { return !slices.Contains(fresh, n) }) // it has left
 	slices.SortStableFunc(fresh, func(x, y store.NodeID) int {
 		return cmp.Compare(a.draw("turn of "+string(x), round), a.draw("turn of "+string(y), round))
 	})

@@ -15,7 +15,9 @@ import (
 
 	"cartwheel/store"
 	"cartwheel/store/merkle"
+	"cartwheel/store/placement"
 	"cartwheel/store/ring"
+	"cartwheel/store/ring/history"
 	"cartwheel/store/storage"
 	"cartwheel/store/version"
 )
@@ -73,7 +75,7 @@ func (w *network) now() time.Duration { return time.Since(w.began) }
 func (w *network) start(self store.NodeID) *AntiEntropy {
 	w.t.Helper()
 	a, err := Start(Options{
-		Self: self, Layout: w.layout, Local: w.replicas[self], Peers: caller{w, self}, Detector: w,
+		Self: self, Placement: placement.New(history.New(w.layout)), Local: w.replicas[self], Peers: caller{w, self}, Detector: w,
 		Rand: named, Now: w.now, Page: 3, Keys: w.keys,
 	})
 	if err != nil {
@@ -198,14 +200,14 @@ func (c caller) TreeLeaves(ctx context.Context, from store.NodeID, p ring.Partit
 	return all, false, nil
 }
 
-func (c caller) Get(ctx context.Context, from store.NodeID, key store.Key) (version.Set, error) {
+func (c caller) Get(ctx context.Context, _ history.Stamp, from store.NodeID, key store.Key) (version.Set, error) {
 	if err := c.w.reach(ctx, from); err != nil {
 		return version.Set{}, err
 	}
 	return c.w.replicas[from].Get(ctx, c.w.layout.Partition(key), key)
 }
 
-func (c caller) Merge(ctx context.Context, to store.NodeID, key store.Key, hintFor store.NodeID, s version.Set) error {
+func (c caller) Merge(ctx context.Context, _ history.Stamp, to store.NodeID, key store.Key, hintFor store.NodeID, s version.Set) error {
 	if err := c.w.reach(ctx, to); err != nil {
 		return err
 	}

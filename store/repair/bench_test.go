@@ -10,7 +10,9 @@ import (
 
 	"cartwheel/store"
 	"cartwheel/store/merkle"
+	"cartwheel/store/placement"
 	"cartwheel/store/ring"
+	"cartwheel/store/ring/history"
 	"cartwheel/store/storage"
 	"cartwheel/store/storepb"
 )
@@ -36,7 +38,7 @@ func (m *meter) TreeRoots(_ context.Context, from store.NodeID, sum merkle.Sum) 
 			reply.Roots = append(reply.Roots, &storepb.TreeRootsReply_Root{Partition: r.Tree, Sum: r.Sum[:]})
 		}
 	}
-	m.add(&storepb.TreeRootsRequest{From: string(m.self), Format: merkle.Format, Sum: sum[:]}, reply)
+	m.add(&storepb.TreeRootsRequest{Format: merkle.Format, Sum: sum[:], Stamp: &storepb.Stamp{From: string(m.self), Version: 1, Id: 1 << 60}}, reply)
 	return reply.Equal, roots, nil
 }
 
@@ -78,7 +80,7 @@ func BenchmarkRound(b *testing.B) {
 		b.Run(fmt.Sprintf("%d-differ", different), func(b *testing.B) {
 			m := &meter{caller: caller{w, "n1"}}
 			a := &AntiEntropy{resume: map[store.NodeID]position{}, opts: Options{
-				Self: "n1", Layout: w.layout, Local: w.replicas["n1"], Peers: m, Detector: w, Rand: named, Now: w.now, Interval: time.Second,
+				Self: "n1", Placement: placement.New(history.New(w.layout)), Local: w.replicas["n1"], Peers: m, Detector: w, Rand: named, Now: w.now, Interval: time.Second,
 			}.withDefaults()}
 			a.log = a.opts.Logger
 			for b.Loop() {

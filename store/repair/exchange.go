@@ -11,6 +11,7 @@ import (
 	"cartwheel/store"
 	"cartwheel/store/merkle"
 	"cartwheel/store/ring"
+	"cartwheel/store/ring/history"
 	"cartwheel/store/version"
 )
 
@@ -57,6 +58,7 @@ func (s stretch) touches(p ring.Partition, seg merkle.Segment) bool {
 type exchange struct {
 	*AntiEntropy
 	peer   store.NodeID
+	now    history.History
 	left   int // keys that may still be mended
 	mended int
 	last   position // of the key tried last
@@ -66,9 +68,8 @@ type exchange struct {
 // exchange compares all shared partitions with the peer and mends what differs. It reports
 // whether all was equal to begin with. One that ends early has left a position behind.
 func (a *AntiEntropy) exchange(ctx context.Context, peer store.NodeID) (equal bool, err error) {
-	shared := func(p ring.Partition) bool {
-		return int(p) < a.opts.Layout.Partitions() && a.opts.Layout.Owns(a.opts.Self, p) && a.opts.Layout.Owns(peer, p)
-	}
+	now := a.opts.Placement.Now()
+	shared := func(p ring.Partition) bool { return now.Owns(a.opts.Self, p) && now.Owns(peer, p) }
 	local := a.opts.Local.TreeRoots(shared)
 	rctx, cancel := context.WithTimeout(ctx, a.opts.Timeout)
 	defer cancel()
@@ -89,7 +90,7 @@ func (a *AntiEntropy) exchange(ctx context.Context, peer store.NodeID) (equal bo
 		return true, nil
 	}
 	from := a.resume[peer]
-	x := &exchange{AntiEntropy: a, peer: peer, left: a.opts.Keys, at: from}
+	x := &exchange{AntiEntropy: a, peer: peer, now: now, left: a.opts.Keys, at: from}
 	for _, s := range []stretch{{from, end}, {begin, from}} {
 		if s.after == s.upTo {
 			break
@@ -203,7 +204,7 @@ func (x *exchange) leaves(ctx context.Context, p ring.Partition, segments []merk
 			return nil, fmt.Errorf("leaves of %s: %w", x.peer, err)
 		}
 		for _, l := range page {
-			if len(remote) > 0 && remote[len(remote)-1].Compare(l) >= 0 || !slices.Contains(segments, merkle.SegmentOf(l.Key)) || x.opts.Layout.Partition(l.Key) != p {
+			if len(remote) > 0 && remote[len(remote)-1].Compare(l) >= 0 || !slices.Contains(segments, merkle.SegmentOf(l.Key)) || x.now.Newest().Layout.Partition(l.Key) != p {
 				return nil, fmt.Errorf("leaves of %s: %q was not asked for or is out of order: %w", x.peer, l.Key, store.ErrInvalid)
 			}
 			remote = append(remote, l)
@@ -267,7 +268,7 @@ func (x *exchange) mend(ctx context.Context, p ring.Partition, d merkle.Differen
 	}
 	ctx, cancel := context.WithTimeout(ctx, x.opts.Timeout)
 	defer cancel()
-	if err := x.opts.Peers.Merge(ctx, x.peer, d.Key, "", joined); err != nil {
+	if err := x.opts.Peers.Merge(ctx, x.now.Stamp(), x.peer, d.Key, "", joined); err != nil {
 		return fmt.Errorf("send %q to %s: %w", d.Key, x.peer, err)
 	}
 	return nil
@@ -276,5 +277,5 @@ func (x *exchange) mend(ctx context.Context, p ring.Partition, d merkle.Differen
 func (x *exchange) fetch(ctx context.Context, key store.Key) (version.Set, error) {
 	ctx, cancel := context.WithTimeout(ctx, x.opts.Timeout)
 	defer cancel()
-	return x.opts.Peers.Get(ctx, x.peer, key)
+	return x.opts.Peers.Get(ctx, x.now.Stamp(), x.peer, key)
 }

@@ -10,6 +10,7 @@ import (
 	"cartwheel/store"
 	"cartwheel/store/merkle"
 	"cartwheel/store/ring"
+	"cartwheel/store/ring/history"
 	"cartwheel/store/storage"
 	"cartwheel/store/version"
 )
@@ -43,10 +44,10 @@ type Peers interface {
 	// TreeLeaves lists leaves of segments, which are in ascending order, behind a key in the first of them.
 	TreeLeaves(ctx context.Context, from store.NodeID, p ring.Partition, segments []merkle.Segment, after store.Key, limit int) (leaves []merkle.Leaf, more bool, err error)
 	// Get returns what a node knows of a key.
-	Get(ctx context.Context, from store.NodeID, key store.Key) (version.Set, error)
+	Get(ctx context.Context, at history.Stamp, from store.NodeID, key store.Key) (version.Set, error)
 	// Merge returns when the node has joined the state into its own record (hintFor is
 	// empty here) and has the result on disk. It may be asked to merge nothing, for the sake of the leaf.
-	Merge(ctx context.Context, to store.NodeID, key store.Key, hintFor store.NodeID, s version.Set) error
+	Merge(ctx context.Context, at history.Stamp, to store.NodeID, key store.Key, hintFor store.NodeID, s version.Set) error
 }
 
 // A Detector believes nodes to be up or down.
@@ -54,20 +55,23 @@ type Detector interface {
 	Up(n store.NodeID) bool
 }
 
+// A Placement is what this node knows of the layouts of its cluster.
+type Placement interface{ Now() history.History }
+
 // Options of anti-entropy.
 type Options struct {
-	Self     store.NodeID         // this node; required
-	Layout   *ring.Layout         // who owns what; required
-	Local    Local                // required
-	Peers    Peers                // required
-	Detector Detector             // required
-	Rand     store.Rand           // orders the peers and spreads the rounds; required
-	Now      func() time.Duration // a clock that only rises, for LastClean; required
-	Interval time.Duration        // between rounds; default 2s
-	Timeout  time.Duration        // of one request; default 1s
-	Page     int                  // leaves asked for at a time; default 1024
-	Keys     int                  // keys mended in one round; the next with the peer goes on; default 1024
-	Logger   *slog.Logger         // default discards
+	Self      store.NodeID         // this node; required
+	Placement Placement            // who owns what; required
+	Local     Local                // required
+	Peers     Peers                // required
+	Detector  Detector             // required
+	Rand      store.Rand           // orders the peers and spreads the rounds; required
+	Now       func() time.Duration // a clock that only rises, for LastClean; required
+	Interval  time.Duration        // between rounds; default 2s
+	Timeout   time.Duration        // of one request; default 1s
+	Page      int                  // leaves asked for at a time; default 1024
+	Keys      int                  // keys mended in one round; the next with the peer goes on; default 1024
+	Logger    *slog.Logger         // default discards
 
 	CheckInterval time.Duration // between comparisons of the node's own trees with its records; default a week
 }
@@ -101,7 +105,7 @@ func (o Options) validate() error {
 			errs = append(errs, fmt.Errorf("anti-entropy: %s: %w", text, store.ErrInvalid))
 		}
 	}
-	complain(o.Layout == nil, "no Layout")
+	complain(o.Placement == nil, "no Placement")
 	complain(o.Local == nil, "no Local")
 	complain(o.Peers == nil, "no Peers")
 	complain(o.Detector == nil, "no Detector")

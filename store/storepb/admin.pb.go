@@ -403,6 +403,9 @@ type StatusReply struct {
 	Settled       bool                   `protobuf:"varint,11,opt,name=settled,proto3" json:"settled,omitempty"`                                                                            // nothing waits here, and every peer compared equal since the last change here
 	NodeNumber    uint64                 `protobuf:"fixed64,12,opt,name=node_number,json=nodeNumber,proto3" json:"node_number,omitempty"`                                                   // the node's name in version vectors
 	WallNanos     int64                  `protobuf:"varint,13,opt,name=wall_nanos,json=wallNanos,proto3" json:"wall_nanos,omitempty"`                                                       // the hour as this node's clock tells it, Unix; the clock may be wrong
+	Version       uint64                 `protobuf:"varint,14,opt,name=version,proto3" json:"version,omitempty"`                                                                            // number of the newest layout known here
+	VersionId     uint64                 `protobuf:"fixed64,15,opt,name=version_id,json=versionId,proto3" json:"version_id,omitempty"`                                                      // and its id; nodes that agree on both place every key alike
+	LiveVersions  uint32                 `protobuf:"varint,16,opt,name=live_versions,json=liveVersions,proto3" json:"live_versions,omitempty"`                                              // 1: no change of the layout is pending
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -524,6 +527,27 @@ func (x *StatusReply) GetNodeNumber() uint64 {
 func (x *StatusReply) GetWallNanos() int64 {
 	if x != nil {
 		return x.WallNanos
+	}
+	return 0
+}
+
+func (x *StatusReply) GetVersion() uint64 {
+	if x != nil {
+		return x.Version
+	}
+	return 0
+}
+
+func (x *StatusReply) GetVersionId() uint64 {
+	if x != nil {
+		return x.VersionId
+	}
+	return 0
+}
+
+func (x *StatusReply) GetLiveVersions() uint32 {
+	if x != nil {
+		return x.LiveVersions
 	}
 	return 0
 }
@@ -833,7 +857,7 @@ const file_store_storepb_admin_proto_rawDesc = "" +
 	"\aorphans\x18\x03 \x01(\x04R\aorphans\x12\x18\n" +
 	"\adamaged\x18\x04 \x01(\x04R\adamaged\x12\x14\n" +
 	"\x05trees\x18\x05 \x01(\x04R\x05trees\"\x0f\n" +
-	"\rStatusRequest\"\x90\x04\n" +
+	"\rStatusRequest\"\xee\x04\n" +
 	"\vStatusReply\x12\x12\n" +
 	"\x04node\x18\x01 \x01(\tR\x04node\x12 \n" +
 	"\vincarnation\x18\x02 \x01(\x04R\vincarnation\x12\x1f\n" +
@@ -851,7 +875,11 @@ const file_store_storepb_admin_proto_rawDesc = "" +
 	"\vnode_number\x18\f \x01(\x06R\n" +
 	"nodeNumber\x12\x1d\n" +
 	"\n" +
-	"wall_nanos\x18\r \x01(\x03R\twallNanos\x1a;\n" +
+	"wall_nanos\x18\r \x01(\x03R\twallNanos\x12\x18\n" +
+	"\aversion\x18\x0e \x01(\x04R\aversion\x12\x1d\n" +
+	"\n" +
+	"version_id\x18\x0f \x01(\x06R\tversionId\x12#\n" +
+	"\rlive_versions\x18\x10 \x01(\rR\fliveVersions\x1a;\n" +
 	"\rCountersEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\x04R\x05value:\x028\x01\"t\n" +

@@ -25,21 +25,83 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// A Stamp says who asks, and the newest version of the layout that it knew when its request
+// began. A replica that knows this version to be over refuses.
+type Stamp struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	From          string                 `protobuf:"bytes,1,opt,name=from,proto3" json:"from,omitempty"`
+	Version       uint64                 `protobuf:"varint,2,opt,name=version,proto3" json:"version,omitempty"`
+	Id            uint64                 `protobuf:"fixed64,3,opt,name=id,proto3" json:"id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Stamp) Reset() {
+	*x = Stamp{}
+	mi := &file_store_storepb_peer_proto_msgTypes[0]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Stamp) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Stamp) ProtoMessage() {}
+
+func (x *Stamp) ProtoReflect() protoreflect.Message {
+	mi := &file_store_storepb_peer_proto_msgTypes[0]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Stamp.ProtoReflect.Descriptor instead.
+func (*Stamp) Descriptor() ([]byte, []int) {
+	return file_store_storepb_peer_proto_rawDescGZIP(), []int{0}
+}
+
+func (x *Stamp) GetFrom() string {
+	if x != nil {
+		return x.From
+	}
+	return ""
+}
+
+func (x *Stamp) GetVersion() uint64 {
+	if x != nil {
+		return x.Version
+	}
+	return 0
+}
+
+func (x *Stamp) GetId() uint64 {
+	if x != nil {
+		return x.Id
+	}
+	return 0
+}
+
 type ForwardRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	From  string                 `protobuf:"bytes,1,opt,name=from,proto3" json:"from,omitempty"`
 	// Types that are valid to be assigned to Write:
 	//
 	//	*ForwardRequest_Put
 	//	*ForwardRequest_Delete
 	Write         isForwardRequest_Write `protobuf_oneof:"write"`
+	Stamp         *Stamp                 `protobuf:"bytes,4,opt,name=stamp,proto3" json:"stamp,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ForwardRequest) Reset() {
 	*x = ForwardRequest{}
-	mi := &file_store_storepb_peer_proto_msgTypes[0]
+	mi := &file_store_storepb_peer_proto_msgTypes[1]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -51,7 +113,7 @@ func (x *ForwardRequest) String() string {
 func (*ForwardRequest) ProtoMessage() {}
 
 func (x *ForwardRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_store_storepb_peer_proto_msgTypes[0]
+	mi := &file_store_storepb_peer_proto_msgTypes[1]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -64,14 +126,7 @@ func (x *ForwardRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ForwardRequest.ProtoReflect.Descriptor instead.
 func (*ForwardRequest) Descriptor() ([]byte, []int) {
-	return file_store_storepb_peer_proto_rawDescGZIP(), []int{0}
-}
-
-func (x *ForwardRequest) GetFrom() string {
-	if x != nil {
-		return x.From
-	}
-	return ""
+	return file_store_storepb_peer_proto_rawDescGZIP(), []int{1}
 }
 
 func (x *ForwardRequest) GetWrite() isForwardRequest_Write {
@@ -99,6 +154,13 @@ func (x *ForwardRequest) GetDelete() *DeleteRequest {
 	return nil
 }
 
+func (x *ForwardRequest) GetStamp() *Stamp {
+	if x != nil {
+		return x.Stamp
+	}
+	return nil
+}
+
 type isForwardRequest_Write interface {
 	isForwardRequest_Write()
 }
@@ -118,13 +180,14 @@ func (*ForwardRequest_Delete) isForwardRequest_Write() {}
 type ReplicaGetRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Key           []byte                 `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
+	Stamp         *Stamp                 `protobuf:"bytes,2,opt,name=stamp,proto3" json:"stamp,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ReplicaGetRequest) Reset() {
 	*x = ReplicaGetRequest{}
-	mi := &file_store_storepb_peer_proto_msgTypes[1]
+	mi := &file_store_storepb_peer_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -136,7 +199,7 @@ func (x *ReplicaGetRequest) String() string {
 func (*ReplicaGetRequest) ProtoMessage() {}
 
 func (x *ReplicaGetRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_store_storepb_peer_proto_msgTypes[1]
+	mi := &file_store_storepb_peer_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -149,12 +212,19 @@ func (x *ReplicaGetRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReplicaGetRequest.ProtoReflect.Descriptor instead.
 func (*ReplicaGetRequest) Descriptor() ([]byte, []int) {
-	return file_store_storepb_peer_proto_rawDescGZIP(), []int{1}
+	return file_store_storepb_peer_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *ReplicaGetRequest) GetKey() []byte {
 	if x != nil {
 		return x.Key
+	}
+	return nil
+}
+
+func (x *ReplicaGetRequest) GetStamp() *Stamp {
+	if x != nil {
+		return x.Stamp
 	}
 	return nil
 }
@@ -168,7 +238,7 @@ type ReplicaGetReply struct {
 
 func (x *ReplicaGetReply) Reset() {
 	*x = ReplicaGetReply{}
-	mi := &file_store_storepb_peer_proto_msgTypes[2]
+	mi := &file_store_storepb_peer_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -180,7 +250,7 @@ func (x *ReplicaGetReply) String() string {
 func (*ReplicaGetReply) ProtoMessage() {}
 
 func (x *ReplicaGetReply) ProtoReflect() protoreflect.Message {
-	mi := &file_store_storepb_peer_proto_msgTypes[2]
+	mi := &file_store_storepb_peer_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -193,7 +263,7 @@ func (x *ReplicaGetReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReplicaGetReply.ProtoReflect.Descriptor instead.
 func (*ReplicaGetReply) Descriptor() ([]byte, []int) {
-	return file_store_storepb_peer_proto_rawDescGZIP(), []int{2}
+	return file_store_storepb_peer_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *ReplicaGetReply) GetState() []byte {
@@ -208,13 +278,14 @@ type ReplicaMergeRequest struct {
 	Key           []byte                 `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
 	State         []byte                 `protobuf:"bytes,2,opt,name=state,proto3" json:"state,omitempty"`
 	HintFor       string                 `protobuf:"bytes,3,opt,name=hint_for,json=hintFor,proto3" json:"hint_for,omitempty"` // park it for this owner; empty: the receiver is an owner
+	Stamp         *Stamp                 `protobuf:"bytes,4,opt,name=stamp,proto3" json:"stamp,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ReplicaMergeRequest) Reset() {
 	*x = ReplicaMergeRequest{}
-	mi := &file_store_storepb_peer_proto_msgTypes[3]
+	mi := &file_store_storepb_peer_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -226,7 +297,7 @@ func (x *ReplicaMergeRequest) String() string {
 func (*ReplicaMergeRequest) ProtoMessage() {}
 
 func (x *ReplicaMergeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_store_storepb_peer_proto_msgTypes[3]
+	mi := &file_store_storepb_peer_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -239,7 +310,7 @@ func (x *ReplicaMergeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReplicaMergeRequest.ProtoReflect.Descriptor instead.
 func (*ReplicaMergeRequest) Descriptor() ([]byte, []int) {
-	return file_store_storepb_peer_proto_rawDescGZIP(), []int{3}
+	return file_store_storepb_peer_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *ReplicaMergeRequest) GetKey() []byte {
@@ -263,6 +334,13 @@ func (x *ReplicaMergeRequest) GetHintFor() string {
 	return ""
 }
 
+func (x *ReplicaMergeRequest) GetStamp() *Stamp {
+	if x != nil {
+		return x.Stamp
+	}
+	return nil
+}
+
 type ReplicaMergeReply struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -271,7 +349,7 @@ type ReplicaMergeReply struct {
 
 func (x *ReplicaMergeReply) Reset() {
 	*x = ReplicaMergeReply{}
-	mi := &file_store_storepb_peer_proto_msgTypes[4]
+	mi := &file_store_storepb_peer_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -283,7 +361,7 @@ func (x *ReplicaMergeReply) String() string {
 func (*ReplicaMergeReply) ProtoMessage() {}
 
 func (x *ReplicaMergeReply) ProtoReflect() protoreflect.Message {
-	mi := &file_store_storepb_peer_proto_msgTypes[4]
+	mi := &file_store_storepb_peer_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -296,23 +374,23 @@ func (x *ReplicaMergeReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReplicaMergeReply.ProtoReflect.Descriptor instead.
 func (*ReplicaMergeReply) Descriptor() ([]byte, []int) {
-	return file_store_storepb_peer_proto_rawDescGZIP(), []int{4}
+	return file_store_storepb_peer_proto_rawDescGZIP(), []int{5}
 }
 
 // Sums are 16 bytes each. A call whose format is not the receiver's is refused: sums of
 // different formats say nothing about each other.
 type TreeRootsRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	From          string                 `protobuf:"bytes,1,opt,name=from,proto3" json:"from,omitempty"`
 	Format        uint32                 `protobuf:"varint,2,opt,name=format,proto3" json:"format,omitempty"`
 	Sum           []byte                 `protobuf:"bytes,3,opt,name=sum,proto3" json:"sum,omitempty"` // over the caller's roots
+	Stamp         *Stamp                 `protobuf:"bytes,4,opt,name=stamp,proto3" json:"stamp,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *TreeRootsRequest) Reset() {
 	*x = TreeRootsRequest{}
-	mi := &file_store_storepb_peer_proto_msgTypes[5]
+	mi := &file_store_storepb_peer_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -324,7 +402,7 @@ func (x *TreeRootsRequest) String() string {
 func (*TreeRootsRequest) ProtoMessage() {}
 
 func (x *TreeRootsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_store_storepb_peer_proto_msgTypes[5]
+	mi := &file_store_storepb_peer_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -337,14 +415,7 @@ func (x *TreeRootsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TreeRootsRequest.ProtoReflect.Descriptor instead.
 func (*TreeRootsRequest) Descriptor() ([]byte, []int) {
-	return file_store_storepb_peer_proto_rawDescGZIP(), []int{5}
-}
-
-func (x *TreeRootsRequest) GetFrom() string {
-	if x != nil {
-		return x.From
-	}
-	return ""
+	return file_store_storepb_peer_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *TreeRootsRequest) GetFormat() uint32 {
@@ -361,6 +432,13 @@ func (x *TreeRootsRequest) GetSum() []byte {
 	return nil
 }
 
+func (x *TreeRootsRequest) GetStamp() *Stamp {
+	if x != nil {
+		return x.Stamp
+	}
+	return nil
+}
+
 type TreeRootsReply struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Equal         bool                   `protobuf:"varint,1,opt,name=equal,proto3" json:"equal,omitempty"` // the receiver's roots have the same sum
@@ -371,7 +449,7 @@ type TreeRootsReply struct {
 
 func (x *TreeRootsReply) Reset() {
 	*x = TreeRootsReply{}
-	mi := &file_store_storepb_peer_proto_msgTypes[6]
+	mi := &file_store_storepb_peer_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -383,7 +461,7 @@ func (x *TreeRootsReply) String() string {
 func (*TreeRootsReply) ProtoMessage() {}
 
 func (x *TreeRootsReply) ProtoReflect() protoreflect.Message {
-	mi := &file_store_storepb_peer_proto_msgTypes[6]
+	mi := &file_store_storepb_peer_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -396,7 +474,7 @@ func (x *TreeRootsReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TreeRootsReply.ProtoReflect.Descriptor instead.
 func (*TreeRootsReply) Descriptor() ([]byte, []int) {
-	return file_store_storepb_peer_proto_rawDescGZIP(), []int{6}
+	return file_store_storepb_peer_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *TreeRootsReply) GetEqual() bool {
@@ -418,13 +496,14 @@ type TreeNodesRequest struct {
 	Format        uint32                 `protobuf:"varint,1,opt,name=format,proto3" json:"format,omitempty"`
 	Partition     uint32                 `protobuf:"varint,2,opt,name=partition,proto3" json:"partition,omitempty"`
 	Groups        []uint32               `protobuf:"varint,3,rep,packed,name=groups,proto3" json:"groups,omitempty"` // whose segments are asked for; empty: the groups themselves are
+	Stamp         *Stamp                 `protobuf:"bytes,4,opt,name=stamp,proto3" json:"stamp,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *TreeNodesRequest) Reset() {
 	*x = TreeNodesRequest{}
-	mi := &file_store_storepb_peer_proto_msgTypes[7]
+	mi := &file_store_storepb_peer_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -436,7 +515,7 @@ func (x *TreeNodesRequest) String() string {
 func (*TreeNodesRequest) ProtoMessage() {}
 
 func (x *TreeNodesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_store_storepb_peer_proto_msgTypes[7]
+	mi := &file_store_storepb_peer_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -449,7 +528,7 @@ func (x *TreeNodesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TreeNodesRequest.ProtoReflect.Descriptor instead.
 func (*TreeNodesRequest) Descriptor() ([]byte, []int) {
-	return file_store_storepb_peer_proto_rawDescGZIP(), []int{7}
+	return file_store_storepb_peer_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *TreeNodesRequest) GetFormat() uint32 {
@@ -473,6 +552,13 @@ func (x *TreeNodesRequest) GetGroups() []uint32 {
 	return nil
 }
 
+func (x *TreeNodesRequest) GetStamp() *Stamp {
+	if x != nil {
+		return x.Stamp
+	}
+	return nil
+}
+
 type TreeNodesReply struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Sums          []byte                 `protobuf:"bytes,1,opt,name=sums,proto3" json:"sums,omitempty"` // 64 of the tree's groups, or 64 segments of each group asked for
@@ -482,7 +568,7 @@ type TreeNodesReply struct {
 
 func (x *TreeNodesReply) Reset() {
 	*x = TreeNodesReply{}
-	mi := &file_store_storepb_peer_proto_msgTypes[8]
+	mi := &file_store_storepb_peer_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -494,7 +580,7 @@ func (x *TreeNodesReply) String() string {
 func (*TreeNodesReply) ProtoMessage() {}
 
 func (x *TreeNodesReply) ProtoReflect() protoreflect.Message {
-	mi := &file_store_storepb_peer_proto_msgTypes[8]
+	mi := &file_store_storepb_peer_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -507,7 +593,7 @@ func (x *TreeNodesReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TreeNodesReply.ProtoReflect.Descriptor instead.
 func (*TreeNodesReply) Descriptor() ([]byte, []int) {
-	return file_store_storepb_peer_proto_rawDescGZIP(), []int{8}
+	return file_store_storepb_peer_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *TreeNodesReply) GetSums() []byte {
@@ -524,13 +610,14 @@ type TreeLeavesRequest struct {
 	Segments      []uint32               `protobuf:"varint,3,rep,packed,name=segments,proto3" json:"segments,omitempty"` // ascending
 	After         []byte                 `protobuf:"bytes,4,opt,name=after,proto3" json:"after,omitempty"`               // in the first of the segments, resume behind this key
 	Limit         uint32                 `protobuf:"varint,5,opt,name=limit,proto3" json:"limit,omitempty"`              // at most 1024; 0 means 1024
+	Stamp         *Stamp                 `protobuf:"bytes,6,opt,name=stamp,proto3" json:"stamp,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *TreeLeavesRequest) Reset() {
 	*x = TreeLeavesRequest{}
-	mi := &file_store_storepb_peer_proto_msgTypes[9]
+	mi := &file_store_storepb_peer_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -542,7 +629,7 @@ func (x *TreeLeavesRequest) String() string {
 func (*TreeLeavesRequest) ProtoMessage() {}
 
 func (x *TreeLeavesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_store_storepb_peer_proto_msgTypes[9]
+	mi := &file_store_storepb_peer_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -555,7 +642,7 @@ func (x *TreeLeavesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TreeLeavesRequest.ProtoReflect.Descriptor instead.
 func (*TreeLeavesRequest) Descriptor() ([]byte, []int) {
-	return file_store_storepb_peer_proto_rawDescGZIP(), []int{9}
+	return file_store_storepb_peer_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *TreeLeavesRequest) GetFormat() uint32 {
@@ -593,6 +680,13 @@ func (x *TreeLeavesRequest) GetLimit() uint32 {
 	return 0
 }
 
+func (x *TreeLeavesRequest) GetStamp() *Stamp {
+	if x != nil {
+		return x.Stamp
+	}
+	return nil
+}
+
 type TreeLeavesReply struct {
 	state         protoimpl.MessageState  `protogen:"open.v1"`
 	Leaves        []*TreeLeavesReply_Leaf `protobuf:"bytes,1,rep,name=leaves,proto3" json:"leaves,omitempty"` // by segment, then by key
@@ -603,7 +697,7 @@ type TreeLeavesReply struct {
 
 func (x *TreeLeavesReply) Reset() {
 	*x = TreeLeavesReply{}
-	mi := &file_store_storepb_peer_proto_msgTypes[10]
+	mi := &file_store_storepb_peer_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -615,7 +709,7 @@ func (x *TreeLeavesReply) String() string {
 func (*TreeLeavesReply) ProtoMessage() {}
 
 func (x *TreeLeavesReply) ProtoReflect() protoreflect.Message {
-	mi := &file_store_storepb_peer_proto_msgTypes[10]
+	mi := &file_store_storepb_peer_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -628,7 +722,7 @@ func (x *TreeLeavesReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TreeLeavesReply.ProtoReflect.Descriptor instead.
 func (*TreeLeavesReply) Descriptor() ([]byte, []int) {
-	return file_store_storepb_peer_proto_rawDescGZIP(), []int{10}
+	return file_store_storepb_peer_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *TreeLeavesReply) GetLeaves() []*TreeLeavesReply_Leaf {
@@ -654,7 +748,7 @@ type PingRequest struct {
 
 func (x *PingRequest) Reset() {
 	*x = PingRequest{}
-	mi := &file_store_storepb_peer_proto_msgTypes[11]
+	mi := &file_store_storepb_peer_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -666,7 +760,7 @@ func (x *PingRequest) String() string {
 func (*PingRequest) ProtoMessage() {}
 
 func (x *PingRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_store_storepb_peer_proto_msgTypes[11]
+	mi := &file_store_storepb_peer_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -679,7 +773,7 @@ func (x *PingRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PingRequest.ProtoReflect.Descriptor instead.
 func (*PingRequest) Descriptor() ([]byte, []int) {
-	return file_store_storepb_peer_proto_rawDescGZIP(), []int{11}
+	return file_store_storepb_peer_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *PingRequest) GetFrom() string {
@@ -692,14 +786,14 @@ func (x *PingRequest) GetFrom() string {
 type PingReply struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	RingDigest    uint64                 `protobuf:"varint,2,opt,name=ring_digest,json=ringDigest,proto3" json:"ring_digest,omitempty"`
+	Cluster       uint64                 `protobuf:"fixed64,2,opt,name=cluster,proto3" json:"cluster,omitempty"` // that the node belongs to; 0: it has not joined one
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *PingReply) Reset() {
 	*x = PingReply{}
-	mi := &file_store_storepb_peer_proto_msgTypes[12]
+	mi := &file_store_storepb_peer_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -711,7 +805,7 @@ func (x *PingReply) String() string {
 func (*PingReply) ProtoMessage() {}
 
 func (x *PingReply) ProtoReflect() protoreflect.Message {
-	mi := &file_store_storepb_peer_proto_msgTypes[12]
+	mi := &file_store_storepb_peer_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -724,7 +818,7 @@ func (x *PingReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PingReply.ProtoReflect.Descriptor instead.
 func (*PingReply) Descriptor() ([]byte, []int) {
-	return file_store_storepb_peer_proto_rawDescGZIP(), []int{12}
+	return file_store_storepb_peer_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *PingReply) GetId() string {
@@ -734,9 +828,9 @@ func (x *PingReply) GetId() string {
 	return ""
 }
 
-func (x *PingReply) GetRingDigest() uint64 {
+func (x *PingReply) GetCluster() uint64 {
 	if x != nil {
-		return x.RingDigest
+		return x.Cluster
 	}
 	return 0
 }
@@ -751,7 +845,7 @@ type TreeRootsReply_Root struct {
 
 func (x *TreeRootsReply_Root) Reset() {
 	*x = TreeRootsReply_Root{}
-	mi := &file_store_storepb_peer_proto_msgTypes[13]
+	mi := &file_store_storepb_peer_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -763,7 +857,7 @@ func (x *TreeRootsReply_Root) String() string {
 func (*TreeRootsReply_Root) ProtoMessage() {}
 
 func (x *TreeRootsReply_Root) ProtoReflect() protoreflect.Message {
-	mi := &file_store_storepb_peer_proto_msgTypes[13]
+	mi := &file_store_storepb_peer_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -776,7 +870,7 @@ func (x *TreeRootsReply_Root) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TreeRootsReply_Root.ProtoReflect.Descriptor instead.
 func (*TreeRootsReply_Root) Descriptor() ([]byte, []int) {
-	return file_store_storepb_peer_proto_rawDescGZIP(), []int{6, 0}
+	return file_store_storepb_peer_proto_rawDescGZIP(), []int{7, 0}
 }
 
 func (x *TreeRootsReply_Root) GetPartition() uint32 {
@@ -803,7 +897,7 @@ type TreeLeavesReply_Leaf struct {
 
 func (x *TreeLeavesReply_Leaf) Reset() {
 	*x = TreeLeavesReply_Leaf{}
-	mi := &file_store_storepb_peer_proto_msgTypes[14]
+	mi := &file_store_storepb_peer_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -815,7 +909,7 @@ func (x *TreeLeavesReply_Leaf) String() string {
 func (*TreeLeavesReply_Leaf) ProtoMessage() {}
 
 func (x *TreeLeavesReply_Leaf) ProtoReflect() protoreflect.Message {
-	mi := &file_store_storepb_peer_proto_msgTypes[14]
+	mi := &file_store_storepb_peer_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -828,7 +922,7 @@ func (x *TreeLeavesReply_Leaf) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TreeLeavesReply_Leaf.ProtoReflect.Descriptor instead.
 func (*TreeLeavesReply_Leaf) Descriptor() ([]byte, []int) {
-	return file_store_storepb_peer_proto_rawDescGZIP(), []int{10, 0}
+	return file_store_storepb_peer_proto_rawDescGZIP(), []int{11, 0}
 }
 
 func (x *TreeLeavesReply_Leaf) GetKey() []byte {
@@ -849,43 +943,51 @@ var File_store_storepb_peer_proto protoreflect.FileDescriptor
 
 const file_store_storepb_peer_proto_rawDesc = "" +
 	"\n" +
-	"\x18store/storepb/peer.proto\x12\x12cartwheel.store.v1\x1a\x16store/storepb/kv.proto\"\x9e\x01\n" +
-	"\x0eForwardRequest\x12\x12\n" +
-	"\x04from\x18\x01 \x01(\tR\x04from\x122\n" +
+	"\x18store/storepb/peer.proto\x12\x12cartwheel.store.v1\x1a\x16store/storepb/kv.proto\"E\n" +
+	"\x05Stamp\x12\x12\n" +
+	"\x04from\x18\x01 \x01(\tR\x04from\x12\x18\n" +
+	"\aversion\x18\x02 \x01(\x04R\aversion\x12\x0e\n" +
+	"\x02id\x18\x03 \x01(\x06R\x02id\"\xbb\x01\n" +
+	"\x0eForwardRequest\x122\n" +
 	"\x03put\x18\x02 \x01(\v2\x1e.cartwheel.store.v1.PutRequestH\x00R\x03put\x12;\n" +
-	"\x06delete\x18\x03 \x01(\v2!.cartwheel.store.v1.DeleteRequestH\x00R\x06deleteB\a\n" +
-	"\x05write\"%\n" +
+	"\x06delete\x18\x03 \x01(\v2!.cartwheel.store.v1.DeleteRequestH\x00R\x06delete\x12/\n" +
+	"\x05stamp\x18\x04 \x01(\v2\x19.cartwheel.store.v1.StampR\x05stampB\a\n" +
+	"\x05write\"V\n" +
 	"\x11ReplicaGetRequest\x12\x10\n" +
-	"\x03key\x18\x01 \x01(\fR\x03key\"'\n" +
+	"\x03key\x18\x01 \x01(\fR\x03key\x12/\n" +
+	"\x05stamp\x18\x02 \x01(\v2\x19.cartwheel.store.v1.StampR\x05stamp\"'\n" +
 	"\x0fReplicaGetReply\x12\x14\n" +
-	"\x05state\x18\x01 \x01(\fR\x05state\"X\n" +
+	"\x05state\x18\x01 \x01(\fR\x05state\"\x89\x01\n" +
 	"\x13ReplicaMergeRequest\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\fR\x03key\x12\x14\n" +
 	"\x05state\x18\x02 \x01(\fR\x05state\x12\x19\n" +
-	"\bhint_for\x18\x03 \x01(\tR\ahintFor\"\x13\n" +
-	"\x11ReplicaMergeReply\"P\n" +
-	"\x10TreeRootsRequest\x12\x12\n" +
-	"\x04from\x18\x01 \x01(\tR\x04from\x12\x16\n" +
+	"\bhint_for\x18\x03 \x01(\tR\ahintFor\x12/\n" +
+	"\x05stamp\x18\x04 \x01(\v2\x19.cartwheel.store.v1.StampR\x05stamp\"\x13\n" +
+	"\x11ReplicaMergeReply\"m\n" +
+	"\x10TreeRootsRequest\x12\x16\n" +
 	"\x06format\x18\x02 \x01(\rR\x06format\x12\x10\n" +
-	"\x03sum\x18\x03 \x01(\fR\x03sum\"\x9d\x01\n" +
+	"\x03sum\x18\x03 \x01(\fR\x03sum\x12/\n" +
+	"\x05stamp\x18\x04 \x01(\v2\x19.cartwheel.store.v1.StampR\x05stamp\"\x9d\x01\n" +
 	"\x0eTreeRootsReply\x12\x14\n" +
 	"\x05equal\x18\x01 \x01(\bR\x05equal\x12=\n" +
 	"\x05roots\x18\x02 \x03(\v2'.cartwheel.store.v1.TreeRootsReply.RootR\x05roots\x1a6\n" +
 	"\x04Root\x12\x1c\n" +
 	"\tpartition\x18\x01 \x01(\rR\tpartition\x12\x10\n" +
-	"\x03sum\x18\x02 \x01(\fR\x03sum\"`\n" +
+	"\x03sum\x18\x02 \x01(\fR\x03sum\"\x91\x01\n" +
 	"\x10TreeNodesRequest\x12\x16\n" +
 	"\x06format\x18\x01 \x01(\rR\x06format\x12\x1c\n" +
 	"\tpartition\x18\x02 \x01(\rR\tpartition\x12\x16\n" +
-	"\x06groups\x18\x03 \x03(\rR\x06groups\"$\n" +
+	"\x06groups\x18\x03 \x03(\rR\x06groups\x12/\n" +
+	"\x05stamp\x18\x04 \x01(\v2\x19.cartwheel.store.v1.StampR\x05stamp\"$\n" +
 	"\x0eTreeNodesReply\x12\x12\n" +
-	"\x04sums\x18\x01 \x01(\fR\x04sums\"\x91\x01\n" +
+	"\x04sums\x18\x01 \x01(\fR\x04sums\"\xc2\x01\n" +
 	"\x11TreeLeavesRequest\x12\x16\n" +
 	"\x06format\x18\x01 \x01(\rR\x06format\x12\x1c\n" +
 	"\tpartition\x18\x02 \x01(\rR\tpartition\x12\x1a\n" +
 	"\bsegments\x18\x03 \x03(\rR\bsegments\x12\x14\n" +
 	"\x05after\x18\x04 \x01(\fR\x05after\x12\x14\n" +
-	"\x05limit\x18\x05 \x01(\rR\x05limit\"\x93\x01\n" +
+	"\x05limit\x18\x05 \x01(\rR\x05limit\x12/\n" +
+	"\x05stamp\x18\x06 \x01(\v2\x19.cartwheel.store.v1.StampR\x05stamp\"\x93\x01\n" +
 	"\x0fTreeLeavesReply\x12@\n" +
 	"\x06leaves\x18\x01 \x03(\v2(.cartwheel.store.v1.TreeLeavesReply.LeafR\x06leaves\x12\x12\n" +
 	"\x04more\x18\x02 \x01(\bR\x04more\x1a*\n" +
@@ -893,11 +995,10 @@ const file_store_storepb_peer_proto_rawDesc = "" +
 	"\x03key\x18\x01 \x01(\fR\x03key\x12\x10\n" +
 	"\x03sum\x18\x02 \x01(\fR\x03sum\"!\n" +
 	"\vPingRequest\x12\x12\n" +
-	"\x04from\x18\x01 \x01(\tR\x04from\"<\n" +
+	"\x04from\x18\x01 \x01(\tR\x04from\"5\n" +
 	"\tPingReply\x12\x0e\n" +
-	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1f\n" +
-	"\vring_digest\x18\x02 \x01(\x04R\n" +
-	"ringDigest2\xdd\x04\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x18\n" +
+	"\acluster\x18\x02 \x01(\x06R\acluster2\xdd\x04\n" +
 	"\x04Peer\x12K\n" +
 	"\aForward\x12\".cartwheel.store.v1.ForwardRequest\x1a\x1c.cartwheel.store.v1.PutReply\x12X\n" +
 	"\n" +
@@ -922,53 +1023,60 @@ func file_store_storepb_peer_proto_rawDescGZIP() []byte {
 }
 
 var (
-	file_store_storepb_peer_proto_msgTypes = make([]protoimpl.MessageInfo, 15)
+	file_store_storepb_peer_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
 	file_store_storepb_peer_proto_goTypes  = []any{
-		(*ForwardRequest)(nil),       // 0: cartwheel.store.v1.ForwardRequest
-		(*ReplicaGetRequest)(nil),    // 1: cartwheel.store.v1.ReplicaGetRequest
-		(*ReplicaGetReply)(nil),      // 2: cartwheel.store.v1.ReplicaGetReply
-		(*ReplicaMergeRequest)(nil),  // 3: cartwheel.store.v1.ReplicaMergeRequest
-		(*ReplicaMergeReply)(nil),    // 4: cartwheel.store.v1.ReplicaMergeReply
-		(*TreeRootsRequest)(nil),     // 5: cartwheel.store.v1.TreeRootsRequest
-		(*TreeRootsReply)(nil),       // 6: cartwheel.store.v1.TreeRootsReply
-		(*TreeNodesRequest)(nil),     // 7: cartwheel.store.v1.TreeNodesRequest
-		(*TreeNodesReply)(nil),       // 8: cartwheel.store.v1.TreeNodesReply
-		(*TreeLeavesRequest)(nil),    // 9: cartwheel.store.v1.TreeLeavesRequest
-		(*TreeLeavesReply)(nil),      // 10: cartwheel.store.v1.TreeLeavesReply
-		(*PingRequest)(nil),          // 11: cartwheel.store.v1.PingRequest
-		(*PingReply)(nil),            // 12: cartwheel.store.v1.PingReply
-		(*TreeRootsReply_Root)(nil),  // 13: cartwheel.store.v1.TreeRootsReply.Root
-		(*TreeLeavesReply_Leaf)(nil), // 14: cartwheel.store.v1.TreeLeavesReply.Leaf
-		(*PutRequest)(nil),           // 15: cartwheel.store.v1.PutRequest
-		(*DeleteRequest)(nil),        // 16: cartwheel.store.v1.DeleteRequest
-		(*PutReply)(nil),             // 17: cartwheel.store.v1.PutReply
+		(*Stamp)(nil),                // 0: cartwheel.store.v1.Stamp
+		(*ForwardRequest)(nil),       // 1: cartwheel.store.v1.ForwardRequest
+		(*ReplicaGetRequest)(nil),    // 2: cartwheel.store.v1.ReplicaGetRequest
+		(*ReplicaGetReply)(nil),      // 3: cartwheel.store.v1.ReplicaGetReply
+		(*ReplicaMergeRequest)(nil),  // 4: cartwheel.store.v1.ReplicaMergeRequest
+		(*ReplicaMergeReply)(nil),    // 5: cartwheel.store.v1.ReplicaMergeReply
+		(*TreeRootsRequest)(nil),     // 6: cartwheel.store.v1.TreeRootsRequest
+		(*TreeRootsReply)(nil),       // 7: cartwheel.store.v1.TreeRootsReply
+		(*TreeNodesRequest)(nil),     // 8: cartwheel.store.v1.TreeNodesRequest
+		(*TreeNodesReply)(nil),       // 9: cartwheel.store.v1.TreeNodesReply
+		(*TreeLeavesRequest)(nil),    // 10: cartwheel.store.v1.TreeLeavesRequest
+		(*TreeLeavesReply)(nil),      // 11: cartwheel.store.v1.TreeLeavesReply
+		(*PingRequest)(nil),          // 12: cartwheel.store.v1.PingRequest
+		(*PingReply)(nil),            // 13: cartwheel.store.v1.PingReply
+		(*TreeRootsReply_Root)(nil),  // 14: cartwheel.store.v1.TreeRootsReply.Root
+		(*TreeLeavesReply_Leaf)(nil), // 15: cartwheel.store.v1.TreeLeavesReply.Leaf
+		(*PutRequest)(nil),           // 16: cartwheel.store.v1.PutRequest
+		(*DeleteRequest)(nil),        // 17: cartwheel.store.v1.DeleteRequest
+		(*PutReply)(nil),             // 18: cartwheel.store.v1.PutReply
 	}
 )
 
 var file_store_storepb_peer_proto_depIdxs = []int32{
-	15, // 0: cartwheel.store.v1.ForwardRequest.put:type_name -> cartwheel.store.v1.PutRequest
-	16, // 1: cartwheel.store.v1.ForwardRequest.delete:type_name -> cartwheel.store.v1.DeleteRequest
-	13, // 2: cartwheel.store.v1.TreeRootsReply.roots:type_name -> cartwheel.store.v1.TreeRootsReply.Root
-	14, // 3: cartwheel.store.v1.TreeLeavesReply.leaves:type_name -> cartwheel.store.v1.TreeLeavesReply.Leaf
-	0,  // 4: cartwheel.store.v1.Peer.Forward:input_type -> cartwheel.store.v1.ForwardRequest
-	1,  // 5: cartwheel.store.v1.Peer.ReplicaGet:input_type -> cartwheel.store.v1.ReplicaGetRequest
-	3,  // 6: cartwheel.store.v1.Peer.ReplicaMerge:input_type -> cartwheel.store.v1.ReplicaMergeRequest
-	5,  // 7: cartwheel.store.v1.Peer.TreeRoots:input_type -> cartwheel.store.v1.TreeRootsRequest
-	7,  // 8: cartwheel.store.v1.Peer.TreeNodes:input_type -> cartwheel.store.v1.TreeNodesRequest
-	9,  // 9: cartwheel.store.v1.Peer.TreeLeaves:input_type -> cartwheel.store.v1.TreeLeavesRequest
-	11, // 10: cartwheel.store.v1.Peer.Ping:input_type -> cartwheel.store.v1.PingRequest
-	17, // 11: cartwheel.store.v1.Peer.Forward:output_type -> cartwheel.store.v1.PutReply
-	2,  // 12: cartwheel.store.v1.Peer.ReplicaGet:output_type -> cartwheel.store.v1.ReplicaGetReply
-	4,  // 13: cartwheel.store.v1.Peer.ReplicaMerge:output_type -> cartwheel.store.v1.ReplicaMergeReply
-	6,  // 14: cartwheel.store.v1.Peer.TreeRoots:output_type -> cartwheel.store.v1.TreeRootsReply
-	8,  // 15: cartwheel.store.v1.Peer.TreeNodes:output_type -> cartwheel.store.v1.TreeNodesReply
-	10, // 16: cartwheel.store.v1.Peer.TreeLeaves:output_type -> cartwheel.store.v1.TreeLeavesReply
-	12, // 17: cartwheel.store.v1.Peer.Ping:output_type -> cartwheel.store.v1.PingReply
-	11, // [11:18] is the sub-list for method output_type
-	4,  // [4:11] is the sub-list for method input_type
-	4,  // [4:4] is the sub-list for extension type_name
-	4,  // [4:4] is the sub-list for extension extendee
-	0,  // [0:4] is the sub-list for field type_name
+	16, // 0: cartwheel.store.v1.ForwardRequest.put:type_name -> cartwheel.store.v1.PutRequest
+	17, // 1: cartwheel.store.v1.ForwardRequest.delete:type_name -> cartwheel.store.v1.DeleteRequest
+	0,  // 2: cartwheel.store.v1.ForwardRequest.stamp:type_name -> cartwheel.store.v1.Stamp
+	0,  // 3: cartwheel.store.v1.ReplicaGetRequest.stamp:type_name -> cartwheel.store.v1.Stamp
+	0,  // 4: cartwheel.store.v1.ReplicaMergeRequest.stamp:type_name -> cartwheel.store.v1.Stamp
+	0,  // 5: cartwheel.store.v1.TreeRootsRequest.stamp:type_name -> cartwheel.store.v1.Stamp
+	14, // 6: cartwheel.store.v1.TreeRootsReply.roots:type_name -> cartwheel.store.v1.TreeRootsReply.Root
+	0,  // 7: cartwheel.store.v1.TreeNodesRequest.stamp:type_name -> cartwheel.store.v1.Stamp
+	0,  // 8: cartwheel.store.v1.TreeLeavesRequest.stamp:type_name -> cartwheel.store.v1.Stamp
+	15, // 9: cartwheel.store.v1.TreeLeavesReply.leaves:type_name -> cartwheel.store.v1.TreeLeavesReply.Leaf
+	1,  // 10: cartwheel.store.v1.Peer.Forward:input_type -> cartwheel.store.v1.ForwardRequest
+	2,  // 11: cartwheel.store.v1.Peer.ReplicaGet:input_type -> cartwheel.store.v1.ReplicaGetRequest
+	4,  // 12: cartwheel.store.v1.Peer.ReplicaMerge:input_type -> cartwheel.store.v1.ReplicaMergeRequest
+	6,  // 13: cartwheel.store.v1.Peer.TreeRoots:input_type -> cartwheel.store.v1.TreeRootsRequest
+	8,  // 14: cartwheel.store.v1.Peer.TreeNodes:input_type -> cartwheel.store.v1.TreeNodesRequest
+	10, // 15: cartwheel.store.v1.Peer.TreeLeaves:input_type -> cartwheel.store.v1.TreeLeavesRequest
+	12, // 16: cartwheel.store.v1.Peer.Ping:input_type -> cartwheel.store.v1.PingRequest
+	18, // 17: cartwheel.store.v1.Peer.Forward:output_type -> cartwheel.store.v1.PutReply
+	3,  // 18: cartwheel.store.v1.Peer.ReplicaGet:output_type -> cartwheel.store.v1.ReplicaGetReply
+	5,  // 19: cartwheel.store.v1.Peer.ReplicaMerge:output_type -> cartwheel.store.v1.ReplicaMergeReply
+	7,  // 20: cartwheel.store.v1.Peer.TreeRoots:output_type -> cartwheel.store.v1.TreeRootsReply
+	9,  // 21: cartwheel.store.v1.Peer.TreeNodes:output_type -> cartwheel.store.v1.TreeNodesReply
+	11, // 22: cartwheel.store.v1.Peer.TreeLeaves:output_type -> cartwheel.store.v1.TreeLeavesReply
+	13, // 23: cartwheel.store.v1.Peer.Ping:output_type -> cartwheel.store.v1.PingReply
+	17, // [17:24] is the sub-list for method output_type
+	10, // [10:17] is the sub-list for method input_type
+	10, // [10:10] is the sub-list for extension type_name
+	10, // [10:10] is the sub-list for extension extendee
+	0,  // [0:10] is the sub-list for field type_name
 }
 
 func init() { file_store_storepb_peer_proto_init() }
@@ -977,7 +1085,7 @@ func file_store_storepb_peer_proto_init() {
 		return
 	}
 	file_store_storepb_kv_proto_init()
-	file_store_storepb_peer_proto_msgTypes[0].OneofWrappers = []any{
+	file_store_storepb_peer_proto_msgTypes[1].OneofWrappers = []any{
 		(*ForwardRequest_Put)(nil),
 		(*ForwardRequest_Delete)(nil),
 	}
@@ -987,7 +1095,7 @@ func file_store_storepb_peer_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_store_storepb_peer_proto_rawDesc), len(file_store_storepb_peer_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   15,
+			NumMessages:   16,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

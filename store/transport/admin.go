@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"cartwheel/store"
+	"cartwheel/store/ring/history"
 	"cartwheel/store/storage"
 	"cartwheel/store/storepb"
 )
@@ -26,7 +27,9 @@ type Status struct {
 	Node        store.NodeID
 	NodeNumber  uint64 // the node's name in version vectors
 	Incarnation uint64
-	RingDigest  uint64
+	RingDigest  uint64        // of the newest layout
+	Version     history.Stamp // names the newest layout
+	Live        int           // versions of the layout that writes go to: 1 unless a change is pending; 0: the node has not joined
 	Uptime      time.Duration
 	Wall        time.Time    // the hour as the node's clock tells it, right or wrong
 	Peers       []PeerStatus // sorted by name, without the node itself
@@ -96,6 +99,7 @@ func (a adminServer) Status(ctx context.Context, _ *storepb.StatusRequest) (*sto
 			Node: string(st.Node), NodeNumber: st.NodeNumber, Incarnation: st.Incarnation, RingDigest: st.RingDigest,
 			UptimeNanos: int64(st.Uptime), Hints: st.Hints, InFlight: st.InFlight, WriteAgeNanos: int64(st.WriteAge),
 			Fault: st.Fault, Settled: st.Settled, Counters: st.Counters, WallNanos: st.Wall.UnixNano(),
+			Version: st.Version.Number, VersionId: st.Version.ID, LiveVersions: uint32(st.Live),
 		}
 		for _, p := range st.Peers {
 			reply.Peers = append(reply.Peers, &storepb.PeerStatus{
@@ -130,6 +134,7 @@ func StatusOf(r *storepb.StatusReply) Status {
 		Node: store.NodeID(r.GetNode()), NodeNumber: r.GetNodeNumber(), Incarnation: r.GetIncarnation(), RingDigest: r.GetRingDigest(),
 		Uptime: time.Duration(r.GetUptimeNanos()), Hints: r.GetHints(), InFlight: r.GetInFlight(), WriteAge: time.Duration(r.GetWriteAgeNanos()),
 		Fault: r.GetFault(), Settled: r.GetSettled(), Counters: r.GetCounters(), Wall: time.Unix(0, r.GetWallNanos()),
+		Version: history.Stamp{Number: r.GetVersion(), ID: r.GetVersionId()}, Live: int(r.GetLiveVersions()),
 	}
 	for _, p := range r.GetPeers() {
 		st.Peers = append(st.Peers, PeerStatus{

@@ -6,6 +6,7 @@ import (
 
 	"cartwheel/store"
 	"cartwheel/store/coordinator"
+	"cartwheel/store/ring/history"
 	"cartwheel/store/storepb"
 	"cartwheel/store/version"
 )
@@ -18,6 +19,10 @@ type peerServer struct {
 
 func (p peerServer) Forward(ctx context.Context, r *storepb.ForwardRequest) (*storepb.PutReply, error) {
 	return handle(p.s, func() (*storepb.PutReply, error) {
+		from := r.GetStamp().GetFrom()
+		if p.s.Placement.Now().Fenced(store.NodeID(from)) {
+			return nil, fmt.Errorf("forward from %s, which was removed: %w", from, store.ErrNotMember)
+		}
 		var w coordinator.Write
 		var err error
 		switch {
@@ -26,16 +31,38 @@ func (p peerServer) Forward(ctx context.Context, r *storepb.ForwardRequest) (*st
 		case r.GetDelete() != nil:
 			w, err = deleteFromProto(r.GetDelete())
 		default:
-			err = fmt.Errorf("forward from %s: no write in it: %w", r.GetFrom(), store.ErrInvalid)
+			err = fmt.Errorf("forward from %s: no write in it: %w", from, store.ErrInvalid)
 		}
 		return answerWrite(ctx, w, err, p.s.Coordinator.Forwarded)
 	})
 }
 
+// admit refuses what another node asks by a layout of which this one knows that it is over, or
+// after it was removed: its requests would miss what others have written since.
+func (p peerServer) admit(s *storepb.Stamp) (history.History, error) {
+	h := p.s.Placement.Now()
+	from := store.NodeID(s.GetFrom())
+	switch {
+	case !h.Joined():
+		return h, fmt.Errorf("%s has not joined a cluster: %w", p.s.Self, store.ErrNotMember)
+	case h.Fenced(from):
+		return h, fmt.Errorf("asked by %s, which was removed: %w", from, store.ErrNotMember)
+	case !h.Serves(s.GetVersion(), s.GetId()):
+		return h, fmt.Errorf("%s asks by version %d of the layout, %s is at %d: %w", from, s.GetVersion(), p.s.Self, h.Newest().Number, store.ErrWrongRing)
+	case s.GetVersion() > h.Newest().Number && p.s.Behind != nil:
+		p.s.Behind(from)
+	}
+	return h, nil
+}
+
 func (p peerServer) ReplicaGet(ctx context.Context, r *storepb.ReplicaGetRequest) (*storepb.ReplicaGetReply, error) {
 	return handle(p.s, func() (*storepb.ReplicaGetReply, error) {
+		h, err := p.admit(r.GetStamp())
+		if err != nil {
+			return nil, err
+		}
 		key := store.Key(r.GetKey())
-		set, err := p.s.Local.Get(ctx, p.s.Layout.Partition(key), key)
+		set, err := p.s.Local.Get(ctx, h.Newest().Layout.Partition(key), key)
 		if err != nil {
 			return nil, err
 		}
@@ -45,14 +72,19 @@ func (p peerServer) ReplicaGet(ctx context.Context, r *storepb.ReplicaGetRequest
 
 func (p peerServer) ReplicaMerge(ctx context.Context, r *storepb.ReplicaMergeRequest) (*storepb.ReplicaMergeReply, error) {
 	return handle(p.s, func() (*storepb.ReplicaMergeReply, error) {
+		h, err := p.admit(r.GetStamp())
+		if err != nil {
+			return nil, err
+		}
 		key, hintFor := store.Key(r.GetKey()), store.NodeID(r.GetHintFor())
-		part := p.s.Layout.Partition(key)
+		part := h.Newest().Layout.Partition(key)
 		owner := hintFor
 		if owner == "" {
 			owner = p.s.Self
 		}
-		// Nodes with different member lists would scatter a key over nodes that never meet.
-		if !p.s.Layout.Owns(owner, part) {
+		// Nodes with different layouts would scatter a key over nodes that never meet. Who knows a newer
+		// one than this node knows better.
+		if r.GetStamp().GetVersion() <= h.Newest().Number && !h.Owns(owner, part) {
 			return nil, fmt.Errorf("merge %q for %s on %s: %w", key, owner, p.s.Self, store.ErrNotOwner)
 		}
 		if hintFor == p.s.Self {
@@ -71,7 +103,7 @@ func (p peerServer) ReplicaMerge(ctx context.Context, r *storepb.ReplicaMergeReq
 
 func (p peerServer) Ping(context.Context, *storepb.PingRequest) (*storepb.PingReply, error) {
 	return handle(p.s, func() (*storepb.PingReply, error) {
-		return &storepb.PingReply{Id: string(p.s.Self), RingDigest: p.s.Layout.Digest()}, nil
+		return &storepb.PingReply{Id: string(p.s.Self), Cluster: p.s.Placement.Now().Cluster()}, nil
 	})
 }
 

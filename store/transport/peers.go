@@ -2,6 +2,7 @@ package transport
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -9,7 +10,7 @@ import (
 
 	"cartwheel/store"
 	"cartwheel/store/coordinator"
-	"cartwheel/store/ring"
+	"cartwheel/store/ring/history"
 	"cartwheel/store/storepb"
 	"cartwheel/store/version"
 )
@@ -25,18 +26,23 @@ type Detector interface {
 // block: a connection connects when it is used. nil: no such node.
 type Dialer func(store.NodeID) grpc.ClientConnInterface
 
+// A Placement is what this node knows of the layouts of its cluster.
+type Placement interface{ Now() history.History }
+
 // PeersOptions are the options of [Peers].
 type PeersOptions struct {
 	Self           store.NodeID
-	Layout         *ring.Layout
+	Placement      Placement
 	Dial           Dialer
 	Detector       Detector
-	Timeout        time.Duration // bounds each call but Forward; default 1s
-	ForwardTimeout time.Duration // bounds Forward, behind which the other node asks replicas; default 2s
+	Behind         func(of store.NodeID) // called when the node's answer shows that this one knows less of the layouts; must not block; default none
+	Timeout        time.Duration         // bounds each call but Forward; default 1s
+	ForwardTimeout time.Duration         // bounds Forward, behind which the other node asks replicas; default 2s
 }
 
 // Peers calls other nodes. A peer that the detector believes to be down is not called:
-// the error wraps store.ErrDown then.
+// the error wraps store.ErrDown then. So it does for one that was removed from the cluster, and what such
+// a one has answered is no answer.
 type Peers struct {
 	opts PeersOptions
 }
@@ -49,13 +55,16 @@ func NewPeers(o PeersOptions) *Peers {
 	if o.ForwardTimeout == 0 {
 		o.ForwardTimeout = 2 * time.Second
 	}
+	if o.Behind == nil {
+		o.Behind = func(store.NodeID) {}
+	}
 	return &Peers{opts: o}
 }
 
 // Get returns what a node knows of a key, hints that it holds included.
-func (p *Peers) Get(ctx context.Context, to store.NodeID, key store.Key) (set version.Set, err error) {
+func (p *Peers) Get(ctx context.Context, at history.Stamp, to store.NodeID, key store.Key) (set version.Set, err error) {
 	err = p.call(ctx, to, p.opts.Timeout, func(ctx context.Context, c storepb.PeerClient) error {
-		reply, err := c.ReplicaGet(ctx, &storepb.ReplicaGetRequest{Key: []byte(key)})
+		reply, err := c.ReplicaGet(ctx, &storepb.ReplicaGetRequest{Key: []byte(key), Stamp: p.stamp(at)})
 		if err != nil {
 			return err
 		}
@@ -67,9 +76,9 @@ func (p *Peers) Get(ctx context.Context, to store.NodeID, key store.Key) (set ve
 
 // Merge joins a state into a node's own record, or into the hint that it holds for an
 // owner. It is durable there when Merge returns.
-func (p *Peers) Merge(ctx context.Context, to store.NodeID, key store.Key, hintFor store.NodeID, s version.Set) error {
+func (p *Peers) Merge(ctx context.Context, at history.Stamp, to store.NodeID, key store.Key, hintFor store.NodeID, s version.Set) error {
 	return p.call(ctx, to, p.opts.Timeout, func(ctx context.Context, c storepb.PeerClient) error {
-		_, err := c.ReplicaMerge(ctx, &storepb.ReplicaMergeRequest{Key: []byte(key), State: stateToProto(s), HintFor: string(hintFor)})
+		_, err := c.ReplicaMerge(ctx, &storepb.ReplicaMergeRequest{Key: []byte(key), State: stateToProto(s), HintFor: string(hintFor), Stamp: p.stamp(at)})
 		return err
 	})
 }
@@ -82,7 +91,7 @@ func (p *Peers) Forward(ctx context.Context, to store.NodeID, w coordinator.Writ
 	defer cancel()
 	defer context.AfterFunc(ctx, cancel)()
 	err = p.call(fctx, to, p.opts.ForwardTimeout, func(ctx context.Context, c storepb.PeerClient) error {
-		r := &storepb.ForwardRequest{From: string(p.opts.Self)}
+		r := &storepb.ForwardRequest{Stamp: p.stamp(p.opts.Placement.Now().Stamp())}
 		if w.Tombstone {
 			r.Write = &storepb.ForwardRequest_Delete{Delete: DeleteRequest(w)}
 		} else {
@@ -100,10 +109,14 @@ func (p *Peers) Forward(ctx context.Context, to store.NodeID, w coordinator.Writ
 	return res, err
 }
 
+func (p *Peers) stamp(at history.Stamp) *storepb.Stamp {
+	return &storepb.Stamp{From: string(p.opts.Self), Version: at.Number, Id: at.ID}
+}
+
 // call makes one call and tells the detector how it went.
 func (p *Peers) call(ctx context.Context, to store.NodeID, timeout time.Duration, f func(context.Context, storepb.PeerClient) error) error {
 	conn := p.opts.Dial(to)
-	if conn == nil || !p.opts.Detector.Up(to) {
+	if conn == nil || p.opts.Placement.Now().Fenced(to) || !p.opts.Detector.Up(to) {
 		return fmt.Errorf("%s: %w", to, store.ErrDown)
 	}
 	cctx, cancel := context.WithTimeout(ctx, timeout)
@@ -116,29 +129,37 @@ func (p *Peers) call(ctx context.Context, to store.NodeID, timeout time.Duration
 	default:
 		p.opts.Detector.Succeeded(to)
 	}
+	if err == nil && p.opts.Placement.Now().Fenced(to) {
+		return fmt.Errorf("%s was removed while it answered: %w", to, store.ErrWrongRing)
+	}
 	if err != nil {
-		return fmt.Errorf("%s: %w", to, Decode(err))
+		err = Decode(err)
+		if errors.Is(err, store.ErrWrongRing) {
+			p.opts.Behind(to)
+		}
+		return fmt.Errorf("%s: %w", to, err)
 	}
 	return nil
 }
 
 // Ping makes a round trip to a node, which the caller tells the detector of. A node that is
-// not the one that was asked for, or that places keys in another way, is as good as down.
+// not the one that was asked for, or that is of another cluster, is as good as down.
 //
 // It is a function because a detector needs it before there is a Peers.
-func Ping(ctx context.Context, dial Dialer, layout *ring.Layout, self, to store.NodeID) error {
+func Ping(ctx context.Context, dial Dialer, placement Placement, self, to store.NodeID) error {
 	conn := dial(to)
 	if conn == nil {
 		return fmt.Errorf("ping %s: %w", to, store.ErrDown)
 	}
 	reply, err := storepb.NewPeerClient(conn).Ping(ctx, &storepb.PingRequest{From: string(self)})
+	ours, theirs := placement.Now().Cluster(), reply.GetCluster()
 	switch {
 	case err != nil:
 		return fmt.Errorf("ping %s: %w", to, Decode(err))
 	case reply.GetId() != string(to):
 		return fmt.Errorf("ping %s: %q answered, check the addresses: %w", to, reply.GetId(), store.ErrInvalid)
-	case reply.GetRingDigest() != layout.Digest():
-		return fmt.Errorf("ping %s: it places keys otherwise, check members, partitions and replicas: %w", to, store.ErrInvalid)
+	case ours != 0 && theirs != 0 && ours != theirs: // 0: it is about to join
+		return fmt.Errorf("ping %s: it is of another cluster, begun with other members, partitions or replicas: %w", to, store.ErrInvalid)
 	}
 	return nil
 }

@@ -38,13 +38,14 @@ type Inspector interface {
 	Trees(ctx context.Context, check bool) (TreeReport, error)
 }
 
-// Services are what a server serves. All fields are required.
+// Services are what a server serves. All fields but Behind are required.
 type Services struct {
 	Self        store.NodeID
-	Layout      *ring.Layout
+	Placement   Placement
 	Coordinator Coordinator
 	Local       Local
 	Inspector   Inspector
+	Behind      func(of store.NodeID) // as in PeersOptions
 }
 
 // A Server is the gRPC side of one node.
@@ -150,7 +151,11 @@ func answerWrite(ctx context.Context, w coordinator.Write, bad error,
 
 func (k kvServer) Ring(context.Context, *storepb.RingRequest) (*storepb.RingReply, error) {
 	return handle(k.s, func() (*storepb.RingReply, error) {
-		l := k.s.Layout
+		h := k.s.Placement.Now()
+		if !h.Joined() {
+			return nil, fmt.Errorf("%s has not joined a cluster: %w", k.s.Self, store.ErrNotMember)
+		}
+		l := h.Newest().Layout
 		reply := &storepb.RingReply{Replicas: uint32(l.Replicas()), Digest: l.Digest()}
 		for _, m := range l.Members() {
 			reply.Members = append(reply.Members, &storepb.Member{Id: string(m.ID), Address: m.Address})

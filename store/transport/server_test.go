@@ -18,7 +18,9 @@ import (
 	"cartwheel/store"
 	"cartwheel/store/coordinator"
 	"cartwheel/store/merkle"
+	"cartwheel/store/placement"
 	"cartwheel/store/ring"
+	"cartwheel/store/ring/history"
 	"cartwheel/store/storepb"
 	"cartwheel/store/version"
 )
@@ -148,11 +150,12 @@ func between(t *testing.T) (*Peers, *node, *Server, *believer) {
 		t.Fatal(err)
 	}
 	n := &node{methods: map[string]method{}, work: fine}
-	s := NewServer(Services{Self: "n2", Layout: layout, Coordinator: fakeCoordinator{n}, Local: fakeDisk{n}})
+	placed := placement.New(history.New(layout))
+	s := NewServer(Services{Self: "n2", Placement: placed, Coordinator: fakeCoordinator{n}, Local: fakeDisk{n}})
 	s.Register(n)
 	b := &believer{}
 	return NewPeers(PeersOptions{
-		Self: "n1", Layout: layout, Detector: b,
+		Self: "n1", Placement: placed, Detector: b,
 		Dial: func(id store.NodeID) grpc.ClientConnInterface {
 			if id != "n2" {
 				return nil
@@ -162,17 +165,19 @@ func between(t *testing.T) (*Peers, *node, *Server, *believer) {
 	}), n, s, b
 }
 
+func now(p *Peers) history.Stamp { return p.opts.Placement.Now().Stamp() }
+
 func TestPeersReachTheServer(t *testing.T) {
 	ctx := context.Background()
 	p, n, s, b := between(t)
-	if got, err := p.Get(ctx, "n2", "milk"); err != nil || !got.Equal(stateOf("milk")) {
+	if got, err := p.Get(ctx, now(p), "n2", "milk"); err != nil || !got.Equal(stateOf("milk")) {
 		t.Errorf("get: %v, %v", got, err)
 	}
 	for _, c := range []struct {
 		hintFor store.NodeID
 		want    error
 	}{{"", nil}, {"n1", nil}, {"n2", nil}, {"n3", store.ErrNotOwner}} {
-		if err := p.Merge(ctx, "n2", "cart", c.hintFor, stateOf("milk")); !errors.Is(err, c.want) {
+		if err := p.Merge(ctx, now(p), "n2", "cart", c.hintFor, stateOf("milk")); !errors.Is(err, c.want) {
 			t.Errorf("merge for %q: %v, want %v", c.hintFor, err, c.want)
 		}
 	}
@@ -189,7 +194,7 @@ func TestPeersReachTheServer(t *testing.T) {
 			t.Errorf("forward: %+v, %v", res, err)
 		}
 	}
-	if err := Ping(ctx, p.opts.Dial, s.Layout, "n1", "n2"); err != nil {
+	if err := Ping(ctx, p.opts.Dial, s.Placement, "n1", "n2"); err != nil {
 		t.Error(err)
 	}
 	if got := b.told(); slices.Contains(got, "failed") {
@@ -237,16 +242,16 @@ func TestPeersCompareTrees(t *testing.T) {
 			t.Errorf("leaves of %v behind %q, at most %d: got %v, more %v, %v, want %s, more %v", c.segments, c.after, c.limit, keys, more, err, c.want, c.more)
 		}
 	}
-	peer := peerServer{s: s}
+	peer, stamp := peerServer{s: s}, p.stampNow()
 	for name, err := range map[string]error{
-		"another format of roots":  second(peer.TreeRoots(ctx, &storepb.TreeRootsRequest{Format: merkle.Format + 1, Sum: make([]byte, 16)})),
-		"a short sum":              second(peer.TreeRoots(ctx, &storepb.TreeRootsRequest{Format: merkle.Format, Sum: []byte{1}})),
-		"another format of nodes":  second(peer.TreeNodes(ctx, &storepb.TreeNodesRequest{Format: merkle.Format + 1})),
-		"no such partition":        second(peer.TreeNodes(ctx, &storepb.TreeNodesRequest{Format: merkle.Format, Partition: 1})),
-		"no such group":            second(peer.TreeNodes(ctx, &storepb.TreeNodesRequest{Format: merkle.Format, Groups: []uint32{64}})),
-		"too many groups":          second(peer.TreeNodes(ctx, &storepb.TreeNodesRequest{Format: merkle.Format, Groups: make([]uint32, 65)})),
-		"another format of leaves": second(peer.TreeLeaves(ctx, &storepb.TreeLeavesRequest{Format: merkle.Format + 1})),
-		"no such segment":          second(peer.TreeLeaves(ctx, &storepb.TreeLeavesRequest{Format: merkle.Format, Segments: []uint32{4096}})),
+		"another format of roots":  second(peer.TreeRoots(ctx, &storepb.TreeRootsRequest{Stamp: stamp, Format: merkle.Format + 1, Sum: make([]byte, 16)})),
+		"a short sum":              second(peer.TreeRoots(ctx, &storepb.TreeRootsRequest{Stamp: stamp, Format: merkle.Format, Sum: []byte{1}})),
+		"another format of nodes":  second(peer.TreeNodes(ctx, &storepb.TreeNodesRequest{Stamp: stamp, Format: merkle.Format + 1})),
+		"no such partition":        second(peer.TreeNodes(ctx, &storepb.TreeNodesRequest{Stamp: stamp, Format: merkle.Format, Partition: 1})),
+		"no such group":            second(peer.TreeNodes(ctx, &storepb.TreeNodesRequest{Stamp: stamp, Format: merkle.Format, Groups: []uint32{64}})),
+		"too many groups":          second(peer.TreeNodes(ctx, &storepb.TreeNodesRequest{Stamp: stamp, Format: merkle.Format, Groups: make([]uint32, 65)})),
+		"another format of leaves": second(peer.TreeLeaves(ctx, &storepb.TreeLeavesRequest{Stamp: stamp, Format: merkle.Format + 1})),
+		"no such segment":          second(peer.TreeLeaves(ctx, &storepb.TreeLeavesRequest{Stamp: stamp, Format: merkle.Format, Segments: []uint32{4096}})),
 	} {
 		if err = Decode(err); !errors.Is(err, store.ErrInvalid) {
 			t.Errorf("%s: got %v, want %v", name, err, store.ErrInvalid)
@@ -256,18 +261,18 @@ func TestPeersCompareTrees(t *testing.T) {
 
 func second[T any](_ T, err error) error { return err }
 
-// A node that places keys in another way, or that is another one, is as good as down.
+// A node of another cluster, or one that is not who was asked for, is as good as down.
 func TestPingFindsNodesThatDoNotBelong(t *testing.T) {
 	p, _, s, _ := between(t)
 	other, err := ring.New(ring.Options{Members: []store.Member{{ID: "n1", Address: "1"}}, Partitions: 1, Replicas: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := Ping(context.Background(), p.opts.Dial, other, "n1", "n2"); err == nil {
-		t.Error("a node with another layout passed")
+	if err := Ping(context.Background(), p.opts.Dial, placement.New(history.New(other)), "n1", "n2"); err == nil {
+		t.Error("a node of another cluster passed")
 	}
 	s.Self = "n4"
-	if err := Ping(context.Background(), p.opts.Dial, s.Layout, "n1", "n2"); err == nil {
+	if err := Ping(context.Background(), p.opts.Dial, s.Placement, "n1", "n2"); err == nil {
 		t.Error("a node of another name passed")
 	}
 }
@@ -295,7 +300,7 @@ func TestWhatTheDetectorIsTold(t *testing.T) {
 					defer time.AfterFunc(c.cancel, cancel).Stop()
 				}
 				for _, call := range []func() error{
-					func() error { _, err := p.Get(ctx, "n2", "k"); return err },
+					func() error { _, err := p.Get(ctx, now(p), "n2", "k"); return err },
 					func() error { _, err := p.Forward(ctx, "n2", Write{Key: "k"}); return err },
 				} {
 					err := call()
@@ -345,7 +350,7 @@ func (garbled) NewStream(context.Context, *grpc.StreamDesc, string, ...grpc.Call
 // The other node has made the write: that its reply makes no sense must not look like a
 // refusal, which would be sworn on to the client.
 func TestAGarbledReplyLeavesAForwardedWriteUnknown(t *testing.T) {
-	p := NewPeers(PeersOptions{Self: "n1", Detector: &believer{}, Dial: func(store.NodeID) grpc.ClientConnInterface { return garbled{} }})
+	p := NewPeers(PeersOptions{Self: "n1", Placement: placement.New(history.History{}), Detector: &believer{}, Dial: func(store.NodeID) grpc.ClientConnInterface { return garbled{} }})
 	_, err := p.Forward(context.Background(), "n2", Write{Key: "k"})
 	if err == nil || store.Definite(err) {
 		t.Errorf("got %v, which is definite: %t", err, store.Definite(err))
@@ -357,7 +362,7 @@ func TestNothingIsSentToANodeThatIsDown(t *testing.T) {
 	b.down = true
 	n.work = answers(errOdd)
 	for _, to := range []store.NodeID{"n2", "stranger"} {
-		if err := p.Merge(context.Background(), to, "k", "", stateOf("v")); !errors.Is(err, store.ErrDown) || !store.Definite(err) {
+		if err := p.Merge(context.Background(), now(p), to, "k", "", stateOf("v")); !errors.Is(err, store.ErrDown) || !store.Definite(err) {
 			t.Errorf("%s: got %v", to, err)
 		}
 	}
@@ -372,7 +377,7 @@ func TestCloseJoinsHandlersAndRefusesLaterCalls(t *testing.T) {
 		release := make(chan struct{})
 		n.work = func(context.Context) error { <-release; return nil }
 		got := make(chan error, 1)
-		go func() { _, err := p.Get(context.Background(), "n2", "k"); got <- err }()
+		go func() { _, err := p.Get(context.Background(), now(p), "n2", "k"); got <- err }()
 		synctest.Wait()
 		closed := make(chan error, 1)
 		go func() { closed <- s.Close() }()
@@ -382,7 +387,7 @@ func TestCloseJoinsHandlersAndRefusesLaterCalls(t *testing.T) {
 			t.Error("close did not wait for the handler")
 		default:
 		}
-		if _, err := p.Get(context.Background(), "n2", "k"); !errors.Is(err, store.ErrClosed) || !store.Definite(err) {
+		if _, err := p.Get(context.Background(), now(p), "n2", "k"); !errors.Is(err, store.ErrClosed) || !store.Definite(err) {
 			t.Errorf("a later call got %v", err)
 		}
 		close(release)

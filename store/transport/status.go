@@ -44,6 +44,8 @@ var kinds = []kind{
 	{"TOO_LARGE", store.ErrTooLarge, codes.InvalidArgument},
 	{"BAD_CONTEXT", store.ErrBadContext, codes.InvalidArgument},
 	{"NOT_OWNER", store.ErrNotOwner, codes.FailedPrecondition},
+	{"NOT_MEMBER", store.ErrNotMember, codes.FailedPrecondition},
+	{"WRONG_RING", store.ErrWrongRing, codes.FailedPrecondition},
 	{"SIBLINGS", store.ErrSiblings, codes.ResourceExhausted},
 	{"OVERLOADED", store.ErrOverloaded, codes.ResourceExhausted},
 	{"CLOSED", store.ErrClosed, codes.Unavailable},

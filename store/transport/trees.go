@@ -7,6 +7,7 @@ import (
 	"cartwheel/store"
 	"cartwheel/store/merkle"
 	"cartwheel/store/ring"
+	"cartwheel/store/ring/history"
 	"cartwheel/store/storage"
 	"cartwheel/store/storepb"
 )
@@ -26,7 +27,7 @@ type Trees interface {
 // node's roots. Unless they are equal it returns the node's roots.
 func (p *Peers) TreeRoots(ctx context.Context, from store.NodeID, sum merkle.Sum) (equal bool, roots []merkle.Root, err error) {
 	err = p.call(ctx, from, p.opts.Timeout, func(ctx context.Context, c storepb.PeerClient) error {
-		reply, err := c.TreeRoots(ctx, &storepb.TreeRootsRequest{From: string(p.opts.Self), Format: merkle.Format, Sum: sum[:]})
+		reply, err := c.TreeRoots(ctx, &storepb.TreeRootsRequest{Format: merkle.Format, Sum: sum[:], Stamp: p.stampNow()})
 		if err != nil {
 			return err
 		}
@@ -47,7 +48,7 @@ func (p *Peers) TreeRoots(ctx context.Context, from store.NodeID, sum merkle.Sum
 // its segments.
 func (p *Peers) TreeNodes(ctx context.Context, from store.NodeID, part ring.Partition, groups []int) (sums []merkle.Sums, err error) {
 	err = p.call(ctx, from, p.opts.Timeout, func(ctx context.Context, c storepb.PeerClient) error {
-		r := &storepb.TreeNodesRequest{Format: merkle.Format, Partition: uint32(part)}
+		r := &storepb.TreeNodesRequest{Format: merkle.Format, Partition: uint32(part), Stamp: p.stampNow()}
 		for _, g := range groups {
 			r.Groups = append(r.Groups, uint32(g))
 		}
@@ -76,7 +77,7 @@ func (p *Peers) TreeNodes(ctx context.Context, from store.NodeID, part ring.Part
 // first of them, and whether there are more.
 func (p *Peers) TreeLeaves(ctx context.Context, from store.NodeID, part ring.Partition, segments []merkle.Segment, after store.Key, limit int) (leaves []merkle.Leaf, more bool, err error) {
 	err = p.call(ctx, from, p.opts.Timeout, func(ctx context.Context, c storepb.PeerClient) error {
-		r := &storepb.TreeLeavesRequest{Format: merkle.Format, Partition: uint32(part), After: []byte(after), Limit: uint32(limit)}
+		r := &storepb.TreeLeavesRequest{Format: merkle.Format, Partition: uint32(part), After: []byte(after), Limit: uint32(limit), Stamp: p.stampNow()}
 		for _, s := range segments {
 			r.Segments = append(r.Segments, uint32(s))
 		}
@@ -97,6 +98,8 @@ func (p *Peers) TreeLeaves(ctx context.Context, from store.NodeID, part ring.Par
 	return leaves, more, err
 }
 
+func (p *Peers) stampNow() *storepb.Stamp { return p.stamp(p.opts.Placement.Now().Stamp()) }
+
 func sumFromProto(b []byte) (merkle.Sum, error) {
 	if len(b) != len(merkle.Sum{}) {
 		return merkle.Sum{}, fmt.Errorf("sum of %d bytes, want %d: %w", len(b), len(merkle.Sum{}), store.ErrInvalid)
@@ -105,29 +108,32 @@ func sumFromProto(b []byte) (merkle.Sum, error) {
 }
 
 // checkTree refuses what is not about a tree of this node, or about one of another format.
-func (p peerServer) checkTree(format, partition uint32) (ring.Partition, error) {
+func (p peerServer) checkTree(stamp *storepb.Stamp, format, partition uint32) (history.History, ring.Partition, error) {
+	h, err := p.admit(stamp)
+	if err != nil {
+		return h, 0, err
+	}
 	if format != merkle.Format {
-		return 0, fmt.Errorf("hash trees of format %d, %s has %d: upgrade all nodes: %w", format, p.s.Self, merkle.Format, store.ErrInvalid)
+		return h, 0, fmt.Errorf("hash trees of format %d, %s has %d: upgrade all nodes: %w", format, p.s.Self, merkle.Format, store.ErrInvalid)
 	}
-	if partition >= uint32(p.s.Layout.Partitions()) {
-		return 0, fmt.Errorf("tree of partition %d of %d: %w", partition, p.s.Layout.Partitions(), store.ErrInvalid)
+	if q := h.Newest().Layout.Partitions(); partition >= uint32(q) {
+		return h, 0, fmt.Errorf("tree of partition %d of %d: %w", partition, q, store.ErrInvalid)
 	}
-	return ring.Partition(partition), nil
+	return h, ring.Partition(partition), nil
 }
 
 func (p peerServer) TreeRoots(_ context.Context, r *storepb.TreeRootsRequest) (*storepb.TreeRootsReply, error) {
 	return handle(p.s, func() (*storepb.TreeRootsReply, error) {
-		if _, err := p.checkTree(r.GetFormat(), 0); err != nil {
+		h, _, err := p.checkTree(r.GetStamp(), r.GetFormat(), 0)
+		if err != nil {
 			return nil, err
 		}
 		theirs, err := sumFromProto(r.GetSum())
 		if err != nil {
 			return nil, err
 		}
-		from := store.NodeID(r.GetFrom())
-		roots := p.s.Local.TreeRoots(func(part ring.Partition) bool {
-			return int(part) < p.s.Layout.Partitions() && p.s.Layout.Owns(p.s.Self, part) && p.s.Layout.Owns(from, part)
-		})
+		from := store.NodeID(r.GetStamp().GetFrom())
+		roots := p.s.Local.TreeRoots(func(part ring.Partition) bool { return h.Owns(p.s.Self, part) && h.Owns(from, part) })
 		if merkle.SumRoots(roots) == theirs {
 			return &storepb.TreeRootsReply{Equal: true}, nil
 		}
@@ -141,7 +147,7 @@ func (p peerServer) TreeRoots(_ context.Context, r *storepb.TreeRootsRequest) (*
 
 func (p peerServer) TreeNodes(_ context.Context, r *storepb.TreeNodesRequest) (*storepb.TreeNodesReply, error) {
 	return handle(p.s, func() (*storepb.TreeNodesReply, error) {
-		part, err := p.checkTree(r.GetFormat(), r.GetPartition())
+		_, part, err := p.checkTree(r.GetStamp(), r.GetFormat(), r.GetPartition())
 		if err != nil {
 			return nil, err
 		}
@@ -169,7 +175,7 @@ func (p peerServer) TreeNodes(_ context.Context, r *storepb.TreeNodesRequest) (*
 
 func (p peerServer) TreeLeaves(ctx context.Context, r *storepb.TreeLeavesRequest) (*storepb.TreeLeavesReply, error) {
 	return handle(p.s, func() (*storepb.TreeLeavesReply, error) {
-		part, err := p.checkTree(r.GetFormat(), r.GetPartition())
+		_, part, err := p.checkTree(r.GetStamp(), r.GetFormat(), r.GetPartition())
 		if err != nil {
 			return nil, err
 		}
