@@ -36,7 +36,8 @@ var layers = map[string][]string{
 	"store/coordinator":      {"store", "store/version", "store/ring", "store/ring/history", "store/quorum", "store/storage", "store/clock"},
 	"store/storepb":          {},
 	"store/transport":        {"store", "store/version", "store/ring", "store/ring/history", "store/storage", "store/coordinator", "store/storepb", "store/merkle"},
-	"store/client":           {"store", "store/version", "store/transport", "store/storepb"},
+	"store/crdt":             {"store", "store/version"},
+	"store/client":           {"store", "store/version", "store/transport", "store/storepb", "store/crdt", "store/clock", "store/ring"},
 	"store/node":             {"store/..."},
 	"store/cmd/cartwheeld":   {"store/..."},
 	"store/cmd/cartwheelctl": {"store/..."},
@@ -84,7 +85,7 @@ var layers = map[string][]string{
 // pure packages compute: no context, goroutine, clock, global random, I/O or logger.
 // The harness's checkers may take a context, which is their budget, and run a worker pool.
 var pure = []string{
-	"store/version", "store/ring", "store/ring/history", "store/quorum", "store/merkle",
+	"store/version", "store/ring", "store/ring/history", "store/quorum", "store/merkle", "store/crdt",
 	"harness/generator", "harness/generator/gentest", "nemesis/grudge", "nemesis/schedule",
 }
 

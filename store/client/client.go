@@ -6,12 +6,15 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"sync"
 	"sync/atomic"
 	"time"
 
 	"google.golang.org/grpc"
 
 	"cartwheel/store"
+	"cartwheel/store/clock"
+	"cartwheel/store/crdt"
 	"cartwheel/store/storepb"
 	"cartwheel/store/transport"
 )
@@ -23,6 +26,8 @@ type Options struct {
 	// Rand names writes. Two clients that draw the same numbers make writes that the store
 	// takes for one. Default: the operating system's randomness.
 	Rand store.Rand
+	// Clock stamps what a Register is set to. Default: the machine's.
+	Clock clock.Clock
 	// DialOptions are added to those that the store needs.
 	DialOptions []grpc.DialOption
 }
@@ -35,6 +40,9 @@ type Client struct {
 	writes atomic.Uint64 // ids drawn from Options.Rand
 	last   atomic.Int64  // index of the connection that worked last
 	closed atomic.Bool
+
+	mu      sync.Mutex // guards authors, never a wait
+	authors map[store.Key]crdt.Author
 }
 
 // Dial returns a client of the cluster to which the addresses belong. It does not wait
@@ -70,6 +78,9 @@ func New(conn grpc.ClientConnInterface, o Options) *Client {
 func (o Options) withDefaults() Options {
 	if o.Timeout == 0 {
 		o.Timeout = 5 * time.Second
+	}
+	if o.Clock == nil {
+		o.Clock = clock.System
 	}
 	return o
 }

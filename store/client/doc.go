@@ -9,12 +9,14 @@
 // [Client.Update] is for those who want to change a value and lose nothing: it reads,
 // lets the application merge, writes, and repeats a put of unknown outcome under the same name,
 // so that it is made once. A [Session] keeps what it has seen of each key and reads no less.
+// Who has never heard of siblings takes a [Client.Cart], [Client.Set], [Client.Counter] or
+// [Client.Register], whose values resolve themselves (package crdt), or [Client.GetOne].
 //
 // The error of a write answers the one question that matters ([Definite], [Outcome]):
 // is it proven that the write was not made? Without proof it may yet become visible.
 //
 // Values come as siblings with one context that supersedes exactly those (paper, sections 4.4
-// and 5). How siblings are resolved is the application's to say.
+// and 5). How siblings of other values are resolved is the application's to say.
 //
 // Clients are safe for concurrent use.
 package client
