@@ -10,7 +10,7 @@ import (
 // already decided, so a saved schedule can be edited and played again.
 type Fault struct {
 	ID    string        `json:"id"`              // "f1", "f2", ... in order of Start
-	Kind  string        `json:"kind"`            // "partition", "pause", "kill", "packet", "clock", "disk"
+	Kind  string        `json:"kind"`            // "partition", "pause", "kill", "packet", "clock", "disk", "membership"
 	Name  string        `json:"name"`            // which of its kind: "halves", "one-way", "one"
 	Start time.Duration `json:"start"`           // planned, since the load began
 	Stop  time.Duration `json:"stop"`            // planned heal
@@ -21,6 +21,7 @@ type Fault struct {
 	Shape  *Shape     `json:"shape,omitempty"`  // packet: what is done to them
 	Skew   *Skew      `json:"skew,omitempty"`   // clock: how it is wrong
 	Disk   *DiskFault `json:"disk,omitempty"`   // disk: how it is bad
+	Spare  NodeID     `json:"spare,omitempty"`  // membership: the machine that is added
 }
 
 // Evidence shows whether a fault did what it was meant to do.

@@ -66,7 +66,7 @@ func spare(faults []harness.Fault, nodes []harness.NodeID) []harness.Fault {
 func spareOf(faults []harness.Fault, nodes []harness.NodeID, these func(harness.Fault) bool) []harness.Fault {
 	var plan []harness.Fault
 	for _, f := range faults {
-		if f.Kind == KillKind || len(f.Links) > 0 || len(f.Nodes) == 0 || !these(f) {
+		if f.Kind == KillKind || f.Kind == MembershipKind || len(f.Links) > 0 || len(f.Nodes) == 0 || !these(f) {
 			plan = append(plan, f)
 			continue
 		}
@@ -92,11 +92,12 @@ func spareOf(faults []harness.Fault, nodes []harness.NodeID, these func(harness.
 	return plan
 }
 
-// deadAround lists the nodes that kills are planned to hold close to an instant.
+// deadAround lists the nodes that kills are planned to hold close to an instant, and those
+// that are no members then: their disks may not be used.
 func deadAround(faults []harness.Fault, at time.Duration) map[harness.NodeID]bool {
 	dead := make(map[harness.NodeID]bool)
 	for _, k := range faults {
-		if k.Kind == KillKind && k.Start-spareAround < at && at < k.Stop+spareAround {
+		if (k.Kind == KillKind || k.Kind == MembershipKind) && k.Start-spareAround < at && at < k.Stop+spareAround {
 			for _, n := range k.Nodes {
 				dead[n] = true
 			}
@@ -144,7 +145,7 @@ func idle(faults []harness.Fault, nodes []harness.NodeID, f harness.Fault) map[h
 	for _, n := range nodes {
 		runs := f.Stop - f.Start
 		for _, o := range faults {
-			if (o.Kind == KillKind || o.Kind == PauseKind) && slices.Contains(o.Nodes, n) {
+			if (o.Kind == KillKind || o.Kind == PauseKind || o.Kind == MembershipKind) && slices.Contains(o.Nodes, n) {
 				runs -= max(0, min(o.Stop, f.Stop)-max(o.Start, f.Start))
 			}
 		}

@@ -56,6 +56,9 @@ func (p *possible) Check(cl harness.Cluster) error {
 	return nil
 }
 
+// Meet tells all of them, since Check is still to find out which are left.
+func (p *possible) Meet(t harness.Target) { composed(p.parts).Meet(t) }
+
 // A kinder says which kinds of fault it makes. All nemeses of this package do.
 type kinder interface{ kinds() []string }
 
@@ -80,6 +83,14 @@ func (c composed) kinds() []string {
 		}
 	}
 	return all
+}
+
+func (c composed) Meet(t harness.Target) {
+	for _, n := range c {
+		if a, ok := n.(harness.Acquainted); ok {
+			a.Meet(t)
+		}
+	}
 }
 
 func (c composed) Check(cl harness.Cluster) error {

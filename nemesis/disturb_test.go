@@ -167,7 +167,7 @@ func TestDisturbancesArePlannedAsFarAsTheClusterCan(t *testing.T) {
 		}
 	}
 	for _, n := range []harness.Nemesis{&Packet{Names: []string{"narrow"}}, &Disk{Names: []string{"read-only"}}} {
-		if err := n.Check(c); err == nil || !strings.Contains(err.Error(), "cannot make") {
+		if err := n.Check(c); err == nil || !strings.Contains(err.Error(), "cannot do") {
 			t.Errorf("%s: %v", n.Name(), err)
 		}
 	}

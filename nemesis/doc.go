@@ -3,7 +3,9 @@
 // Each [harness.Nemesis] acts only through capabilities of the cluster: partitions
 // through [harness.Partitioner], pauses through [harness.Pauser], kills through
 // [harness.Killer], bad links through [harness.Shaper], wrong clocks through
-// [harness.ClockSkewer], bad disks through [harness.DiskFaulter]. A fault that was merely ordered counts for nothing. Every one is observed before it (the negative
+// [harness.ClockSkewer], bad disks through [harness.DiskFaulter], changes of members
+// through [harness.Resizer] and the target's [harness.MemberChanger]. A fault that was
+// merely ordered counts for nothing. Every one is observed before it (the negative
 // control: what it will break works now), while it is in force, just before its heal
 // (it held), and after; the observations are its [harness.Evidence], and whatever was
 // not as it had to be is a problem there, which makes the run unknown.

@@ -64,6 +64,9 @@ func Play(ctx context.Context, o Options) (*Recording, error) {
 	o = o.withDefaults()
 	err := o.validate()
 	if err == nil && o.Nemesis != nil {
+		if a, ok := o.Nemesis.(harness.Acquainted); ok {
+			a.Meet(o.Target)
+		}
 		err = o.Nemesis.Check(o.Cluster)
 	}
 	if err != nil {

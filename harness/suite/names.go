@@ -38,6 +38,7 @@ func nemeses() []entry[harness.Nemesis] {
 		{nemesis.PacketKind, func() harness.Nemesis { return new(nemesis.Packet) }},
 		{nemesis.ClockKind, func() harness.Nemesis { return new(nemesis.Clock) }},
 		{nemesis.DiskKind, func() harness.Nemesis { return new(nemesis.Disk) }},
+		{nemesis.MembershipKind, func() harness.Nemesis { return new(nemesis.Membership) }},
 	}
 }
 

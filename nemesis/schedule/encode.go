@@ -39,6 +39,7 @@ type line struct {
 	Shape  *harness.Shape     `json:"shape"`
 	Skew   *harness.Skew      `json:"skew"`
 	Disk   *harness.DiskFault `json:"disk"`
+	Spare  harness.NodeID     `json:"spare"`
 }
 
 type moment time.Duration
@@ -74,7 +75,7 @@ func Decode(data []byte) ([]harness.Fault, error) {
 		faults[i] = harness.Fault{
 			ID: l.ID, Kind: l.Kind, Name: l.Name, Links: l.Links, Nodes: l.Nodes,
 			Start: time.Duration(l.Start), Stop: time.Duration(l.Stop),
-			Signal: l.Signal, Shape: l.Shape, Skew: l.Skew, Disk: l.Disk,
+			Signal: l.Signal, Shape: l.Shape, Skew: l.Skew, Disk: l.Disk, Spare: l.Spare,
 		}
 	}
 	slices.SortStableFunc(faults, func(a, b harness.Fault) int { return cmp.Compare(a.Start, b.Start) })
@@ -126,8 +127,11 @@ func Validate(faults []harness.Fault, nodes []harness.NodeID, span time.Duration
 		if f.Stop > span {
 			bad("it stops at %v, after the load's end at %v", f.Stop, span)
 		}
-		if len(f.Links) == 0 && len(f.Nodes) == 0 {
+		if len(f.Links) == 0 && len(f.Nodes) == 0 && f.Spare == "" {
 			bad("it has neither links nor nodes")
+		}
+		if slices.Contains(nodes, f.Spare) {
+			bad("the machine %q that it adds is one of the cluster %v", f.Spare, nodes)
 		}
 		targets(f, nodes, bad)
 	}

@@ -100,6 +100,7 @@ func TestDecodeInvertsEncode(t *testing.T) {
 	want[0].Shape = &harness.Shape{Delay: time.Second, Loss: 0.1}
 	want[0].Skew = &harness.Skew{Drift: -1}
 	want[0].Disk = &harness.DiskFault{Full: true}
+	want[0].Spare = "n6"
 	data, err := Encode(want)
 	if err != nil {
 		t.Fatal(err)
@@ -169,6 +170,8 @@ func TestValidateSaysAllThatIsWrong(t *testing.T) {
 		{"backwards", change(func(f *harness.Fault) { f.Stop = 1 }), "not after its start"},
 		{"too late", change(func(f *harness.Fault) { f.Stop = time.Hour }), "after the load's end"},
 		{"nothing", change(func(f *harness.Fault) { f.Nodes = nil }), "neither links nor nodes"},
+		{"only a machine to add", change(func(f *harness.Fault) { f.Nodes, f.Spare = nil, "n6" }), ""},
+		{"adds what is there", change(func(f *harness.Fault) { f.Spare = "n2" }), `"n2" that it adds is one of the cluster`},
 		{"unknown node", change(func(f *harness.Fault) { f.Nodes = []harness.NodeID{"n9"} }), `no node "n9"`},
 		{"node twice", change(func(f *harness.Fault) { f.Nodes = []harness.NodeID{"n1", "n1"} }), "listed twice"},
 		{"self link", change(func(f *harness.Fault) { f.Links = []harness.Link{{From: "n1", To: "n1"}} }), "to itself"},

@@ -55,6 +55,9 @@ func Run(tb testing.TB, fresh func() harness.Cluster) {
 	if d, ok := c.(harness.DiskFaulter); ok {
 		t.run("disks", func(t step) { testDisks(t, c, d) })
 	}
+	if r, ok := c.(harness.Resizer); ok {
+		t.run("machines", func(t step) { testMachines(t, c, r) })
+	}
 	if l, ok := c.(harness.LogFetcher); ok {
 		t.run("logs", func(t step) { testLogs(t, c, l) })
 	}

@@ -30,6 +30,9 @@ type fake struct {
 	lives   int // restarts of dead nodes
 	shapes  map[string]map[harness.Link]uint64
 	skews   map[harness.NodeID]skewed
+	spares  []harness.NodeID
+	taken   map[harness.NodeID]bool
+	wiped   bool
 }
 
 type skewed struct {
@@ -83,6 +86,13 @@ var bugs = map[string]string{
 	"any skew will do":                 "a clock backwards: got no error",
 	"healed disks count":               "a healed disk has hit",
 	"any disk fault will do":           "no fault: got no error",
+	"an added machine counts as begun": "the cluster's nodes are",
+	"adding does nothing":              "with one more: spare machines are []",
+	"removing does nothing":            "with that gone",
+	"a name is taken for ever":         "add a machine",
+	"any machine can be removed":       "that the cluster began with was removed",
+	"the living can be wiped":          "of a living node was emptied",
+	"the wiped stay dead":              "with an empty disk: n1 is alive: got false",
 	"there are no logs":                "did not happen within",
 	"stopping twice is an error":       "is stopped",
 	"starting twice is no error":       "want one",
@@ -93,11 +103,19 @@ func newFake(bug string) *fake {
 	return &fake{
 		bug: bug, faults: map[string]map[harness.Link]uint64{}, paused: map[harness.NodeID]bool{}, dead: map[harness.NodeID]bool{},
 		shapes: map[string]map[harness.Link]uint64{}, skews: map[harness.NodeID]skewed{},
+		taken: map[harness.NodeID]bool{},
 	}
 }
 
-func (f *fake) World() string           { return "fake" }
-func (f *fake) Nodes() []harness.NodeID { return []harness.NodeID{"n1", "n2", "n3", "n4", "n5"} }
+func (f *fake) World() string { return "fake" }
+
+func (f *fake) Nodes() []harness.NodeID {
+	nodes := []harness.NodeID{"n1", "n2", "n3", "n4", "n5"}
+	if f.bug == "an added machine counts as begun" {
+		return append(nodes, f.spares...)
+	}
+	return nodes
+}
 
 func (f *fake) Address(n harness.NodeID) string {
 	if f.bug == "addresses are shared" {
@@ -297,6 +315,9 @@ func (f *fake) Restart(ctx context.Context, n harness.NodeID) error {
 	if f.bug == "a new process has the right time" {
 		delete(f.skews, n)
 	}
+	if f.wiped && f.bug == "the wiped stay dead" {
+		return f.check(ctx, nil)
+	}
 	delete(f.dead, n)
 	return f.check(ctx, nil)
 }
@@ -382,6 +403,37 @@ func (f *fake) Disturbed(context.Context, harness.NodeID) (uint64, error) {
 		return 1, nil
 	}
 	return 0, nil
+}
+
+func (f *fake) Add(ctx context.Context, n harness.NodeID) error {
+	if slices.Contains(f.Nodes(), n) || slices.Contains(f.spares, n) || f.bug == "a name is taken for ever" && f.taken[n] {
+		return errors.New("taken")
+	}
+	f.taken[n] = true
+	if f.bug != "adding does nothing" {
+		f.spares = append(f.spares, n)
+	}
+	return f.check(ctx, nil)
+}
+
+func (f *fake) Remove(ctx context.Context, n harness.NodeID) error {
+	if slices.Contains(f.Nodes(), n) && f.bug != "any machine can be removed" && f.bug != "an added machine counts as begun" {
+		return errors.New("it was there at the begin")
+	}
+	if f.bug != "removing does nothing" {
+		f.spares = nil
+	}
+	return f.check(ctx, nil)
+}
+
+func (f *fake) Spares() []harness.NodeID { return slices.Clone(f.spares) }
+
+func (f *fake) Wipe(ctx context.Context, n harness.NodeID) error {
+	if !f.dead[n] && f.bug != "the living can be wiped" {
+		return errors.New("it lives")
+	}
+	f.wiped = true
+	return f.check(ctx, nil)
 }
 
 func (f *fake) Logs(_ context.Context, n harness.NodeID, w io.Writer) error {

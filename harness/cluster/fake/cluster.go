@@ -51,6 +51,8 @@ type Cluster struct {
 	cuts    map[string]map[harness.Link]*uint64 // by fault, with dropped packets
 	paused  map[harness.NodeID]bool
 	dead    map[harness.NodeID]bool
+	spares  []harness.NodeID
+	wiped   map[harness.NodeID]bool
 	disturbed
 }
 
@@ -60,6 +62,7 @@ func New(n int) *Cluster {
 		cuts:   make(map[string]map[harness.Link]*uint64),
 		paused: make(map[harness.NodeID]bool),
 		dead:   make(map[harness.NodeID]bool),
+		wiped:  make(map[harness.NodeID]bool),
 
 		disturbed: newDisturbed(),
 	}
@@ -116,7 +119,7 @@ func (c *Cluster) Running() (running bool, starts int) {
 }
 
 // Healthy reports that no link is cut or shaped, no node paused or dead, no clock
-// wrong and no disk bad.
+// wrong, no disk bad and no machine added.
 func (c *Cluster) Healthy() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -125,7 +128,7 @@ func (c *Cluster) Healthy() bool {
 			return false
 		}
 	}
-	return len(c.cuts) == 0 && len(c.dead) == 0 && c.well()
+	return len(c.cuts) == 0 && len(c.dead) == 0 && len(c.spares) == 0 && c.well()
 }
 
 // Send reports whether a packet arrives; one that a cut discards is counted.

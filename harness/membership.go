@@ -1,0 +1,49 @@
+package harness
+
+import "context"
+
+// A Resizer can put machines beside those that a cluster began with, and empty the disk of
+// one. [Cluster.Nodes] stays as it was: who else is there, only Spares tells. A machine
+// says nothing of membership; whether its node takes part in the store is for a
+// [MemberChanger] to say.
+type Resizer interface {
+	// Add makes a machine with an empty disk and starts its node, which knows where the
+	// others are and is a member of nothing. A name that is taken is an error. On an error
+	// nothing stays behind.
+	Add(ctx context.Context, n NodeID) error
+	// Remove takes an added machine away, process, disk and all. One that is not there is no
+	// error, one that the cluster began with is.
+	Remove(ctx context.Context, n NodeID) error
+	// Spares lists the added machines in the order of their making.
+	Spares() []NodeID
+	// Wipe empties the disk of a dead node: its next process begins like that of an added
+	// machine. Wiping a node that lives is an error.
+	Wipe(ctx context.Context, n NodeID) error
+}
+
+// A MemberChanger is a target whose members change while it serves. Changes are made one
+// after the other; each is asked of a node that knows of the one before. A change returns
+// once a node has taken it on for good; when all nodes know and data has moved is for
+// View to tell. One that is made already is no error.
+type MemberChanger interface {
+	// Join makes a node a member that is none.
+	Join(ctx context.Context, c Cluster, n NodeID) error
+	// Leave ends a node's membership in an orderly way: it hands over what it holds.
+	Leave(ctx context.Context, c Cluster, n NodeID) error
+	// Replace puts a node in the place of a member that is gone for good, disk and all.
+	Replace(ctx context.Context, c Cluster, gone, by NodeID) error
+	// View is what one node believes.
+	View(ctx context.Context, c Cluster, n NodeID) (MemberView, error)
+}
+
+// A MemberView is a node's idea of who is a member.
+type MemberView struct {
+	Members []NodeID // sorted
+	Settled bool     // the last change is complete as far as this node knows: nothing is left to be moved
+}
+
+// An Acquainted nemesis has faults that the store itself takes part in. Whoever plays it
+// tells it the target, once and before Check.
+type Acquainted interface {
+	Meet(t Target)
+}

@@ -1,0 +1,304 @@
+package nemesis
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"time"
+
+	"cartwheel/harness"
+	"cartwheel/nemesis/schedule"
+)
+
+// MembershipKind is the kind of a [Membership]'s faults.
+const MembershipKind = "membership"
+
+// A Membership changes who is a member while the store serves and other faults strike:
+// join (a machine is added and becomes a member), leave (a member hands over what it
+// holds) and replace (a member dies with its disk, and an added machine takes its place).
+// The zero value makes all three. Its heal makes the members again those that the run
+// began with, takes added machines away, and waits until nothing is left to be moved.
+//
+// Most nodes must know of each change before it is undone, and all of them afterwards. A
+// node that another fault holds, or cuts off, hears late, hence not all at all times.
+type Membership struct {
+	Names  []string        // join, leave, replace; default all
+	Timing schedule.Timing // its rhythm
+
+	store harness.MemberChanger // nil: the target has none
+	turn  lock                  // held while a change is in force: they are made one after the other
+	begun *harness.Fault        // whose turn it is; guarded by the ward's lock
+	patient
+}
+
+var memberships = tableOf(MembershipKind,
+	target{name: "join", nodes: 1, count: func(*rand.Rand, int) int { return 0 }},
+	atLeast(4, one.called("leave", nil)), // so that three are left, which is what replication takes
+	atLeast(4, one.called("replace", nil)),
+)
+
+func atLeast(nodes int, t target) target {
+	t.nodes = nodes
+	return t
+}
+
+// MembershipNames lists the changes.
+func MembershipNames() []string { return memberships.names() }
+
+// Name returns "membership".
+func (m *Membership) Name() string { return MembershipKind }
+
+func (m *Membership) kinds() []string { return []string{MembershipKind} }
+
+// Meet notes the store whose members change.
+func (m *Membership) Meet(t harness.Target) { m.store, _ = t.(harness.MemberChanger) }
+
+// Check wants a cluster that can have more machines and whose nodes can be killed, a
+// target whose members can change, and known names.
+func (m *Membership) Check(c harness.Cluster) error {
+	_, grows := c.(harness.Resizer)
+	_, kills := c.(harness.Killer)
+	err := memberships.check(MembershipKind, c, grows && kills, "add machines and kill nodes", m.Names)
+	if m.store == nil {
+		err = errors.Join(err, fmt.Errorf("nemesis %s: the target's members cannot change", MembershipKind))
+	}
+	return err
+}
+
+// Plan draws changes, one at a time. Each added machine has a name of its own.
+func (m *Membership) Plan(r *rand.Rand, nodes []harness.NodeID, span time.Duration) []harness.Fault {
+	plan := schedule.Draw(r, nodes, span, m.Timing, memberships.chosen(m.Names))
+	added := len(nodes)
+	for i := range plan {
+		if plan[i].Name != "leave" {
+			added++
+			plan[i].Spare = harness.NodeID(fmt.Sprintf("n%d", added))
+		}
+	}
+	return plan
+}
+
+// A change is one fault at work: what it does, to whom.
+type change struct {
+	proof
+	w       *ward
+	fault   harness.Fault
+	cluster harness.Cluster
+	harness.Resizer
+	harness.Killer
+	store harness.MemberChanger
+}
+
+var errNoMembership = errors.New("the cluster has no more machines, or the target's members cannot change, or the fault names nobody")
+
+func (m *Membership) change(c harness.Cluster, f harness.Fault, e *harness.Evidence, now func() time.Duration) (change, error) {
+	grows, able := c.(harness.Resizer)
+	kills, able2 := c.(harness.Killer)
+	ch := change{proof{e, now}, m.ward(), f, c, grows, kills, m.store}
+	known := f.Name == "join" && f.Spare != "" || f.Name == "leave" && len(f.Nodes) == 1 || f.Name == "replace" && len(f.Nodes) == 1 && f.Spare != ""
+	if !able || !able2 || m.store == nil || !known {
+		return ch, errNoMembership
+	}
+	return ch, nil
+}
+
+// Inject makes the change, once no other of them is in force. The proof: before, all nodes
+// that serve know the members that the run began with; then a node has taken the change on.
+// Who has heard of it is asked at the heal.
+func (m *Membership) Inject(ctx context.Context, c harness.Cluster, f harness.Fault, now func() time.Duration) (harness.Evidence, error) {
+	ch, err := m.change(c, f, &harness.Evidence{}, now)
+	if err != nil {
+		ch.problem("%v", err)
+		return *ch.Evidence, fmt.Errorf("inject %s: %w", f.ID, err)
+	}
+	if err := m.turn.hold(ctx, ch.proof, injecting, f); err != nil {
+		return *ch.Evidence, err
+	}
+	if err := ch.w.hold(ctx, ch.proof, injecting, f); err != nil {
+		m.turn.release()
+		return *ch.Evidence, err
+	}
+	defer ch.w.release()
+	m.begun = &f
+	ch.known(ctx, before)
+	if err := ch.make(ctx); err != nil {
+		ch.problem("the members were not changed: %v", err)
+		return *ch.Evidence, fmt.Errorf("change members for %s: %w", f.ID, err)
+	}
+	ch.Injected = now()
+	return *ch.Evidence, nil
+}
+
+// make adds, kills and wipes, and asks the store.
+func (ch change) make(ctx context.Context) error {
+	f := ch.fault
+	if f.Spare != "" {
+		if err := ch.Add(ctx, f.Spare); err != nil {
+			return err
+		}
+	}
+	if f.Name == "replace" {
+		gone := f.Nodes[0]
+		ch.w.kill(gone, f.ID) // whatever comes of it: it is to be started again
+		if err := ch.Kill(ctx, gone); err != nil {
+			return err
+		}
+		if err := ch.Wipe(ctx, gone); err != nil {
+			return err
+		}
+	}
+	// The node that is asked may be held or cut off by other faults, for a while.
+	return ch.w.persist(ctx, func() error {
+		switch f.Name {
+		case "join":
+			return ch.store.Join(ctx, ch.cluster, f.Spare)
+		case "leave":
+			return ch.store.Leave(ctx, ch.cluster, f.Nodes[0])
+		}
+		return ch.store.Replace(ctx, ch.cluster, f.Nodes[0], f.Spare)
+	})
+}
+
+// begin are the members that the run began with.
+func (ch change) begin() []harness.NodeID { return slices.Sorted(slices.Values(ch.cluster.Nodes())) }
+
+// members are those that there have to be while the fault is in force.
+func (ch change) members() []harness.NodeID {
+	members := ch.begin()
+	if ch.fault.Name != "join" {
+		members = slices.DeleteFunc(members, func(n harness.NodeID) bool { return n == ch.fault.Nodes[0] })
+	}
+	if ch.fault.Spare != "" {
+		members = append(members, ch.fault.Spare)
+	}
+	slices.Sort(members)
+	return members
+}
+
+// Heal makes the members those of the begin. The proof: just before, most nodes know the
+// changed ones; afterwards every node that serves knows those of the begin and has nothing
+// left to move. What could not be brought back is told.
+func (m *Membership) Heal(ctx context.Context, c harness.Cluster, f harness.Fault, e *harness.Evidence, now func() time.Duration) error {
+	ch, err := m.change(c, f, e, now)
+	if err != nil {
+		return fmt.Errorf("heal %s: %w", f.ID, err)
+	}
+	if err := ch.w.hold(ctx, ch.proof, healing, f); err != nil {
+		return err
+	}
+	defer ch.w.release()
+	if m.begun == nil || m.begun.ID != f.ID {
+		return nil // it never began
+	}
+	defer func() {
+		m.begun = nil
+		m.turn.release()
+	}()
+	if e.Injected > 0 {
+		ch.mostKnow(ctx)
+	}
+	if err := ch.undo(ctx); err != nil {
+		ch.problem("the members are not those of the begin again: %v; added and left: %v", err, ch.Spares())
+		return fmt.Errorf("undo %s: %w", f.ID, err)
+	}
+	e.Healed = now()
+	ch.known(ctx, after)
+	return nil
+}
+
+// undo is make backwards, also where that ended half way: what was not done is no error to
+// be undone. The store must have moved all data before a machine goes.
+func (ch change) undo(ctx context.Context) error {
+	f, begin := ch.fault, ch.begin()
+	if ch.Injected > 0 {
+		if err := ch.settled(ctx, ch.members()); err != nil {
+			return err
+		}
+	}
+	if f.Name == "replace" && !letGo(ch.w.dead, f.Nodes[0], f.ID) {
+		if err := ch.w.persist(ctx, func() error { return ch.Restart(ctx, f.Nodes[0]) }); err != nil {
+			return fmt.Errorf("start %s: %w", f.Nodes[0], err)
+		}
+	}
+	err := ch.w.persist(ctx, func() error {
+		for _, n := range f.Nodes {
+			if err := ch.store.Join(ctx, ch.cluster, n); err != nil {
+				return err
+			}
+		}
+		if slices.Contains(ch.Spares(), f.Spare) {
+			return ch.store.Leave(ctx, ch.cluster, f.Spare)
+		}
+		return nil
+	})
+	if err == nil {
+		err = ch.settled(ctx, begin)
+	}
+	if err != nil || f.Spare == "" {
+		return err
+	}
+	return ch.w.persist(ctx, func() error { return ch.Remove(ctx, f.Spare) })
+}
+
+// settled waits until every machine that serves knows the members and has nothing to move.
+func (ch change) settled(ctx context.Context, members []harness.NodeID) error {
+	return ch.w.persist(ctx, func() error {
+		for _, n := range append(ch.cluster.Nodes(), ch.Spares()...) {
+			if !ch.w.serves(n) {
+				continue
+			}
+			v, err := ch.store.View(ctx, ch.cluster, n)
+			switch {
+			case err != nil:
+				return fmt.Errorf("ask %s for the members: %w", n, err)
+			case !slices.Equal(v.Members, members):
+				return fmt.Errorf("%s knows the members %v, not %v", n, v.Members, members)
+			case !v.Settled:
+				return fmt.Errorf("%s has data to move", n)
+			}
+		}
+		return nil
+	})
+}
+
+// mostKnow waits until most of the nodes know the changed members, and records who does.
+func (ch change) mostKnow(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, openLimit)
+	defer cancel()
+	nodes, want := ch.cluster.Nodes(), ch.members()
+	var knows []string
+	err := ch.w.persist(ctx, func() error {
+		knows = knows[:0]
+		for _, n := range nodes {
+			if !ch.w.serves(n) {
+				continue
+			}
+			if v, err := ch.store.View(ctx, ch.cluster, n); err == nil && slices.Equal(v.Members, want) {
+				knows = append(knows, string(n))
+			}
+		}
+		if 2*len(knows) <= len(nodes) {
+			return fmt.Errorf("only %v know that the members are %v", knows, want)
+		}
+		return nil
+	})
+	ch.probe(during, fmt.Sprintf("members %v known to %s", want, strings.Join(knows, ", ")), true, err == nil)
+	if err != nil {
+		ch.problem("during: %v", err)
+	}
+}
+
+// known wants all nodes that serve to know the members of the begin, with a little patience:
+// one may just have begun to serve.
+func (ch change) known(ctx context.Context, when string) {
+	ctx, cancel := context.WithTimeout(ctx, openLimit)
+	defer cancel()
+	err := ch.settled(ctx, ch.begin())
+	ch.probe(when, fmt.Sprintf("members %v known to all, no data to move", ch.begin()), true, err == nil)
+	if err != nil {
+		ch.problem("%s: %v", when, err)
+	}
+}
