@@ -23,6 +23,9 @@ func models() []Model {
 	return []Model{
 		{Name: "register", Doc: "keys are linearizable registers; values may repeat", Checkers: one(Register)},
 		{Name: "cas-register", Doc: "the same with compare-and-set", Checkers: one(Register)},
+		{Name: "2-atomic-register", Doc: "keys are registers whose reads show the newest value or the one before; values unique", Unique: true, Checkers: func() []harness.Checker {
+			return Together(Under(Claims{Mode: Strict}, Staleness(), Sanity())...)
+		}},
 		{Name: "set", Doc: "elements are added and sets read; an acknowledged element is never lost", Checkers: one(Set)},
 		{Name: "list-append", Doc: "elements are appended and lists read; every list is a prefix of one order that respects real time", Checkers: one(List)},
 		{Name: "mvr", Doc: "keys are multi-value registers: siblings with contexts, as a Dynamo shows them", Unique: true, Checkers: func() []harness.Checker {

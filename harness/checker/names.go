@@ -22,6 +22,7 @@ var registry = map[string]func() harness.Checker{
 	"copies":       Copies,
 	"linearizable": func() harness.Checker { return Linearizable(Budget{}) },
 	"zones":        Zones,
+	"staleness":    Staleness,
 }
 
 // Names lists the checkers that [Named] knows, sorted.

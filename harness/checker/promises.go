@@ -93,6 +93,11 @@ var promises = []promise{
 		note:  "two concurrent reads may each see one of two concurrent writes, whatever the quorum",
 	},
 	{
+		says: "a register is 2-atomic: a read shows the newest value or the one before", checker: "staleness",
+		kinds: []string{NotTwoAtomic}, keep: quorate,
+		note: "with one writer a key, who leaves a key alone after a put of unknown outcome",
+	},
+	{
 		says: "a register is linearizable", checker: "linearizable",
 		kinds: []string{NotLinearizable, SiblingsInRegister}, keep: writeBack,
 		note: "with one writer a key, who leaves a key alone after a put of unknown outcome",

@@ -59,24 +59,14 @@ func recency(ctx context.Context, x *index) harness.Finding {
 	if reads == 0 {
 		return unknown("no get whose past is known")
 	}
-	slices.Sort(ages)
-	slices.Sort(versions)
-	slices.Sort(lags)
 	figures := map[string]float64{"reads": float64(reads), "unjudged": float64(open), "stale": float64(len(ages)), "stale_share": float64(len(ages)) / float64(reads)}
-	if n := len(ages); n > 0 {
-		for name, i := range map[string]int{"p50": n / 2, "p99": n * 99 / 100, "max": n - 1} {
-			figures["stale_seconds_"+name] = ages[i].Seconds()
-			figures["stale_versions_"+name] = float64(versions[i])
-		}
-	}
-	if n := len(lags); n > 0 {
-		figures["lag_seconds_p50"], figures["lag_seconds_p99"] = lags[n/2].Seconds(), lags[n*99/100].Seconds()
-		figures["lag_seconds_max"] = lags[n-1].Seconds()
-	}
+	percentiles(figures, "stale_seconds", ages, time.Duration.Seconds)
+	percentiles(figures, "stale_versions", versions, func(n int) float64 { return float64(n) })
+	percentiles(figures, "lag_seconds", lags, time.Duration.Seconds)
 	curve.into(figures)
 	checked := count(reads, "get", "gets") + " of " + count(len(x.keys), "key", "keys")
-	if n := len(ages); n > 0 {
-		checked += fmt.Sprintf(", up to %.3f s behind", ages[n-1].Seconds())
+	if len(ages) > 0 {
+		checked += fmt.Sprintf(", up to %.3f s behind", slices.Max(ages).Seconds())
 	}
 	return c.finding(checked, nil, figures)
 }

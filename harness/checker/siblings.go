@@ -1,7 +1,6 @@
 package checker
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -9,9 +8,6 @@ import (
 	"cartwheel/harness"
 	"cartwheel/harness/history"
 )
-
-// widestMax is how many keys have a figure of their own.
-const widestMax = 10
 
 // Siblings counts the live siblings that gets showed. It judges nothing: branching is
 // what the store is for (section 4.4 of the paper). Growth without end is worth a look.
@@ -68,9 +64,7 @@ func siblings(ctx context.Context, x *index) harness.Finding {
 			"reads": float64(reads), "siblings_mean": mean, "siblings_max": float64(most), "branched_reads": float64(branched),
 		},
 	}
-	keys := sortedKeys(byKey)
-	slices.SortStableFunc(keys, func(a, b string) int { return cmp.Compare(byKey[b], byKey[a]) })
-	for _, key := range keys[:min(len(keys), widestMax)] {
+	for _, key := range widest(byKey) {
 		if byKey[key] > 1 {
 			f.Figures["siblings_max/"+key] = float64(byKey[key])
 		}

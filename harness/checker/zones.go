@@ -116,35 +116,45 @@ func zones(ops []registerOp) *conflict {
 		return con
 	}
 	sort.SliceStable(clusters, func(i, j int) bool { return clusters[i].f < clusters[j].f })
-	latest := make([]int, len(clusters)) // of clusters up to here, the one with the greatest s
-	for j := range clusters {
+	f, s := make([]time.Duration, len(clusters)), make([]time.Duration, len(clusters))
+	for i, c := range clusters {
+		f[i], s[i] = c.f, c.s
+	}
+	var worst *conflict
+	collisions(f, s, func(i, j int) bool {
+		// Of all pairs tell the one that is wrong by the most time.
+		a, b := clusters[i], clusters[j]
+		if gap := min(b.s-a.f, a.s-b.f); worst == nil || gap > worst.gap {
+			worst = &conflict{a: a, b: b, gap: gap}
+		}
+		return true
+	})
+	return worst
+}
+
+// collisions looks for pairs of clusters each of which must come before the other, given
+// the first end f and the last call s of each, in the order of f. For every cluster it
+// finds one such pair if there is any, until found returns false.
+func collisions(f, s []time.Duration, found func(i, j int) bool) {
+	latest := make([]int, len(f)) // of clusters up to here, the one with the greatest s
+	for j := range f {
 		latest[j] = j
-		if j > 0 && clusters[latest[j-1]].s >= clusters[j].s {
+		if j > 0 && s[latest[j-1]] >= s[j] {
 			latest[j] = latest[j-1]
 		}
 	}
-	var worst *conflict
-	var gap time.Duration
-	for j, c := range clusters {
+	for j := range f {
 		before := j // clusters that may have ended first
-		if c.s <= c.f {
-			before = sort.Search(len(clusters), func(i int) bool { return clusters[i].f >= c.s })
+		if s[j] <= f[j] {
+			before = sort.Search(len(f), func(i int) bool { return f[i] >= s[j] })
 		}
 		if before == 0 {
 			continue
 		}
-		i := latest[before-1]
-		if i == j {
-			continue
-		}
-		if o := clusters[i]; o.f < c.s && c.f < o.s {
-			// Of all pairs tell the one that is wrong by the most time.
-			if g := min(c.s-o.f, o.s-c.f); worst == nil || g > gap {
-				worst, gap = &conflict{a: o, b: c, gap: g}, g
-			}
+		if i := latest[before-1]; i != j && f[i] < s[j] && f[j] < s[i] && !found(i, j) {
+			return
 		}
 	}
-	return worst
 }
 
 // clustered sorts operations by value. A read of a value that was not written before the

@@ -35,10 +35,11 @@ func TestHistoriesFromAnywhereAreJudged(t *testing.T) {
 	}{
 		{"valid", []string{"--model", "register", good}, exitValid, "VALID"},
 		{"stale read", []string{"--model", "register", stale}, exitInvalid, "not-linearizable"},
+		{"one version behind", []string{"--model", "2-atomic-register", stale}, exitValid, "1 get of 1 register, up to 0.000 s behind"},
 		{"the worst of several", []string{"--model", "register", good, stale}, exitInvalid, "== " + stale},
 		{"EDN by its content", []string{"--model", "cas-register", cas}, exitInvalid, "changed 1 to 2"},
 		{"malformed", []string{"--model", "register", twice}, exitUnknown, "line 4: index 0 does not follow 2"},
-		{"unknown model", []string{"--model", "queue", good}, exitUsage, "there are register, cas-register, set"},
+		{"unknown model", []string{"--model", "queue", good}, exitUsage, "there are register, cas-register, 2-atomic-register, set"},
 		{"no such file", []string{"--model", "register", filepath.Join(dir, "none")}, exitUsage, "no such file"},
 		{"a folder", []string{"--model", "register", dir}, exitUsage, "history.jsonl"},
 		{"nothing in it", []string{"--model", "register", put("empty", "")}, exitUsage, "no operations"},
