@@ -30,6 +30,16 @@ type Options struct {
 	Clock clock.Clock
 	// DialOptions are added to those that the store needs.
 	DialOptions []grpc.DialOption
+
+	Routing         Routing       // who finds a key's nodes; default ServerDriven
+	RefreshInterval time.Duration // of the layout of a ClientDriven client; default 10s (paper, section 6.4)
+	// Connect returns the connection of a ClientDriven client to a member, which stays the
+	// caller's to close; it must not block. Default: the member's address is dialed.
+	Connect func(store.Member) (grpc.ClientConnInterface, error)
+
+	// HedgeAfter is how long a read may take before another node is asked as well, or HedgeP95. At
+	// most one in ten reads is hedged. Default: never.
+	HedgeAfter time.Duration
 }
 
 // A Client reads and writes keys.
@@ -39,9 +49,14 @@ type Client struct {
 	close  func() error
 	writes atomic.Uint64 // ids drawn from Options.Rand
 	last   atomic.Int64  // index of the connection that worked last
-	closed atomic.Bool
+	router *router       // nil: ServerDriven
+	pace   pace
+	work   sync.WaitGroup // calls, and reads that lost against their hedge
 
-	mu      sync.Mutex // guards authors, never a wait
+	direct, redirects, hedges, hedgeWins atomic.Uint64
+
+	mu      sync.Mutex // guards what follows, never a wait
+	closed  bool
 	authors map[store.Key]crdt.Author
 }
 
@@ -67,17 +82,28 @@ func Dial(o Options) (*Client, error) {
 		conns = append(conns, conn)
 		c.conns = append(c.conns, conn)
 	}
-	return c, nil
+	return c.start(), nil
 }
 
 // New returns a client that uses a connection of the caller's, which stays the caller's to close.
 func New(conn grpc.ClientConnInterface, o Options) *Client {
-	return &Client{opts: o.withDefaults(), conns: []grpc.ClientConnInterface{conn}, close: func() error { return nil }}
+	c := &Client{opts: o.withDefaults(), conns: []grpc.ClientConnInterface{conn}, close: func() error { return nil }}
+	return c.start()
+}
+
+func (c *Client) start() *Client {
+	if c.opts.Routing == ClientDriven {
+		c.router = startRouter(c.opts, c.conns)
+	}
+	return c
 }
 
 func (o Options) withDefaults() Options {
 	if o.Timeout == 0 {
 		o.Timeout = 5 * time.Second
+	}
+	if o.RefreshInterval <= 0 {
+		o.RefreshInterval = 10 * time.Second
 	}
 	if o.Clock == nil {
 		o.Clock = clock.System
@@ -85,18 +111,28 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// Close closes the connections that Dial made. Calls in flight fail.
+// Close closes the connections that Dial made, and those to members. Calls in flight fail, unless their
+// connection is the caller's; when Close returns there are none.
 func (c *Client) Close() error {
-	if c.closed.Swap(true) {
-		return nil
+	c.mu.Lock()
+	first := !c.closed
+	c.closed = true
+	c.mu.Unlock()
+	var err error
+	if first {
+		if c.router != nil {
+			err = c.router.Close()
+		}
+		err = errors.Join(err, c.close())
 	}
-	return c.close()
+	c.work.Wait()
+	return err
 }
 
 // Get reads a key. A key that was never written is no error: the result has no siblings.
 func (c *Client) Get(ctx context.Context, key store.Key, o store.ReadOptions) (res store.ReadResult, err error) {
-	err = c.call(ctx, func(ctx context.Context, kv storepb.KVClient) error {
-		reply, err := kv.Get(ctx, transport.GetRequest(key, o))
+	err = c.serve(ctx, func(ctx context.Context) error {
+		reply, err := c.read(ctx, target{key: key, read: true}, transport.GetRequest(key, o))
 		if err != nil {
 			return err
 		}
@@ -146,7 +182,8 @@ func (c *Client) send(ctx context.Context, w request) (res store.WriteResult, er
 	if w.Tombstone {
 		op = "delete"
 	}
-	err = c.call(ctx, func(ctx context.Context, kv storepb.KVClient) error {
+	t := targetOfWrite(w)
+	attempt := func(ctx context.Context, kv storepb.KVClient) error {
 		var reply *storepb.PutReply
 		var err error
 		if w.Tombstone {
@@ -161,7 +198,8 @@ func (c *Client) send(ctx context.Context, w request) (res store.WriteResult, er
 			return fmt.Errorf("reply: %v", err) // not wrapped: it says nothing of the write
 		}
 		return nil
-	})
+	}
+	err = c.serve(ctx, func(ctx context.Context) error { return c.walk(ctx, t, c.route(t), attempt) })
 	res.WriteID = w.WriteID
 	if err != nil {
 		return store.WriteResult{}, &Error{Op: op, Key: w.Key, Err: err, WriteID: w.WriteID, definite: store.Definite(err)}
@@ -179,73 +217,4 @@ func (c *Client) newWriteID() (id store.WriteID, err error) {
 	binary.BigEndian.PutUint64(id[:8], c.opts.Rand(n, 0))
 	binary.BigEndian.PutUint64(id[8:], c.opts.Rand(n, 1))
 	return id, nil
-}
-
-// call makes one attempt at the node that worked last. It goes on to the next address
-// only while the request has not left this process.
-func (c *Client) call(ctx context.Context, f func(context.Context, storepb.KVClient) error) error {
-	if c.closed.Load() {
-		return fmt.Errorf("client: %w", store.ErrClosed)
-	}
-	ctx, cancel := context.WithTimeout(ctx, c.opts.Timeout)
-	defer cancel()
-	var unsent error
-	first := int(c.last.Load())
-	for i := range c.conns {
-		at := (first + i) % len(c.conns)
-		err := transport.Decode(f(ctx, storepb.NewKVClient(c.conns[at])))
-		if err == nil || !neverSent(err) {
-			c.last.Store(int64(at))
-			return err
-		}
-		if len(c.opts.Addresses) > 0 {
-			err = fmt.Errorf("%s: %w", c.opts.Addresses[at], err)
-		}
-		unsent = errors.Join(unsent, err)
-		if ctx.Err() != nil {
-			break
-		}
-	}
-	return unsent
-}
-
-func neverSent(err error) bool { return store.Definite(err) && errors.Is(err, store.ErrDown) }
-
-// Layout is who serves what.
-type Layout struct {
-	Members    []store.Member
-	Replicas   int              // N: so many of each preference list are owners
-	Partitions [][]store.NodeID // preference lists, by partition
-	Digest     uint64           // nodes with equal digests place every key alike
-}
-
-// Layout asks for the ring.
-func (c *Client) Layout(ctx context.Context) (l Layout, err error) {
-	err = c.call(ctx, func(ctx context.Context, kv storepb.KVClient) error {
-		reply, err := kv.Ring(ctx, &storepb.RingRequest{})
-		if err != nil {
-			return err
-		}
-		l = layoutOf(reply)
-		return nil
-	})
-	if err != nil {
-		return Layout{}, &Error{Op: "ring", Err: err, definite: true}
-	}
-	return l, nil
-}
-
-func layoutOf(r *storepb.RingReply) Layout {
-	l := Layout{Replicas: int(r.GetReplicas()), Digest: r.GetDigest()}
-	for _, m := range r.GetMembers() {
-		l.Members = append(l.Members, store.Member{ID: store.NodeID(m.GetId()), Address: m.GetAddress()})
-	}
-	for _, p := range r.GetPartitions() {
-		var list []store.NodeID
-		for _, n := range p.GetNodes() {
-			list = append(list, store.NodeID(n))
-		}
-		l.Partitions = append(l.Partitions, list)
-	}
-	return l
 }

@@ -1,8 +1,9 @@
 // Package client is the library for applications of the store.
 //
 // A [Client] reaches the cluster through any of its nodes, which route requests
-// themselves. One call is one attempt. Another address is tried only when the request
-// never left this process, because a write sent twice may be made twice; a caller that
+// themselves, or, if it is [ClientDriven], asks the nodes of a key's preference list. One call
+// is one attempt. Another node is tried only when it is proven that the first has not served the
+// request, because a write sent twice may be made twice; a caller that
 // wants to repeat a write passes the context of its last read and lets the siblings show
 // what became of it.
 //

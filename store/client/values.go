@@ -81,7 +81,7 @@ func (k *Cart) Remove(ctx context.Context, item string) error {
 
 // Items returns the quantities by item.
 func (k *Cart) Items(ctx context.Context) (map[string]int, error) {
-	v, err := read(ctx, k.c, k.key, crdt.DecodeCart)
+	v, err := readValue(ctx, k.c, k.key, crdt.DecodeCart)
 	return v.Items(), err
 }
 
@@ -115,7 +115,7 @@ func (s *Set) Remove(ctx context.Context, elements ...string) error {
 
 // Elements returns the elements, sorted.
 func (s *Set) Elements(ctx context.Context) ([]string, error) {
-	v, err := read(ctx, s.c, s.key, crdt.DecodeSet)
+	v, err := readValue(ctx, s.c, s.key, crdt.DecodeSet)
 	return v.Elements(), err
 }
 
@@ -138,7 +138,7 @@ func (n *Counter) Add(ctx context.Context, by int64) error {
 
 // Value returns the sum.
 func (n *Counter) Value(ctx context.Context) (int64, error) {
-	v, err := read(ctx, n.c, n.key, crdt.DecodeCounter)
+	v, err := readValue(ctx, n.c, n.key, crdt.DecodeCounter)
 	return v.Value(), err
 }
 
@@ -170,7 +170,7 @@ func (r *Register) Set(ctx context.Context, value []byte) error {
 
 // Get returns the value and whether there is one.
 func (r *Register) Get(ctx context.Context) (value []byte, found bool, err error) {
-	v, err := read(ctx, r.c, r.key, crdt.DecodeRegister)
+	v, err := readValue(ctx, r.c, r.key, crdt.DecodeRegister)
 	if err != nil {
 		return nil, false, err
 	}
@@ -185,8 +185,8 @@ func values(siblings []store.Sibling) (out [][]byte) {
 	return out
 }
 
-// read reads a key and joins its siblings.
-func read[T any](ctx context.Context, c *Client, key store.Key, decode func(...[]byte) (T, error)) (v T, err error) {
+// readValue reads a key and joins its siblings.
+func readValue[T any](ctx context.Context, c *Client, key store.Key, decode func(...[]byte) (T, error)) (v T, err error) {
 	res, err := c.Get(ctx, key, store.ReadOptions{})
 	if err != nil {
 		return v, err

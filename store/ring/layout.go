@@ -130,10 +130,14 @@ func (l *Layout) Member(id store.NodeID) (store.Member, bool) {
 	return l.members[i], true
 }
 
-// Partition returns the partition of a key: the top bits of its MD5 sum (paper, section 4.1).
-func (l *Layout) Partition(key store.Key) Partition {
+// Partition returns the partition of a key.
+func (l *Layout) Partition(key store.Key) Partition { return PartitionOf(key, len(l.preference)) }
+
+// PartitionOf returns the partition of a key in a ring of so many: the top bits of its MD5 sum
+// (paper, section 4.1).
+func PartitionOf(key store.Key, partitions int) Partition {
 	sum := md5.Sum([]byte(key))
-	return Partition(uint64(binary.BigEndian.Uint32(sum[:4])) * uint64(len(l.preference)) >> 32)
+	return Partition(uint64(binary.BigEndian.Uint32(sum[:4])) * uint64(partitions) >> 32)
 }
 
 // PreferenceList returns all nodes in the order in which they should serve the

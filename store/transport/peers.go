@@ -124,7 +124,7 @@ func (p *Peers) call(ctx context.Context, to store.NodeID, timeout time.Duration
 	err := f(cctx, storepb.NewPeerClient(conn))
 	switch {
 	case isCanceled(err): // by our own side, before the peer had its time
-	case unanswered(err):
+	case Unanswered(err):
 		p.opts.Detector.Failed(to)
 	default:
 		p.opts.Detector.Succeeded(to)

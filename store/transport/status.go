@@ -187,9 +187,9 @@ func isCanceled(err error) bool {
 	return st.Code() == codes.Canceled && (info == nil || info.GetReason() == reasonNotSent)
 }
 
-// unanswered reports whether an error means that the node was not reached, as opposed to
-// an answer that is an error.
-func unanswered(err error) bool {
+// Unanswered reports whether the error of a call means that the node was not reached, as
+// opposed to an answer that is an error.
+func Unanswered(err error) bool {
 	if err == nil {
 		return false
 	}

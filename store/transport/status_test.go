@@ -88,7 +88,7 @@ func TestErrorsCrossTheWire(t *testing.T) {
 				if want := "while it was served: " + c.err.Error(); err.Error() != want {
 					t.Errorf("hop %d: text %q, want %q", hop, err, want)
 				}
-				if unanswered(sent) {
+				if Unanswered(sent) {
 					t.Errorf("hop %d: an answer is taken for silence", hop)
 				}
 			}
@@ -131,7 +131,7 @@ func TestWithoutAnOathAnErrorIsIndefinite(t *testing.T) {
 			if store.Definite(got) {
 				t.Errorf("%v is definite", got)
 			}
-			if unanswered(c.err) != c.silent {
+			if Unanswered(c.err) != c.silent {
 				t.Errorf("unanswered is %v, want %v", !c.silent, c.silent)
 			}
 			if c.is != nil && !errors.Is(got, c.is) {
@@ -144,8 +144,8 @@ func TestWithoutAnOathAnErrorIsIndefinite(t *testing.T) {
 func TestWhatNeverLeftIsDefiniteAndCountsAsSilence(t *testing.T) {
 	for _, code := range []codes.Code{codes.Unavailable, codes.DeadlineExceeded} {
 		sent := notSent(status.Error(code, "connection refused"))
-		if err := Decode(sent); !errors.Is(err, store.ErrDown) || !store.Definite(err) || !unanswered(sent) || isCanceled(sent) {
-			t.Errorf("%v: got %v, definite %v, silent %v", code, err, store.Definite(err), unanswered(sent))
+		if err := Decode(sent); !errors.Is(err, store.ErrDown) || !store.Definite(err) || !Unanswered(sent) || isCanceled(sent) {
+			t.Errorf("%v: got %v, definite %v, silent %v", code, err, store.Definite(err), Unanswered(sent))
 		}
 	}
 	if !isCanceled(notSent(status.Error(codes.Canceled, "gone"))) {
