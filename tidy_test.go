@@ -74,7 +74,7 @@ var layers = map[string][]string{
 
 	"nemesis":          {"harness", "nemesis/grudge", "nemesis/schedule"},
 	"nemesis/grudge":   {"harness"},
-	"nemesis/schedule": {"harness"},
+	"nemesis/schedule": {"harness", "nemesis/grudge"},
 
 	"workloads/cart":     {"harness", "harness/generator", "harness/checker"},
 	"workloads/register": {"harness", "harness/generator", "harness/checker"},

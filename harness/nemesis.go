@@ -14,8 +14,9 @@ type Fault struct {
 	Name  string        `json:"name"`            // which of its kind: "halves", "one-way", "one"
 	Start time.Duration `json:"start"`           // planned, since the load began
 	Stop  time.Duration `json:"stop"`            // planned heal
-	Links []Link        `json:"links,omitempty"` // partition: links to cut; packet: links to shape
+	Links []Link        `json:"links,omitempty"` // partition: links to cut, default all between Nodes and the others; packet: links to shape
 	Nodes []NodeID      `json:"nodes,omitempty"` // partition: the side that is named; else whom
+	Role  *Role         `json:"role,omitempty"`  // whom instead of Nodes, which then are what it was resolved to
 
 	Signal string     `json:"signal,omitempty"` // kill: "KILL", the default, or "TERM"
 	Shape  *Shape     `json:"shape,omitempty"`  // packet: what is done to them

@@ -55,8 +55,8 @@ func eitherWay(r *rand.Rand, d time.Duration) time.Duration {
 // ClockNames lists the ways to be wrong.
 func ClockNames() []string { return clocks.names() }
 
-// Name returns "clock".
-func (k *Clock) Name() string { return ClockKind }
+// Name returns "clock", with the names that it is limited to.
+func (k *Clock) Name() string { return title(ClockKind, k.Names) }
 
 func (k *Clock) kinds() []string { return []string{ClockKind} }
 

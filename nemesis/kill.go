@@ -25,7 +25,7 @@ const (
 // all there are: one node, a minority, a majority, all at once, all in turn (rolling), and one
 // node or all in turn by SIGTERM (terminate, upgrade).
 type Kill struct {
-	Names  []string        // whom; default all of these
+	Names  []string        // whom; default all of these; also roles, see [harness.Role]
 	Timing schedule.Timing // its rhythm
 
 	patient
@@ -35,20 +35,20 @@ type Kill struct {
 // on disk; more would only be load that nobody serves.
 const allDeadMax = 2 * time.Second
 
-var kills = tableOf(KillKind,
+var kills = tableOf(KillKind, append(roles(),
 	one, minority, majority, all,
 	all.called("rolling", nil),
 	one.called("terminate", terminated),
 	all.called("upgrade", terminated),
-)
+)...)
 
 func terminated(_ *rand.Rand, f *harness.Fault) { f.Signal = SignalTerm }
 
 // KillNames lists whom a Kill can strike, and how.
 func KillNames() []string { return kills.names() }
 
-// Name returns "kill".
-func (k *Kill) Name() string { return KillKind }
+// Name returns "kill", with the names that it is limited to.
+func (k *Kill) Name() string { return title(KillKind, k.Names) }
 
 func (k *Kill) kinds() []string { return []string{KillKind} }
 

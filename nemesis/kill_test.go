@@ -168,7 +168,8 @@ func TestKillsArePlannedSoThatTheyCanBeProven(t *testing.T) {
 			}
 		}
 	}
-	for _, name := range KillNames() {
+	for _, m := range kills.chosen(nil) {
+		name := m.Name
 		if names[name] < 50 {
 			t.Errorf("%d times %s: %v", names[name], name, names)
 		}

@@ -48,8 +48,8 @@ func atLeast(nodes int, t target) target {
 // MembershipNames lists the changes.
 func MembershipNames() []string { return memberships.names() }
 
-// Name returns "membership".
-func (m *Membership) Name() string { return MembershipKind }
+// Name returns "membership", with the names that it is limited to.
+func (m *Membership) Name() string { return title(MembershipKind, m.Names) }
 
 func (m *Membership) kinds() []string { return []string{MembershipKind} }
 

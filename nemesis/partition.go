@@ -2,10 +2,12 @@ package nemesis
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"time"
 
 	"cartwheel/harness"
@@ -17,7 +19,9 @@ import (
 const PartitionKind = "partition"
 
 // A Partition cuts links between nodes; clients still reach every node. The zero value
-// makes all shapes: halves, isolate, minority, majorities-ring, bridge and one-way.
+// makes halves, isolate, minority, majorities-ring, bridge and one-way. Where Names ask for
+// them there are also flapping (a link that goes and comes), the nodes of a role cut off
+// (see [harness.Role]), and maps of groups: "n1_n2-n3" parts n1 from n2 and n3.
 type Partition struct {
 	Names  []string        // shapes to use; default all
 	Timing schedule.Timing // its rhythm
@@ -26,13 +30,52 @@ type Partition struct {
 	links map[string][]harness.Link
 }
 
-var shapes = table{
+var shapes = append(tableOf(PartitionKind, roles()...), []schedule.Maker{
 	cutting("halves", 2, grudge.Halves),
 	cutting("isolate", 2, grudge.Isolate),
 	cutting("minority", 3, grudge.MinorityMajority),
 	cutting("majorities-ring", 3, grudge.MajoritiesRing),
 	cutting("bridge", 3, grudge.Bridge),
 	cutting("one-way", 2, grudge.OneWay),
+	asked(cutting(flapping, 2, grudge.Flapping)),
+}...)
+
+// flapping is a link that goes and comes: in a schedule, faults in a row.
+const flapping = "flapping"
+
+func asked(m schedule.Maker) schedule.Maker {
+	m.Asked = true
+	return m
+}
+
+// mapped is a cut that somebody has written down, as in "n1_n2-n3-n4": groups that do not
+// hear each other. Nodes that are in none hear all.
+func mapped(name string) schedule.Maker {
+	return asked(cutting(name, 2, func(*rand.Rand, []harness.NodeID) grudge.Cut {
+		return grudge.Cut{Links: grudge.Groups(groupsOf(name))}
+	}))
+}
+
+func groupsOf(name string) (groups [][]harness.NodeID) {
+	for group := range strings.SplitSeq(name, "_") {
+		var nodes []harness.NodeID
+		for n := range strings.SplitSeq(group, "-") {
+			nodes = append(nodes, harness.NodeID(n))
+		}
+		groups = append(groups, nodes)
+	}
+	return groups
+}
+
+// table has the shapes, and the maps that Names hold.
+func (p *Partition) table() table {
+	t := slices.Clone(shapes)
+	for _, name := range p.Names {
+		if strings.Contains(name, "_") {
+			t = append(t, mapped(name))
+		}
+	}
+	return t
 }
 
 func cutting(name string, nodes int, draw func(*rand.Rand, []harness.NodeID) grudge.Cut) schedule.Maker {
@@ -48,8 +91,8 @@ func cutting(name string, nodes int, draw func(*rand.Rand, []harness.NodeID) gru
 // PartitionNames lists the shapes.
 func PartitionNames() []string { return shapes.names() }
 
-// Name returns "partition".
-func (p *Partition) Name() string { return PartitionKind }
+// Name returns "partition", with the names that it is limited to.
+func (p *Partition) Name() string { return title(PartitionKind, p.Names) }
 
 func (p *Partition) kinds() []string { return []string{PartitionKind} }
 
@@ -57,18 +100,61 @@ func (p *Partition) kinds() []string { return []string{PartitionKind} }
 // that need no more nodes than there are.
 func (p *Partition) Check(c harness.Cluster) error {
 	_, able := c.(harness.Partitioner)
-	return shapes.check(PartitionKind, c, able, "cut links", p.Names)
+	errs := []error{p.table().check(PartitionKind, c, able, "cut links", p.Names)}
+	for _, name := range p.Names {
+		if !strings.Contains(name, "_") {
+			continue
+		}
+		for _, n := range slices.Concat(groupsOf(name)...) {
+			if !slices.Contains(c.Nodes(), n) {
+				errs = append(errs, fmt.Errorf("nemesis partition: %q: no node %q in the cluster %v", name, n, c.Nodes()))
+			}
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // Plan draws partitions, one at a time, every shape before any comes again.
 func (p *Partition) Plan(r *rand.Rand, nodes []harness.NodeID, span time.Duration) []harness.Fault {
-	return schedule.Draw(r, nodes, span, p.Timing, shapes.chosen(p.Names))
+	var plan []harness.Fault
+	for _, f := range schedule.Draw(r, nodes, span, p.Timing, p.table().chosen(p.Names)) {
+		if f.Name == flapping {
+			plan = append(plan, flaps(f)...)
+			continue
+		}
+		plan = append(plan, f)
+	}
+	return schedule.Merge(plan)
+}
+
+// flapEvery is how long a flapping link is cut and carries packets, in turn. It is long
+// enough for each cut to be proven.
+const flapEvery = 1500 * time.Millisecond
+
+// flaps makes a fault of each time that a flapping link is cut.
+func flaps(f harness.Fault) (faults []harness.Fault) {
+	for at := f.Start; at < f.Stop; at += 2 * flapEvery {
+		down := f
+		down.Start, down.Stop = at, min(at+flapEvery, f.Stop)
+		if down.Stop-down.Start >= flapEvery/2 || len(faults) == 0 {
+			faults = append(faults, down)
+		}
+	}
+	return faults
+}
+
+// aimed is the fault with its links: a side that is named without links is cut off.
+func aimed(c harness.Cluster, f harness.Fault) harness.Fault {
+	if len(f.Links) == 0 && len(f.Nodes) > 0 {
+		f.Links = grudge.Off(c.Nodes(), f.Nodes)
+	}
+	return f
 }
 
 // Inject cuts the fault's links. The proof: before, they are open; then every one of
 // them is blocked and every link that no fault cuts is open.
 func (p *Partition) Inject(ctx context.Context, c harness.Cluster, f harness.Fault, now func() time.Duration) (harness.Evidence, error) {
-	e := proof{&harness.Evidence{}, now}
+	e, f := proof{&harness.Evidence{}, now}, aimed(c, f)
 	net, ok := c.(harness.Partitioner)
 	if !ok || len(f.Links) == 0 {
 		e.problem("the cluster cannot cut links, or the fault names none")
@@ -95,7 +181,7 @@ func (p *Partition) Inject(ctx context.Context, c harness.Cluster, f harness.Fau
 // just before, the cut holds and its rules have discarded packets; afterwards all links
 // that no fault cuts are open within two seconds.
 func (p *Partition) Heal(ctx context.Context, c harness.Cluster, f harness.Fault, e *harness.Evidence, now func() time.Duration) error {
-	pr := proof{e, now}
+	pr, f := proof{e, now}, aimed(c, f)
 	net, ok := c.(harness.Partitioner)
 	if !ok {
 		return fmt.Errorf("heal %s: the cluster cannot mend links", f.ID)

@@ -21,19 +21,19 @@ const PauseKind = "pause"
 // A dead node cannot be paused, and a kill ends a pause: a fault holds those of its nodes
 // that no kill holds when it begins, and each until a kill takes it.
 type Pause struct {
-	Names  []string        // one, minority; default both
+	Names  []string        // one, minority, or roles: see [harness.Role]; default the first two
 	Timing schedule.Timing // its rhythm
 
 	patient
 }
 
-var pauses = tableOf(PauseKind, one, minority)
+var pauses = tableOf(PauseKind, append([]target{one, minority}, roles()...)...)
 
 // PauseNames lists whom a Pause can strike.
 func PauseNames() []string { return pauses.names() }
 
-// Name returns "pause".
-func (p *Pause) Name() string { return PauseKind }
+// Name returns "pause", with the names that it is limited to.
+func (p *Pause) Name() string { return title(PauseKind, p.Names) }
 
 func (p *Pause) kinds() []string { return []string{PauseKind} }
 

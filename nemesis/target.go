@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 
 	"cartwheel/harness"
 	"cartwheel/nemesis/schedule"
@@ -16,6 +17,7 @@ type target struct {
 	nodes int // that it needs at least
 	count func(r *rand.Rand, n int) int
 	with  func(r *rand.Rand, f *harness.Fault) // sets the rest of the fault; nil: there is none
+	asked bool                                 // only where somebody asks for it by its name
 }
 
 // Whom node faults strike.
@@ -26,6 +28,23 @@ var (
 	some     = target{name: "some", nodes: 1, count: func(r *rand.Rand, n int) int { return 1 + r.IntN(max(1, (n-1)/2)) }}
 	all      = target{name: "all", nodes: 1, count: func(_ *rand.Rand, n int) int { return n }}
 )
+
+// roles are targets that the store is asked for when the fault strikes.
+func roles() []target {
+	var all []target
+	for _, name := range []string{harness.Coordinator, harness.PreferenceList, harness.Replicas, harness.HintHolder} {
+		all = append(all, target{
+			name: name, nodes: 1, asked: true,
+			count: func(*rand.Rand, int) int { return 0 },
+			with: func(r *rand.Rand, f *harness.Fault) {
+				if f.Role = (&harness.Role{Name: name}); name == harness.Replicas {
+					f.Role.Count = 1 + r.IntN(2) // of three, which is what stores keep
+				}
+			},
+		})
+	}
+	return all
+}
 
 // called is the same target under another name, which does more to whom it strikes.
 func (t target) called(name string, with func(r *rand.Rand, f *harness.Fault)) target {
@@ -53,7 +72,7 @@ type table []schedule.Maker
 func tableOf(kind string, targets ...target) table {
 	t := make(table, len(targets))
 	for i, whom := range targets {
-		t[i] = schedule.Maker{Kind: kind, Name: whom.name, Nodes: whom.nodes, Make: whom.draw}
+		t[i] = schedule.Maker{Kind: kind, Name: whom.name, Nodes: whom.nodes, Make: whom.draw, Asked: whom.asked}
 	}
 	return t
 }
@@ -66,10 +85,10 @@ func (t table) names() []string {
 	return names
 }
 
-// chosen are the sorts that names list; all if there are none.
+// chosen are the sorts that names list; without names all that need not be asked for.
 func (t table) chosen(names []string) []schedule.Maker {
 	return slices.DeleteFunc(slices.Clone(t), func(m schedule.Maker) bool {
-		return len(names) > 0 && !slices.Contains(names, m.Name)
+		return len(names) == 0 && m.Asked || len(names) > 0 && !slices.Contains(names, m.Name)
 	})
 }
 
@@ -113,6 +132,15 @@ func (t table) able(kind string, c harness.Cluster, names, can []string, does fu
 		errs = append(errs, fmt.Errorf("nemesis %s: a %s cluster can do nothing of it", kind, c.World()))
 	}
 	return able, errors.Join(errs...)
+}
+
+// title is the name of a nemesis that makes certain sorts only: it says which, as the
+// command line takes it.
+func title(kind string, names []string) string {
+	if len(names) == 0 {
+		return kind
+	}
+	return kind + "=" + strings.Join(names, "+")
 }
 
 // either is what was asked for, or what can be had.

@@ -98,6 +98,18 @@ const targetMax = 160
 
 // faultTarget says in words whom a fault hit, as it was resolved.
 func faultTarget(f harness.Fault) string {
+	whom := faultNodes(f)
+	if f.Role == nil {
+		return whom
+	}
+	role := f.Role.Name
+	if f.Role.Key != "" {
+		role += " of " + f.Role.Key
+	}
+	return clip(strings.TrimSuffix(role+": "+whom, ": "), targetMax)
+}
+
+func faultNodes(f harness.Fault) string {
 	if len(f.Links) > 0 {
 		if split := sides(f.Links); split != "" {
 			return clip(split, targetMax)

@@ -2,6 +2,7 @@ package runner
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -18,6 +19,10 @@ func (r *run) fault(ctx context.Context, i int, f harness.Fault, over <-chan str
 		return
 	}
 	var evidence harness.Evidence
+	if err := r.resolve(ctx, &f, over); err != nil {
+		r.act(f, Inject, &evidence, func() error { return err })
+		return
+	}
 	r.act(f, Inject, &evidence, func() error {
 		ctx, cancel := context.WithTimeout(ctx, r.o.FaultLimit)
 		defer cancel()
@@ -37,6 +42,39 @@ func (r *run) fault(ctx context.Context, i int, f harness.Fault, over <-chan str
 		return guarded(func() error { return r.o.Nemesis.Heal(ctx, r.o.Cluster, f, &evidence, r.now) })
 	})
 	r.board.healed(f)
+}
+
+// lookEvery is how often it is asked who has a role that nobody has.
+const lookEvery = 100 * time.Millisecond
+
+// resolve finds out whom a fault strikes that names a role, and notes it in the fault. It
+// waits until somebody has the role, but not past the fault's planned stop.
+func (r *run) resolve(ctx context.Context, f *harness.Fault, over <-chan struct{}) error {
+	if f.Role == nil || len(f.Nodes) > 0 {
+		return nil
+	}
+	finder, ok := r.o.Target.(harness.RoleFinder)
+	if !ok {
+		return fmt.Errorf("whom: target %s knows no roles", r.rec.Plan.Target)
+	}
+	role := *f.Role
+	for {
+		if role.Key == "" && role.Name != harness.HintHolder {
+			r.mu.Lock()
+			role.Key = r.latest
+			r.mu.Unlock()
+		}
+		attempt, cancel := context.WithTimeout(ctx, r.o.OpTimeout)
+		nodes, err := finder.Find(attempt, r.o.Cluster, role)
+		cancel()
+		if err == nil && len(nodes) > 0 {
+			f.Nodes, f.Role = nodes, &role
+			return nil
+		}
+		if now := r.now(); now+lookEvery >= f.Stop || !r.until(ctx, now+lookEvery, over) {
+			return errors.Join(fmt.Errorf("whom: no node was %s in time", role.Name), err)
+		}
+	}
 }
 
 // until waits for a time and reports whether it came before the load's end.

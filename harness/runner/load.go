@@ -159,6 +159,9 @@ func (s *scheduler) begin(op harness.Op) {
 	}
 	s.begun = s.now()
 	s.keys[op.Key] = true
+	s.mu.Lock()
+	s.latest = op.Key
+	s.mu.Unlock()
 	th.op, th.giveUp = &op, s.begun+s.o.OpTimeout+s.o.Grace
 	s.update(op)
 	th.worker.jobs <- op // never blocks: the worker is idle, and the channel holds one

@@ -129,6 +129,7 @@ type run struct {
 
 	mu       sync.Mutex
 	problems []string // with the run itself; they make it unknown
+	latest   string   // key of the operation that began last
 }
 
 func (r *run) now() time.Duration { return time.Since(r.epoch) }

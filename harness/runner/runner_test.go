@@ -52,6 +52,61 @@ func (d *bed) run(t *testing.T) (harness.Result, []harness.Op, error) {
 	return res, h, err
 }
 
+// knowing is a store that knows who has which role.
+type knowing struct {
+	*store
+	find func(harness.Role) ([]harness.NodeID, error)
+}
+
+func (k knowing) Find(_ context.Context, _ harness.Cluster, r harness.Role) ([]harness.NodeID, error) {
+	return k.find(r)
+}
+
+// A fault that names a role is resolved when it strikes; the history keeps both.
+func TestARoleIsResolvedWhenTheFaultStrikes(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		find func(asked int, r harness.Role) ([]harness.NodeID, error)
+		want string // a reason
+	}{
+		{name: "at once", find: func(int, harness.Role) ([]harness.NodeID, error) { return []harness.NodeID{"n3"}, nil }},
+		{name: "nobody at first", find: func(asked int, _ harness.Role) ([]harness.NodeID, error) {
+			if asked < 5 {
+				return nil, nil
+			}
+			return []harness.NodeID{"n3"}, nil
+		}},
+		{name: "nobody", find: func(int, harness.Role) ([]harness.NodeID, error) { return nil, nil }, want: "no node was coordinator in time"},
+		{name: "unknown", find: func(int, harness.Role) ([]harness.NodeID, error) { return nil, errors.New("ring is gone") }, want: "ring is gone"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				d := newBed(bugs{}, 1)
+				asked := 0
+				d.options.Target = knowing{d.store, func(r harness.Role) ([]harness.NodeID, error) {
+					if asked++; r.Key == "" {
+						t.Error("asked for the coordinator of no key")
+					}
+					return tt.find(asked, r)
+				}}
+				d.options.Nemesis = &nemesis.Pause{Names: []string{"coordinator"}}
+				res, _, err := d.run(t)
+				if err != nil || (tt.want == "") != (res.Verdict == harness.Valid) || !strings.Contains(reasons(res), tt.want) {
+					t.Fatalf("%v: %s\n%s", err, res.Verdict, reasons(res))
+				}
+				for _, f := range res.Faults {
+					if r := f.Fault.Role; r == nil || r.Name != "coordinator" || tt.want == "" && (r.Key == "" || !slices.Equal(f.Fault.Nodes, []harness.NodeID{"n3"})) {
+						t.Errorf("the history has %+v", f.Fault)
+					}
+				}
+				if len(res.Faults) == 0 || res.Plan.Schedule[0].Nodes != nil {
+					t.Errorf("%d faults, planned %+v", len(res.Faults), res.Plan.Schedule)
+				}
+			})
+		})
+	}
+}
+
 func reasons(res harness.Result) string { return strings.Join(res.Reasons, "\n") }
 
 func TestAGoodRunIsValidAndWasHard(t *testing.T) {

@@ -2,6 +2,7 @@ package suite
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"cartwheel/harness"
@@ -29,23 +30,24 @@ func workloads() []entry[harness.Workload] {
 	}
 }
 
-func nemeses() []entry[harness.Nemesis] {
+// nemeses are limited to the names, if there are any: see their Names.
+func nemeses(only ...string) []entry[harness.Nemesis] {
 	return []entry[harness.Nemesis]{
 		{"none", func() harness.Nemesis { return nemesis.None{} }},
-		{nemesis.PartitionKind, func() harness.Nemesis { return new(nemesis.Partition) }},
-		{nemesis.PauseKind, func() harness.Nemesis { return new(nemesis.Pause) }},
-		{nemesis.KillKind, func() harness.Nemesis { return new(nemesis.Kill) }},
-		{nemesis.PacketKind, func() harness.Nemesis { return new(nemesis.Packet) }},
-		{nemesis.ClockKind, func() harness.Nemesis { return new(nemesis.Clock) }},
-		{nemesis.DiskKind, func() harness.Nemesis { return new(nemesis.Disk) }},
-		{nemesis.MembershipKind, func() harness.Nemesis { return new(nemesis.Membership) }},
+		{nemesis.PartitionKind, func() harness.Nemesis { return &nemesis.Partition{Names: only} }},
+		{nemesis.PauseKind, func() harness.Nemesis { return &nemesis.Pause{Names: only} }},
+		{nemesis.KillKind, func() harness.Nemesis { return &nemesis.Kill{Names: only} }},
+		{nemesis.PacketKind, func() harness.Nemesis { return &nemesis.Packet{Names: only} }},
+		{nemesis.ClockKind, func() harness.Nemesis { return &nemesis.Clock{Names: only} }},
+		{nemesis.DiskKind, func() harness.Nemesis { return &nemesis.Disk{Names: only} }},
+		{nemesis.MembershipKind, func() harness.Nemesis { return &nemesis.Membership{Names: only} }},
 	}
 }
 
 // Workloads lists the names that Knobs.Workload may have.
 func Workloads() []string { return names(workloads()) }
 
-// Nemeses lists the names that Knobs.Nemesis is made of; AllNemeses stands for all of them.
+// Nemeses lists the kinds that Knobs.Nemesis is made of; AllNemeses stands for all of them.
 func Nemeses() []string { return names(nemeses()) }
 
 // Workload finds a workload by its name.
@@ -56,7 +58,8 @@ func Workload(name string) (harness.Workload, error) {
 // AllNemeses stands for all that inject faults and that the cluster can have.
 const AllNemeses = "all"
 
-// Nemesis finds the nemeses of a list that commas separate, and composes them.
+// Nemesis finds the nemeses of a list that commas separate, and composes them. A kind may
+// be followed by names of its faults, as in "partition=halves+bridge,kill=coordinator".
 func Nemesis(list string) (harness.Nemesis, error) {
 	if list == AllNemeses {
 		var parts []harness.Nemesis
@@ -69,9 +72,17 @@ func Nemesis(list string) (harness.Nemesis, error) {
 	seen := make(map[string]bool)
 	for name := range strings.SplitSeq(list, ",") {
 		name = strings.TrimSpace(name)
-		n, err := find("nemesis", name, nemeses())
+		name, which, limited := strings.Cut(name, "=")
+		var faults []string
+		if limited {
+			faults = strings.Split(which, "+")
+		}
+		n, err := find("nemesis", name, nemeses(faults...))
 		if err != nil {
 			return nil, err
+		}
+		if limited && (name == "none" || slices.Contains(faults, "")) {
+			return nil, fmt.Errorf("%w: nemesis %q: which of its faults?", ErrKnobs, name)
 		}
 		if seen[name] {
 			return nil, fmt.Errorf("%w: nemesis %q is named twice", ErrKnobs, name)

@@ -29,7 +29,7 @@ func TestEveryNameLeadsToItself(t *testing.T) {
 			t.Errorf("nemesis %q: got %v, %v", name, n, err)
 		}
 	}
-	for list, want := range map[string]string{"partition,pause": "partition,pause", " pause ": "pause", "none,pause": "pause", "none": "none"} {
+	for list, want := range map[string]string{"partition,pause": "partition,pause", " pause ": "pause", "none,pause": "pause", "none": "none", "kill=one+coordinator,partition=n1-n2_n3": "kill=one+coordinator,partition=n1-n2_n3"} {
 		n, err := Nemesis(list)
 		if err != nil || n.Name() != want {
 			t.Errorf("nemesis %q: got %v, %v, want %s", list, n, err, want)
@@ -55,6 +55,11 @@ func TestWrongKnobsAreAllToldAtOnce(t *testing.T) {
 	}
 	if err := Check(Knobs{Nemesis: "pause,pause"}); !errors.Is(err, ErrKnobs) {
 		t.Errorf("got %v for a nemesis named twice", err)
+	}
+	for _, list := range []string{"kill=", "none=one", "kill=one+"} {
+		if err := Check(Knobs{Nemesis: list}); !errors.Is(err, ErrKnobs) {
+			t.Errorf("got %v for nemesis %q", err, list)
+		}
 	}
 	if err := Check(Knobs{Image: "store", Overlay: "bug.json"}); !errors.Is(err, ErrKnobs) {
 		t.Errorf("got %v for an overlay that would change nothing", err)

@@ -90,6 +90,32 @@ func MajoritiesRing(r *rand.Rand, nodes []harness.NodeID) Cut {
 	return cut(nil, links)
 }
 
+// Groups lists the links between nodes of different groups, sorted. A node that is in no
+// group hears all.
+func Groups(groups [][]harness.NodeID) []harness.Link {
+	var links []harness.Link
+	for i, a := range groups {
+		for j, b := range groups {
+			if i != j {
+				links = append(links, between(a, b)...)
+			}
+		}
+	}
+	return slices.Compact(sorted(links))
+}
+
+// Off lists the links between some nodes and all others, either way, sorted.
+func Off(nodes, side []harness.NodeID) []harness.Link {
+	rest := slices.DeleteFunc(slices.Clone(nodes), func(n harness.NodeID) bool { return slices.Contains(side, n) })
+	return Groups([][]harness.NodeID{side, rest})
+}
+
+// Flapping is a link of two random nodes, either way. It needs 2 nodes.
+func Flapping(r *rand.Rand, nodes []harness.NodeID) Cut {
+	pair := shuffled(r, nodes)[:2]
+	return cut(pair, append(between(pair[:1], pair[1:]), between(pair[1:], pair[:1])...))
+}
+
 // All lists every link between different nodes, sorted.
 func All(nodes []harness.NodeID) []harness.Link {
 	return sorted(between(nodes, nodes))

@@ -81,6 +81,12 @@ var shapes = map[string]struct {
 		}
 		return nil
 	}},
+	"flapping": {2, Flapping, func(nodes []harness.NodeID, c Cut) error {
+		if !symmetric(c) || len(c.Links) != 2 || len(c.Side) != 2 {
+			return fmt.Errorf("links %v of %v", c.Links, c.Side)
+		}
+		return nil
+	}},
 	"majorities ring": {3, MajoritiesRing, func(nodes []harness.NodeID, c Cut) error {
 		if !symmetric(c) || len(c.Links) == 0 {
 			return fmt.Errorf("symmetric %t, %d links", symmetric(c), len(c.Links))
@@ -164,5 +170,20 @@ func TestOneWayGoesBothWaysOverTime(t *testing.T) {
 func TestAllListsEveryLinkOnce(t *testing.T) {
 	if got := len(slices.Compact(All(cluster(5)))); got != 20 {
 		t.Fatalf("%d links, want 20", got)
+	}
+}
+
+func TestGroupsPartNodesOfDifferentGroupsOnly(t *testing.T) {
+	nodes := cluster(5)
+	view := hears(nodes, Cut{Links: Groups([][]harness.NodeID{nodes[:2], nodes[2:3], nodes[3:4]})})
+	want := map[harness.NodeID][]harness.NodeID{
+		"n01": {"n01", "n02", "n05"}, "n02": {"n01", "n02", "n05"}, "n03": {"n03", "n05"}, "n04": {"n04", "n05"}, "n05": nodes,
+	}
+	if !reflect.DeepEqual(view, want) {
+		t.Errorf("got %v, want %v", view, want)
+	}
+	off := Cut{Links: Off(nodes, nodes[:2]), Side: nodes[:2]}
+	if err := twoSides(nodes, off, 2, 2); err != nil {
+		t.Error(err)
 	}
 }

@@ -18,6 +18,8 @@ type Maker struct {
 	// Make decides whom it strikes and how: all of a fault but its id, kind, name and times.
 	// It is a function of its arguments.
 	Make func(r *rand.Rand, nodes []harness.NodeID) harness.Fault
+	// Asked sorts take part only where somebody asks for them by name. Draw does not care.
+	Asked bool
 }
 
 // Timing is the rhythm of a schedule: a quiet head, then faults with gaps between

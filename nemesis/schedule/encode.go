@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"cartwheel/harness"
+	"cartwheel/nemesis/grudge"
 )
 
 // Encode writes a schedule as a JSON list of faults. Times are nanoseconds, as
@@ -34,6 +35,10 @@ type line struct {
 	Stop  moment           `json:"stop"`
 	Links []harness.Link   `json:"links"`
 	Nodes []harness.NodeID `json:"nodes"`
+	Role  *harness.Role    `json:"role"`
+	// Groups is another way to say Links: nodes of different groups do not hear each other,
+	// one of no group hears all.
+	Groups [][]harness.NodeID `json:"groups"`
 
 	Signal string             `json:"signal"`
 	Shape  *harness.Shape     `json:"shape"`
@@ -73,9 +78,15 @@ func Decode(data []byte) ([]harness.Fault, error) {
 	faults := make([]harness.Fault, len(lines))
 	for i, l := range lines {
 		faults[i] = harness.Fault{
-			ID: l.ID, Kind: l.Kind, Name: l.Name, Links: l.Links, Nodes: l.Nodes,
+			ID: l.ID, Kind: l.Kind, Name: l.Name, Links: l.Links, Nodes: l.Nodes, Role: l.Role,
 			Start: time.Duration(l.Start), Stop: time.Duration(l.Stop),
 			Signal: l.Signal, Shape: l.Shape, Skew: l.Skew, Disk: l.Disk, Spare: l.Spare,
+		}
+		if len(l.Groups) > 0 {
+			if len(l.Links) > 0 {
+				return nil, fmt.Errorf("schedule: fault %s has links and groups: which of them?", l.ID)
+			}
+			faults[i].Links = grudge.Groups(l.Groups)
 		}
 	}
 	slices.SortStableFunc(faults, func(a, b harness.Fault) int { return cmp.Compare(a.Start, b.Start) })
@@ -127,7 +138,7 @@ func Validate(faults []harness.Fault, nodes []harness.NodeID, span time.Duration
 		if f.Stop > span {
 			bad("it stops at %v, after the load's end at %v", f.Stop, span)
 		}
-		if len(f.Links) == 0 && len(f.Nodes) == 0 && f.Spare == "" {
+		if len(f.Links) == 0 && len(f.Nodes) == 0 && f.Spare == "" && f.Role == nil {
 			bad("it has neither links nor nodes")
 		}
 		if slices.Contains(nodes, f.Spare) {

@@ -16,7 +16,7 @@ import (
 var five = []harness.NodeID{"n1", "n2", "n3", "n4", "n5"}
 
 func maker(name string, least int) Maker {
-	return Maker{"pause", name, least, func(r *rand.Rand, nodes []harness.NodeID) harness.Fault {
+	return Maker{Kind: "pause", Name: name, Nodes: least, Make: func(r *rand.Rand, nodes []harness.NodeID) harness.Fault {
 		return harness.Fault{Nodes: []harness.NodeID{nodes[r.IntN(len(nodes))]}}
 	}}
 }
@@ -101,6 +101,7 @@ func TestDecodeInvertsEncode(t *testing.T) {
 	want[0].Skew = &harness.Skew{Drift: -1}
 	want[0].Disk = &harness.DiskFault{Full: true}
 	want[0].Spare = "n6"
+	want[0].Role = &harness.Role{Name: harness.Replicas, Key: "k", Count: 2}
 	data, err := Encode(want)
 	if err != nil {
 		t.Fatal(err)
@@ -130,6 +131,18 @@ func TestDecodeReadsWhatPeopleWrite(t *testing.T) {
 	}
 	if got[0].ID != "soon" || got[0].Start != 250*time.Millisecond || got[1].Start != 62500*time.Millisecond || got[1].Stop != 90*time.Second {
 		t.Fatalf("got %+v", got)
+	}
+}
+
+func TestGroupsAreAnotherWayToSayLinks(t *testing.T) {
+	got, err := Decode([]byte(`[{"id": "f1", "kind": "partition", "groups": [["n1", "n2"], ["n3"]]}]`))
+	want := []harness.Link{{From: "n1", To: "n3"}, {From: "n2", To: "n3"}, {From: "n3", To: "n1"}, {From: "n3", To: "n2"}}
+	if err != nil || len(got) != 1 || !reflect.DeepEqual(got[0].Links, want) {
+		t.Fatalf("got %+v, %v; want links %v", got, err, want)
+	}
+	both := `[{"id": "f1", "groups": [["n1"], ["n3"]], "links": [{"from": "n1", "to": "n3"}]}]`
+	if _, err := Decode([]byte(both)); err == nil || !strings.Contains(err.Error(), "links and groups") {
+		t.Errorf("links and groups: %v", err)
 	}
 }
 
@@ -170,6 +183,7 @@ func TestValidateSaysAllThatIsWrong(t *testing.T) {
 		{"backwards", change(func(f *harness.Fault) { f.Stop = 1 }), "not after its start"},
 		{"too late", change(func(f *harness.Fault) { f.Stop = time.Hour }), "after the load's end"},
 		{"nothing", change(func(f *harness.Fault) { f.Nodes = nil }), "neither links nor nodes"},
+		{"only a role", change(func(f *harness.Fault) { f.Nodes, f.Role = nil, &harness.Role{Name: "coordinator"} }), ""},
 		{"only a machine to add", change(func(f *harness.Fault) { f.Nodes, f.Spare = nil, "n6" }), ""},
 		{"adds what is there", change(func(f *harness.Fault) { f.Spare = "n2" }), `"n2" that it adds is one of the cluster`},
 		{"unknown node", change(func(f *harness.Fault) { f.Nodes = []harness.NodeID{"n9"} }), `no node "n9"`},

@@ -26,6 +26,11 @@ type node struct {
 	replica *storepb.ReadReplicaReply
 	put     func(*storepb.PutRequest) (*storepb.PutReply, error)
 	delete  func(*storepb.DeleteRequest) (*storepb.PutReply, error)
+	hints   []*storepb.HintStatsReply_Target
+}
+
+func (n *node) HintStats(context.Context, *storepb.HintStatsRequest) (*storepb.HintStatsReply, error) {
+	return &storepb.HintStatsReply{Targets: n.hints}, nil
 }
 
 func (n *node) Status(context.Context, *storepb.StatusRequest) (*storepb.StatusReply, error) {
