@@ -37,6 +37,13 @@ type WriteOptions struct {
 	Strict       bool `json:"strict,omitempty"`        // only the key's owners count
 }
 
+// StoreOptions say how the nodes of a store are set up, where a workload wants them
+// otherwise than they are by default. Whoever starts the nodes sees to it.
+type StoreOptions struct {
+	NoAntiEntropy bool   `json:"no_anti_entropy,omitempty"` // replicas do not compare what they hold: hints and reads alone repair
+	HintBytes     uint64 `json:"hint_bytes,omitempty"`      // bytes of hints that a node keeps for others; 0: the store's default
+}
+
 // A Reading is the current state of a key as one request saw it.
 type Reading struct {
 	Siblings []Sibling

@@ -79,6 +79,7 @@ type Plan struct {
 	Rate        float64       `json:"rate,omitempty"` // operations a second; 0: the workload's default
 	Read        ReadOptions   `json:"read"`
 	Write       WriteOptions  `json:"write"`
+	Store       StoreOptions  `json:"store,omitzero"`
 	Schedule    []Fault       `json:"schedule"`
 	Repeat      string        `json:"repeat"` // command line that does it again
 }
@@ -134,6 +135,7 @@ type Workload struct {
 	Doc       string // one sentence
 	Read      ReadOptions
 	Write     WriteOptions
+	Store     StoreOptions
 	Generator func(Setup) Generator
 	// Replay does given steps again, each at its time in its thread, with contexts and
 	// values from what the thread has seen in this run. Steps that make no sense without

@@ -102,7 +102,7 @@ func plan(o Options) harness.Plan {
 		World: o.Cluster.World(), Target: o.Target.Name(),
 		Seed: o.Seed, Nodes: o.Cluster.Nodes(),
 		Concurrency: o.Concurrency, Time: o.Time, Rate: o.Rate,
-		Read: o.Workload.Read, Write: o.Workload.Write,
+		Read: o.Workload.Read, Write: o.Workload.Write, Store: o.Workload.Store,
 		Schedule: o.Schedule, Repeat: o.Repeat,
 	}
 	if o.Nemesis != nil {

@@ -33,6 +33,9 @@ type Knobs struct {
 	Quorum string // "strict" or "sloppy"; default: the workload's
 	Repair string // of reads: "async", "blocking" or "none"; default: the workload's
 
+	NoAntiEntropy bool   // nodes do not compare what they hold: hints and reads alone repair
+	HintBytes     uint64 // bytes of hints that a node keeps for others; default: the workload's
+
 	Schedule string // file of faults to replay instead of planning them; see schedule.json of a run
 	Image    string // of the store, present in the engine; default: built from this checkout
 	Overlay  string // file for "go build -overlay" when the image is built
@@ -76,9 +79,11 @@ func (k Knobs) validate() error {
 	return errors.Join(problems...)
 }
 
-// apply sets the consistency knobs of a workload. Workloads invoke by
-// [harness.Perform]; one whose knobs were turned does so with the new ones.
+// apply sets the knobs of a workload's store and of its requests. Workloads invoke by
+// [harness.Perform]; one whose requests are to ask for something else does so with the new knobs.
 func (k Knobs) apply(w harness.Workload) harness.Workload {
+	w.Store.NoAntiEntropy = w.Store.NoAntiEntropy || k.NoAntiEntropy
+	w.Store.HintBytes = cmp.Or(k.HintBytes, w.Store.HintBytes)
 	if k.R == 0 && k.W == 0 && k.Quorum == "" && k.Repair == "" {
 		return w
 	}
@@ -129,6 +134,10 @@ func (k Knobs) Arguments() []string {
 	add("--w", strconv.Itoa(k.W), k.W != 0)
 	add("--quorum", k.Quorum, k.Quorum != "")
 	add("--repair", k.Repair, k.Repair != "")
+	if k.NoAntiEntropy {
+		words = append(words, "--no-anti-entropy")
+	}
+	add("--hint-bytes", strconv.FormatUint(k.HintBytes, 10), k.HintBytes != 0)
 	add("--schedule", k.Schedule, k.Schedule != "")
 	add("--image", k.Image, k.Image != "")
 	add("--overlay", k.Overlay, k.Overlay != "")

@@ -22,11 +22,14 @@ func workloads() []entry[harness.Workload] {
 	return []entry[harness.Workload]{
 		{"cart", cart.Workload},
 		{"set", cart.Set},
+		{"cart-hints", cart.HintsAlone},
+		{"cart-full", cart.LittleRoom},
 		{"cart-lww", cart.LastWriteWins},
 		{"register", register.Workload},
 		{"register-weak", register.Weak},
 		{"session", session.Workload},
 		{"session-weak", session.Weak},
+		{"mended", session.Mended},
 	}
 }
 

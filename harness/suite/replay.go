@@ -193,8 +193,12 @@ func knobsOf(p harness.Plan) (Knobs, error) {
 	if w.Read == p.Read && w.Write == p.Write {
 		k.R, k.W, k.Repair, k.Quorum = 0, 0, "", ""
 	}
-	if got := k.apply(w); got.Read != p.Read || got.Write != p.Write {
-		return k, fmt.Errorf("%w: no knobs make reads %+v and writes %+v", ErrKnobs, p.Read, p.Write)
+	k.NoAntiEntropy = p.Store.NoAntiEntropy && !w.Store.NoAntiEntropy
+	if w.Store.HintBytes != p.Store.HintBytes {
+		k.HintBytes = p.Store.HintBytes
+	}
+	if got := k.apply(w); got.Read != p.Read || got.Write != p.Write || got.Store != p.Store {
+		return k, fmt.Errorf("%w: no knobs make reads %+v and writes %+v of a store %+v", ErrKnobs, p.Read, p.Write, p.Store)
 	}
 	return k, nil
 }

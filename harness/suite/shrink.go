@@ -116,6 +116,7 @@ func trialOf(p harness.Plan, checker, kind string) (*trial.Trial, error) {
 	if err != nil {
 		return nil, err
 	}
+	w.Store = p.Store
 	if w.Read != p.Read || w.Write != p.Write {
 		w.Read, w.Write = p.Read, p.Write
 		w.Invoke = func(ctx context.Context, c harness.Client, op harness.Op) harness.Op {

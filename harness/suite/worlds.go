@@ -90,7 +90,7 @@ func inDocker(ctx context.Context, k Knobs, h Hooks, o runner.Options) (harness.
 	cluster, err := docker.New(docker.Options{
 		// Unique among live runs: two of one instant on one machine differ in their process.
 		Run:   fmt.Sprintf("%s-%d", time.Now().UTC().Format("20060102T150405.000"), os.Getpid()),
-		Nodes: k.Nodes, Image: image, HostImage: host, Command: cartwheel.Command, Port: cartwheel.Port, Logger: h.Logger,
+		Nodes: k.Nodes, Image: image, HostImage: host, Command: cartwheel.Command(o.Workload.Store), Port: cartwheel.Port, Logger: h.Logger,
 		ClockFile: cartwheel.ClockFile, Env: []string{cartwheel.ClockEnv}, Wall: cartwheel.Wall,
 	})
 	if err != nil {
@@ -115,7 +115,7 @@ func simulate(ctx context.Context, tier sim.Options, k Knobs, h Hooks, o runner.
 	}
 	fresh := func() (*sim.Cluster, error) {
 		tier.Nodes, tier.Seed = k.Nodes, k.Seed
-		return sim.NewStore(tier, cartwheel.Configure)
+		return sim.NewStore(tier, cartwheel.Configure(o.Workload.Store))
 	}
 	o.Target, o.Started = cartwheel.Seeded(sim.Names(k.Seed)), time.Now()
 	rec, err := sim.Play(ctx, fresh, o)

@@ -39,7 +39,7 @@ type Config struct {
 	StragglerWait  time.Duration // how long a get waits after its reply to repair; default a tenth of ReplicaTimeout
 	ProbeInterval  time.Duration // between probes of a peer that is down; default 500ms
 	HintInterval   time.Duration // between rounds of hint delivery; default 500ms
-	RepairInterval time.Duration // between comparisons with a peer; default 2s
+	RepairInterval time.Duration // between comparisons with a peer; default 2s, negative: none, so that hints and reads alone repair
 	InFlight       int           // requests coordinated at once; default 1024
 
 	HintSizeBytesMax uint64 // of all hints kept for others, half of it for one; default 1 GiB

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"cartwheel/store"
+	"cartwheel/store/repair"
 	"cartwheel/store/ring"
 	"cartwheel/store/storage"
 	"cartwheel/store/transport"
@@ -89,10 +90,12 @@ func (i inspector) Status(context.Context) (transport.Status, error) {
 			continue
 		}
 		p := transport.PeerStatus{Node: m.ID, Up: n.detector.Up(m.ID)}
-		if began, ok := n.repair.LastClean(m.ID); ok {
-			p.Compared, p.CleanAge = true, now-began
+		if n.repair != nil {
+			if began, ok := n.repair.LastClean(m.ID); ok {
+				p.Compared, p.CleanAge = true, now-began
+			}
+			st.Settled = st.Settled && p.Compared && p.CleanAge < st.WriteAge
 		}
-		st.Settled = st.Settled && p.Compared && p.CleanAge < st.WriteAge
 		st.Peers = append(st.Peers, p)
 	}
 	return st, nil
@@ -100,7 +103,11 @@ func (i inspector) Status(context.Context) (transport.Status, error) {
 
 // counters are all parts' counts since start, under the names of metrics.
 func (n *Node) counters() map[string]uint64 {
-	s, c, d, h, r := n.disk.Stats(), n.coordinator.Stats(), n.detector.Stats(), n.handoff.Stats(), n.repair.Stats()
+	s, c, d, h := n.disk.Stats(), n.coordinator.Stats(), n.detector.Stats(), n.handoff.Stats()
+	var r repair.Stats
+	if n.repair != nil {
+		r = n.repair.Stats()
+	}
 	return map[string]uint64{
 		"storage_changes":          n.disk.changes.Load(),
 		"storage_amnesia":          s.Amnesia,

@@ -33,7 +33,7 @@ type Node struct {
 	peers       *transport.Peers
 	coordinator *coordinator.Coordinator
 	handoff     *hint.Handoff
-	repair      *repair.AntiEntropy
+	repair      *repair.AntiEntropy // nil: this node compares with nobody, and answers those who do
 	server      *transport.Server
 
 	mu       sync.Mutex // guards closing, never a wait
@@ -105,7 +105,9 @@ func (n *Node) start() error {
 	}
 	handoff.Store(n.handoff)
 	n.placement.Subscribe(n.follow)
-	if n.repair, err = repair.Start(repair.Options{
+	if c.RepairInterval < 0 {
+		n.log.Warn("anti-entropy is off")
+	} else if n.repair, err = repair.Start(repair.Options{
 		Self: c.ID, Placement: n.placement, Local: n.disk, Peers: n.peers, Detector: n.detector, Rand: c.Rand, Now: c.Now,
 		Interval: c.RepairInterval, Timeout: c.ReplicaTimeout, Logger: c.Logger,
 	}); err != nil {

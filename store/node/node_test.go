@@ -33,13 +33,21 @@ type cluster struct {
 	starts  int
 	clients int
 	layout  *ring.Layout
+
+	configure func(*node.Config) // sets what differs from the usual; may be nil
 }
 
 // inCluster runs f with five nodes that are up.
 func inCluster(t *testing.T, f func(t *testing.T, c *cluster)) {
 	t.Helper()
+	inClusterOf(t, nil, f)
+}
+
+// inClusterOf is inCluster with nodes that are set up otherwise.
+func inClusterOf(t *testing.T, configure func(*node.Config), f func(t *testing.T, c *cluster)) {
+	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		c := &cluster{t: t, net: newNetwork(), began: time.Now(), nodes: map[store.NodeID]*node.Node{}, disks: map[store.NodeID]*vfs.MemFS{}}
+		c := &cluster{t: t, net: newNetwork(), began: time.Now(), nodes: map[store.NodeID]*node.Node{}, disks: map[store.NodeID]*vfs.MemFS{}, configure: configure}
 		layout, err := ring.New(ring.Options{Members: members(), Partitions: 16})
 		if err != nil {
 			t.Fatal(err)
@@ -65,7 +73,7 @@ func (c *cluster) start(id store.NodeID) {
 	c.t.Helper()
 	c.starts++
 	life := uint64(c.starts)
-	n, err := node.Open(node.Config{
+	config := node.Config{
 		ID: id, Members: members(), Partitions: 16, Dir: "data", FS: c.disks[id],
 		Now: func() time.Duration { return time.Since(c.began) },
 		Rand: func(names ...uint64) uint64 {
@@ -75,7 +83,11 @@ func (c *cluster) start(id store.NodeID) {
 		},
 		Peers:  func(to store.NodeID) node.Connection { return link{c.net, id, to} },
 		Logger: slog.New(slog.NewTextHandler(c.t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn})),
-	})
+	}
+	if c.configure != nil {
+		c.configure(&config)
+	}
+	n, err := node.Open(config)
 	if err != nil {
 		c.t.Fatal(err)
 	}

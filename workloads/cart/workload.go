@@ -42,6 +42,28 @@ func LastWriteWins() harness.Workload {
 	return w
 }
 
+// HintsAlone returns the cart on a store whose nodes do not compare what they hold: hints, and
+// reads of carts that are still in use, are all that brings a write to an owner that missed it.
+func HintsAlone() harness.Workload {
+	w := Workload()
+	w.Name, w.Doc = "cart-hints", "the cart without anti-entropy: hints must bring every write to its owners"
+	w.Store.NoAntiEntropy = true
+	return w
+}
+
+// LittleRoom returns the cart on a store with room for a few hints only. More are refused,
+// and must not count.
+func LittleRoom() harness.Workload {
+	w := Workload()
+	w.Name, w.Doc = "cart-full", "the cart with room for few hints: what is refused must not count"
+	w.Store.HintBytes = littleRoomBytes
+	w.Events = []harness.Event{checker.Hinted()}
+	return w
+}
+
+// littleRoomBytes is room for hints of about five carts, two for one owner: a partition brings more.
+const littleRoomBytes = 4 << 10
+
 // Set returns the reference experiment of the 2013 partition tests of Dynamo-like stores:
 // one set to which every client adds by read, merge and write, on single replicas. With
 // siblings nothing that was acknowledged may be lost.

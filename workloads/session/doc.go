@@ -8,5 +8,6 @@
 // writes follow what their session has written and read.
 //
 // Weak is the same without floors. It must be found to break these guarantees: a checker
-// that has never failed proves nothing.
+// that has never failed proves nothing. Mended asks something else of the same crowd:
+// whether reads repair the replicas that they find behind.
 package session

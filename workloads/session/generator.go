@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
+	"slices"
+	"time"
 
 	"cartwheel/harness"
 	"cartwheel/harness/generator"
@@ -14,10 +16,18 @@ const (
 	opsMax      = 200 // on a key before a fresh one takes its place
 	defaultRate = 100 // operations a second, all clients together
 	putOneInto  = 3   // one operation in so many puts
+
+	sweepTime = time.Second // before the end; schedules leave more after the last heal
 )
 
 // Generator lets every thread read and write a few keys, as a session of its own.
 func Generator(s harness.Setup) harness.Generator { return staggered(s, crowd{floors: true}) }
+
+// sweepingGenerator is weakGenerator until shortly before the end, when all faults are healed
+// and nodes know of each other again. Then every key is read, once.
+func sweepingGenerator(s harness.Setup) harness.Generator {
+	return staggered(s, crowd{sweep: s.Time - min(sweepTime, s.Time/4)})
+}
 
 // weakGenerator is the same with reads that say nothing of what they must show.
 func weakGenerator(s harness.Setup) harness.Generator { return staggered(s, crowd{}) }
@@ -32,12 +42,32 @@ type crowd struct {
 	ops    int // so far: which keys are in use
 	values int // puts so far
 	floors bool
+	sweep  time.Duration // from here on every key is read once, and nothing is written; 0: never
+	swept  int           // keys that were read by then
+	missed []string      // of these, those whose get failed
 }
+
+// generation counts how often the keys were replaced before an operation.
+func generation(op int) int { return op / (opsMax * keysAtATime) }
+
+// key names the keys in the order of their use.
+func key(n int) string { return fmt.Sprintf("s%d.%d", n%keysAtATime, n/keysAtATime) }
 
 func (g crowd) Next(c harness.GenContext) (harness.Draw, harness.Generator) {
 	op := harness.Op{F: harness.Get, Process: c.Free[c.Rand.IntN(len(c.Free))]}
-	slot := c.Rand.IntN(keysAtATime)
-	op.Key = fmt.Sprintf("s%d.%d", slot, g.ops/(opsMax*keysAtATime))
+	if g.sweep > 0 && c.Time >= g.sweep {
+		switch {
+		case g.swept < (generation(g.ops)+1)*keysAtATime:
+			op.Key = key(g.swept)
+			g.swept++
+		case len(g.missed) > 0:
+			op.Key, g.missed = g.missed[0], g.missed[1:]
+		default:
+			return harness.Draw{State: harness.Pending, At: c.Time + 100*time.Millisecond}, g // one under way may still fail
+		}
+		return harness.Draw{State: harness.Ready, Op: op, At: c.Time}, g
+	}
+	op.Key = key(generation(g.ops)*keysAtATime + c.Rand.IntN(keysAtATime))
 	g.ops++
 	floor := g.seen[place{op.Process, op.Key}]
 	if c.Rand.IntN(putOneInto) == 0 {
@@ -50,6 +80,9 @@ func (g crowd) Next(c harness.GenContext) (harness.Draw, harness.Generator) {
 }
 
 func (g crowd) Update(_ harness.GenContext, op harness.Op) harness.Generator {
+	if g.swept > 0 && op.Process >= 0 && op.F == harness.Get && op.Kind == harness.Fail {
+		g.missed = append(slices.Clone(g.missed), op.Key)
+	}
 	g.seen = g.seen.after(op.Process, op)
 	return g
 }

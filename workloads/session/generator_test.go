@@ -88,3 +88,35 @@ func TestOperationsCarryWhatTheirSessionHasSeen(t *testing.T) {
 		})
 	}
 }
+
+// Shortly before the end nothing is written any more, and every key is read until it was, so
+// that whatever a read does not repair stays broken.
+func TestTheSweepReadsEveryKeyOnceItIsOver(t *testing.T) {
+	const span = 20 * time.Second
+	setup := harness.Setup{Concurrency: 5, Seed: 1, Time: span}
+	h, err := gentest.Simulate(sweepingGenerator(setup), gentest.Options{Seed: 1, Threads: 5, Time: span, Execute: completed})
+	if err != nil {
+		t.Fatal(err)
+	}
+	used, read, failed := map[string]bool{}, map[string]bool{}, 0
+	for _, op := range h {
+		switch {
+		case op.Kind == harness.Invoke && op.Time < span-sweepTime:
+			used[op.Key] = true
+		case op.Kind == harness.Invoke && op.F != harness.Get:
+			t.Fatalf("op %d: %s in the sweep", op.Index, op.F)
+		case op.F == harness.Get && op.Kind == harness.OK && op.Time >= span-sweepTime:
+			read[op.Key] = true
+		case op.F == harness.Get && op.Kind == harness.Fail && op.Time >= span-sweepTime:
+			failed++
+		}
+	}
+	for key := range used {
+		if !read[key] {
+			t.Errorf("%s was not read in the sweep", key)
+		}
+	}
+	if len(used) < 5 || failed == 0 {
+		t.Errorf("%d keys, %d reads of the sweep failed: too few to mean anything", len(used), failed)
+	}
+}

@@ -126,7 +126,7 @@ func (t *Trial) options(c shrink.Case, w harness.Workload) runner.Options {
 // it does not, it is left to itself.
 func (t *Trial) play(ctx context.Context, c shrink.Case, o runner.Options) (*runner.Recording, error) {
 	fresh := func() (*sim.Cluster, error) {
-		cluster, err := sim.NewStore(sim.Options{Nodes: len(c.Nodes), Seed: c.Seed, GRPC: t.o.GRPC}, cartwheel.Configure)
+		cluster, err := sim.NewStore(sim.Options{Nodes: len(c.Nodes), Seed: c.Seed, GRPC: t.o.GRPC}, cartwheel.Configure(o.Workload.Store))
 		if err == nil && !slices.Equal(cluster.Nodes(), c.Nodes) {
 			err = fmt.Errorf("%w: the simulation's nodes are %v, the case's are %v", runner.ErrRefused, cluster.Nodes(), c.Nodes)
 		}

@@ -1,6 +1,7 @@
 package cartwheel
 
 import (
+	"cartwheel/harness"
 	"cartwheel/store"
 	storenode "cartwheel/store/node"
 )
@@ -12,13 +13,19 @@ const LastWriteWins = "lww/"
 // buckets are declared on every cluster that the harness starts, as on a command line.
 var buckets = []string{"lww:last-write-wins"}
 
-// Configure gives a node in a simulation what [Command] gives one in a container.
-func Configure(c *storenode.Config) {
-	for _, text := range buckets {
-		b, err := store.ParseBucket(text)
-		if err != nil {
-			panic(err) // written above
+// Configure gives nodes in a simulation what [Command] gives those in containers.
+func Configure(o harness.StoreOptions) func(*storenode.Config) {
+	return func(c *storenode.Config) {
+		for _, text := range buckets {
+			b, err := store.ParseBucket(text)
+			if err != nil {
+				panic(err) // written above
+			}
+			c.Buckets = append(c.Buckets, b)
 		}
-		c.Buckets = append(c.Buckets, b)
+		c.HintSizeBytesMax = o.HintBytes
+		if o.NoAntiEntropy {
+			c.RepairInterval = -1
+		}
 	}
 }

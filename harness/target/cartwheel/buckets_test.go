@@ -13,9 +13,9 @@ import (
 // Containers and simulations must run the same store.
 func TestBothWorldsDeclareTheSameBuckets(t *testing.T) {
 	var c storenode.Config
-	Configure(&c)
+	Configure(harness.StoreOptions{})(&c)
 	var fromCommand store.Buckets
-	words := Command("n1", map[harness.NodeID]string{"n1": "n1:7070"})
+	words := Command(harness.StoreOptions{})("n1", map[harness.NodeID]string{"n1": "n1:7070"})
 	for i, word := range words {
 		if word == "--bucket" {
 			b, err := store.ParseBucket(words[i+1])
@@ -30,5 +30,21 @@ func TestBothWorldsDeclareTheSameBuckets(t *testing.T) {
 	}
 	if !c.Buckets.Of(store.Key(LastWriteWins+"k")).LastWriteWins || strings.Count(LastWriteWins, "/") != 1 {
 		t.Errorf("keys that begin with %q are not last-write-wins", LastWriteWins)
+	}
+}
+
+// What a workload wants of the store reaches it in both worlds.
+func TestBothWorldsSetTheStoreUpAlike(t *testing.T) {
+	o := harness.StoreOptions{NoAntiEntropy: true, HintBytes: 4096}
+	var c storenode.Config
+	Configure(o)(&c)
+	if c.RepairInterval >= 0 || c.HintSizeBytesMax != 4096 {
+		t.Errorf("in a simulation: repair every %v, %d bytes of hints", c.RepairInterval, c.HintSizeBytesMax)
+	}
+	words := strings.Join(Command(o)("n1", map[harness.NodeID]string{"n1": "n1:7070"}), " ")
+	for _, want := range []string{"--repair-interval 0s", "--hint-bytes 4096"} {
+		if !strings.Contains(words, want) {
+			t.Errorf("in a container: %q lacks %q", words, want)
+		}
 	}
 }

@@ -3,6 +3,7 @@ package cartwheel
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"cartwheel/harness"
@@ -21,22 +22,32 @@ const ClockFile = "/clock/skew"
 // ClockEnv is the setting of a node's environment that makes it follow [ClockFile].
 const ClockEnv = "CARTWHEELD_CLOCK_SKEW=" + ClockFile
 
-// Command is what node n's container runs, after the image's entry point. Members are
-// all nodes, n among them, as they reach each other: host:port.
-func Command(n harness.NodeID, members map[harness.NodeID]string) []string {
+// Command returns what makes the command of a node's container, after the image's entry
+// point. Members are all nodes, n among them, as they reach each other: host:port.
+func Command(o harness.StoreOptions) func(n harness.NodeID, members map[harness.NodeID]string) []string {
+	return func(n harness.NodeID, members map[harness.NodeID]string) []string { return command(o, n, members) }
+}
+
+func command(o harness.StoreOptions, n harness.NodeID, members map[harness.NodeID]string) []string {
 	list := make([]string, 0, len(members))
 	for id, address := range members {
 		list = append(list, fmt.Sprintf("%s=%s", id, address))
 	}
 	slices.Sort(list)
-	command := []string{
+	words := []string{
 		"--id", string(n),
 		"--listen", fmt.Sprintf(":%d", Port),
 		"--members", strings.Join(list, ","),
 		"--data", Data,
 	}
 	for _, b := range buckets {
-		command = append(command, "--bucket", b)
+		words = append(words, "--bucket", b)
 	}
-	return command
+	if o.NoAntiEntropy {
+		words = append(words, "--repair-interval", "0s")
+	}
+	if o.HintBytes > 0 {
+		words = append(words, "--hint-bytes", strconv.FormatUint(o.HintBytes, 10))
+	}
+	return words
 }

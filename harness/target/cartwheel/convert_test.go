@@ -88,7 +88,7 @@ func TestRefusedErrorsAreDefiniteAndWrap(t *testing.T) {
 }
 
 func TestCommandNamesTheNodeAndAllMembersInOrder(t *testing.T) {
-	got := Command("n2", map[harness.NodeID]string{"n3": "10.0.0.3:7070", "n1": "10.0.0.1:7070", "n2": "10.0.0.2:7070"})
+	got := Command(harness.StoreOptions{})("n2", map[harness.NodeID]string{"n3": "10.0.0.3:7070", "n1": "10.0.0.1:7070", "n2": "10.0.0.2:7070"})
 	want := []string{
 		"--id", "n2", "--listen", ":7070",
 		"--members", "n1=10.0.0.1:7070,n2=10.0.0.2:7070,n3=10.0.0.3:7070", "--data", "/data",

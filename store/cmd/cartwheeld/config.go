@@ -33,6 +33,7 @@ type settings struct {
 	readQuorum     int
 	writeQuorum    int
 	replicaTimeout time.Duration
+	repairInterval time.Duration
 	clockSkew      string
 	hintSize       uint64
 	logLevel       string
@@ -52,6 +53,7 @@ func (s *settings) register(f *pflag.FlagSet) {
 		"(the empty NAME: keys of no other bucket; CARTWHEELD_BUCKET holds one)")
 	f.Uint64Var(&s.hintSize, "hint-bytes", 1<<30, "bytes of hints kept for other nodes, half of it for one; what exceeds it is refused and does not count toward W")
 	f.DurationVar(&s.replicaTimeout, "replica-timeout", time.Second, "how long a replica may take to answer")
+	f.DurationVar(&s.repairInterval, "repair-interval", 2*time.Second, "time between comparisons with another replica; 0: none, only hints and reads repair")
 	f.StringVar(&s.clockSkew, "clock-skew", "", "for experiments: file that says how wrong this node's clock is, such as 'offset=-1m drift=0.01'; read anew each time")
 	f.StringVar(&s.logLevel, "log-level", "info", "debug, info, warn or error")
 }
@@ -97,6 +99,9 @@ func (s *settings) check() error {
 	if s.hintSize == 0 {
 		errs = append(errs, errors.New("--hint-bytes is 0, want more"))
 	}
+	if s.repairInterval < 0 {
+		errs = append(errs, fmt.Errorf("--repair-interval is %v, want 0 or more", s.repairInterval))
+	}
 	if s.replicaTimeout <= 0 {
 		errs = append(errs, fmt.Errorf("--replica-timeout is %v, want more than 0", s.replicaTimeout))
 	}
@@ -119,6 +124,15 @@ func (s *settings) logger(w io.Writer) (*slog.Logger, error) {
 	return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: level})), nil
 }
 
+// repairEvery is the node's repair interval: a command line says 0 where a Config, whose 0
+// is the default, wants a negative one.
+func (s *settings) repairEvery() time.Duration {
+	if s.repairInterval == 0 {
+		return -1
+	}
+	return s.repairInterval
+}
+
 // clock is the machine's, unless an experiment wants it wrong.
 func (s *settings) clock(log *slog.Logger) clock.Clock {
 	if s.clockSkew == "" {
@@ -134,7 +148,7 @@ func (s *settings) log(l *slog.Logger) {
 	l.Info("configured",
 		"id", s.id, "listen", s.listen, "members", s.members, "data", s.data, "partitions", s.partitions, "replicas", s.replicas,
 		"read_quorum", s.readQuorum, "write_quorum", s.writeQuorum, "buckets", s.bucketFlags, "hint_bytes", s.hintSize, "replica_timeout", s.replicaTimeout,
-		"clock_skew", s.clockSkew, "log_level", s.logLevel)
+		"repair_interval", s.repairInterval, "clock_skew", s.clockSkew, "log_level", s.logLevel)
 }
 
 // command is the command line.
