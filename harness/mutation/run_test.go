@@ -293,3 +293,28 @@ func TestGoldenDetection(t *testing.T) {
 		t.Errorf("docs/DETECTION.md is not what %s gives (%v): 'make mutants-all' measures anew, 'make golden' writes it from what was measured", PublishedFile, err)
 	}
 }
+
+// A hunt for a few bugs is published beside what is known of the others; what has changed
+// since it was measured says so.
+func TestAPartOfTheCatalogueIsPublished(t *testing.T) {
+	all, err := Catalogue()
+	if err != nil {
+		t.Fatal(err)
+	}
+	changed, gone := all[2], planted("M0")
+	changed.Title += ", as it was once"
+	before := Published{
+		Mutants: []Row{{Mutant: all[0], Killed: true}, {Mutant: all[1]}, {Mutant: changed}, {Mutant: gone}},
+		Control: []Tally{{Workload: "cart", Nemesis: "none", Valid: 9}, {Workload: "set", Nemesis: "none", Valid: 1}},
+	}
+	later := Published{World: "sim", Mutants: []Row{{Mutant: all[1], Killed: true}}, Control: []Tally{{Workload: "cart", Nemesis: "none", Valid: 3}}}
+	got, err := before.With(later)
+	want := Published{World: "sim", Mutants: []Row{{Mutant: all[0], Killed: true}, {Mutant: all[1], Killed: true}}, Control: before.Control}
+	if err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("got %+v, %v\nwant %+v", got, err, want)
+	}
+	page, err := got.Document()
+	if err != nil || !bytes.Contains(page, []byte("**2 of 2 planted bugs were found.**")) || !bytes.Contains(page, fmt.Appendf(nil, "| %s | %s | %s; %s | not measured", all[2].ID, all[2].Title, all[2].Workload, all[2].Nemesis)) {
+		t.Errorf("%v\n%s", err, page)
+	}
+}

@@ -111,14 +111,24 @@ func (g *gate) before(source string) (x mutation.Matrix, err error) {
 	return x, nil
 }
 
-// document publishes a hunt through the whole catalogue.
-func (g *gate) document(name string) error {
+// document publishes a hunt. One through a part of the catalogue leaves the rows of the others as they are.
+func (g *gate) document(name string, part bool) error {
+	file := filepath.Join(g.root, mutation.PublishedFile)
 	p := g.matrix.Publish()
+	if part {
+		before, err := mutation.Load(file)
+		if err != nil {
+			return err
+		}
+		if p, err = before.With(p); err != nil {
+			return err
+		}
+	}
 	text, err := p.Document()
 	if err != nil {
 		return err
 	}
-	return errors.Join(p.Save(filepath.Join(g.root, mutation.PublishedFile)), os.WriteFile(name, text, 0o644))
+	return errors.Join(p.Save(file), os.WriteFile(name, text, 0o644))
 }
 
 // try does one run. The folder of its results tells whose it is.

@@ -46,8 +46,8 @@ found invalid, 2 a verdict on the control is missing.`,
 			if err != nil {
 				return err
 			}
-			if document != "" && (len(ids) > 0 || first || g.cluster != "sim") {
-				return fmt.Errorf("%w: --document wants a hunt through the whole catalogue, in simulation", errUsage)
+			if document != "" && g.cluster != "sim" {
+				return fmt.Errorf("%w: --document publishes hunts in simulation", errUsage)
 			}
 			g.budget = budget.orDefault(g.cluster)
 			if g.results = resume; resume == "" {
@@ -59,7 +59,7 @@ found invalid, 2 a verdict on the control is missing.`,
 			if document == "" {
 				return nil
 			}
-			return g.document(document)
+			return g.document(document, len(ids) > 0 || first)
 		},
 	}
 	f := c.Flags()
@@ -71,7 +71,7 @@ found invalid, 2 a verdict on the control is missing.`,
 	f.BoolVar(&first, "gate", false, "only the bugs of the first gate")
 	f.StringVar(&results, "results", "results", "folder for results")
 	f.StringVar(&resume, "resume", "", "folder of a hunt that was cut short: what it knows is not tried again")
-	f.StringVar(&document, "document", "", "write the table for people to this file, and the matrix beside the catalogue")
+	f.StringVar(&document, "document", "", "write the table for people to this file, and the matrix beside the catalogue; bugs that were not hunted keep their rows")
 	f.BoolVar(&g.verbose, "verbose", false, "show what the harness logs")
 	return c
 }

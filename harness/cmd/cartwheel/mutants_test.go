@@ -42,7 +42,7 @@ func TestMutantsAreChosenByID(t *testing.T) {
 		{name: "left out", args: []string{"M04"}, want: "is left out: "},
 		{name: "budget", args: []string{"--budget", "10"}, want: "10x60s"},
 		{name: "resume", args: []string{"--resume", "nowhere"}, want: "nowhere"},
-		{name: "part of it published", args: []string{"M14", "--document", "x"}, want: "whole catalogue"},
+		{name: "containers published", args: []string{"M14", "--cluster", "docker", "--document", "x"}, want: "in simulation"},
 		{name: "cluster", args: []string{"--cluster", "cloud"}, want: "cloud"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
