@@ -77,6 +77,7 @@ var layers = map[string][]string{
 	"nemesis/schedule": {"harness", "nemesis/grudge"},
 
 	"workloads/cart":     {"harness", "harness/generator", "harness/checker"},
+	"workloads/counter":  {"harness", "harness/generator", "harness/checker"},
 	"workloads/register": {"harness", "harness/generator", "harness/checker"},
 	"workloads/session":  {"harness", "harness/generator", "harness/checker"},
 	"workloads/spec":     {"harness", "harness/report", "harness/runner", "harness/suite"},

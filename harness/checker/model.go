@@ -27,6 +27,7 @@ func models() []Model {
 			return Together(Under(Claims{Mode: Strict}, Staleness(), Sanity())...)
 		}},
 		{Name: "set", Doc: "elements are added and sets read; an acknowledged element is never lost", Checkers: one(Set)},
+		{Name: "counter", Doc: "numbers are added and counts read; a count holds what was acknowledged before and nothing that was not attempted", Checkers: one(Tally)},
 		{Name: "list-append", Doc: "elements are appended and lists read; every list is a prefix of one order that respects real time", Checkers: one(List)},
 		{Name: "mvr", Doc: "keys are multi-value registers: siblings with contexts, as a Dynamo shows them", Unique: true, Checkers: func() []harness.Checker {
 			return Together(Sanity(), LostWrites(), Convergence(), Recency(), Sessions(), Causal(), MVR(), Siblings())

@@ -23,6 +23,8 @@ var registry = map[string]func() harness.Checker{
 	"linearizable": func() harness.Checker { return Linearizable(Budget{}) },
 	"zones":        Zones,
 	"staleness":    Staleness,
+	"counter":      Counter,
+	"tally":        Tally,
 }
 
 // Names lists the checkers that [Named] knows, sorted.

@@ -53,6 +53,20 @@ var promises = []promise{
 		kinds: []string{UnexplainedElement}, keep: everywhere,
 	},
 	{
+		says: "at the end a counter counts every acknowledged increment", checker: "counter",
+		kinds: []string{LostCount}, keep: branching,
+		note: "as above",
+	},
+	{
+		says: "a counter never shows more than was attempted, nor less", checker: "counter",
+		kinds: []string{ImpossibleCount}, keep: everywhere,
+	},
+	{
+		says: "a read counts every increment acknowledged before it began", checker: "counter",
+		kinds: []string{CountBehind}, keep: quorate,
+		note: "as recency",
+	},
+	{
 		says: "a node's copy of a key never admits to less than it did before", checker: "copies",
 		kinds: []string{CopyWentBack}, keep: branching,
 		note: "while the node keeps its disk and its part of the ring",

@@ -112,10 +112,12 @@ func (p *parser) line(fields []string) error {
 	return nil
 }
 
-// invocation reads "get x", "put x a", "delete x", "add x a e" or "remove x a e".
+// invocation reads "get x", "put x a", "delete x", "add x a e" or "remove x a e"; "inc c v 1
+// up=s1:1" and "dec c v 1 up=s1:1 down=s1:1" of a counter on siblings, "tally c 3" of one that
+// the store keeps.
 func invocation(words []string, options map[string]string) (harness.Op, int, error) {
 	op := harness.Op{F: words[0], Context: []byte(options["ctx"])}
-	n := map[string]int{"get": 2, "delete": 2, "put": 3, "add": 4, "remove": 4}[words[0]]
+	n := map[string]int{"get": 2, "delete": 2, "put": 3, "add": 4, "remove": 4, "inc": 4, "dec": 4, "tally": 3}[words[0]]
 	if n == 0 || len(words) < n {
 		return op, 0, fmt.Errorf("cannot %v", words)
 	}
@@ -123,11 +125,33 @@ func invocation(words []string, options map[string]string) (harness.Op, int, err
 	if n > 2 {
 		op.Value = words[2]
 	}
-	if n > 3 {
+	switch words[0] {
+	case "tally":
+		op.F, op.Value, op.Element = harness.Add, "", words[2]
+	case "inc", "dec":
+		op.F, op.Action, op.Element = harness.Put, map[string]string{"inc": Increment, "dec": Decrement}[words[0]], words[3]
+		op.Value = counterValue(words[2], options["up"], options["down"])
+	case "add", "remove":
 		op.F, op.Action, op.Element = harness.Put, words[0], words[3]
 		op.Value = cartValue(words[2], options["items"])
 	}
 	return op, n, nil
+}
+
+func counterValue(id, up, down string) string {
+	sums := func(list string) map[string]int {
+		m := map[string]int{}
+		for _, f := range strings.FieldsFunc(list, func(r rune) bool { return r == ',' }) {
+			who, n, _ := strings.Cut(f, ":")
+			m[who], _ = strconv.Atoi(n)
+		}
+		return m
+	}
+	b, err := json.Marshal(map[string]any{"id": id, "up": sums(up), "down": sums(down)})
+	if err != nil {
+		panic(err)
+	}
+	return string(b)
 }
 
 func cartValue(id, items string) string {

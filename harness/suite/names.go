@@ -8,6 +8,7 @@ import (
 	"cartwheel/harness"
 	"cartwheel/nemesis"
 	"cartwheel/workloads/cart"
+	"cartwheel/workloads/counter"
 	"cartwheel/workloads/register"
 	"cartwheel/workloads/session"
 )
@@ -25,6 +26,8 @@ func workloads() []entry[harness.Workload] {
 		{"cart-hints", cart.HintsAlone},
 		{"cart-full", cart.LittleRoom},
 		{"cart-lww", cart.LastWriteWins},
+		{"counter", counter.Workload},
+		{"counter-lww", counter.LastWriteWins},
 		{"register", register.Workload},
 		{"register-weak", register.Weak},
 		{"session", session.Workload},

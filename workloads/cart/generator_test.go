@@ -3,47 +3,13 @@ package cart
 import (
 	"encoding/json"
 	"fmt"
-	"math/rand/v2"
 	"slices"
-	"strings"
 	"testing"
-	"time"
 
 	"cartwheel/harness"
 	"cartwheel/harness/generator/gentest"
 	"cartwheel/harness/history"
 )
-
-// aStore is a store of siblings without replicas: a token names the writes it covers.
-// Every nth operation fails or ends without an answer.
-type aStore struct {
-	faults   bool
-	siblings map[string][]harness.Sibling
-}
-
-func (s *aStore) execute(op harness.Op, r *rand.Rand) (harness.Op, time.Duration) {
-	took := time.Duration(1 + r.Int64N(int64(20*time.Millisecond)))
-	op.Kind = harness.OK
-	lost := s.faults && r.IntN(10) == 0
-	if op.IsWrite() && !(lost && r.IntN(2) == 0) {
-		kept := slices.DeleteFunc(slices.Clone(s.siblings[op.Key]), func(b harness.Sibling) bool {
-			return strings.Contains(string(op.Context), "["+b.Write+"]")
-		})
-		s.siblings[op.Key] = append(kept, harness.Sibling{Value: op.Value, Write: fmt.Sprint(op.Index), Tombstone: op.F == harness.Delete})
-	}
-	if lost {
-		op.Error = "lost"
-		if op.Kind = harness.Info; op.F == harness.Get {
-			op.Kind = harness.Fail
-		}
-		return op, took
-	}
-	op.Siblings = slices.Clone(s.siblings[op.Key])
-	for _, b := range op.Siblings {
-		op.Token = fmt.Appendf(op.Token, "[%s]", b.Write)
-	}
-	return op, took
-}
 
 func simulate(t *testing.T, seed uint64, faults bool) []harness.Op {
 	t.Helper()
@@ -53,9 +19,8 @@ func simulate(t *testing.T, seed uint64, faults bool) []harness.Op {
 func play(t *testing.T, generator func(harness.Setup) harness.Generator, seed uint64, faults bool) []harness.Op {
 	t.Helper()
 	const threads = 10
-	store := aStore{faults: faults, siblings: map[string][]harness.Sibling{}}
 	g := generator(harness.Setup{Concurrency: threads, Seed: seed})
-	h, err := gentest.Simulate(g, gentest.Options{Seed: seed, Threads: threads, OpsMax: 2000, Execute: store.execute})
+	h, err := gentest.Simulate(g, gentest.Options{Seed: seed, Threads: threads, OpsMax: 2000, Execute: gentest.Siblings(faults)})
 	if err != nil {
 		t.Fatal(err)
 	}

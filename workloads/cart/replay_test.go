@@ -31,9 +31,8 @@ func TestReplayingAllStepsIsTheSameRun(t *testing.T) {
 
 func replay(t *testing.T, steps []harness.Step, seed uint64) []harness.Op {
 	t.Helper()
-	store := aStore{faults: true, siblings: map[string][]harness.Sibling{}}
 	g := Replay(harness.Setup{Concurrency: 10, Time: time.Hour}, steps)
-	h, err := gentest.Simulate(g, gentest.Options{Seed: seed, Threads: 10, OpsMax: 2000, Execute: store.execute})
+	h, err := gentest.Simulate(g, gentest.Options{Seed: seed, Threads: 10, OpsMax: 2000, Execute: gentest.Siblings(true)})
 	if err != nil {
 		t.Fatal(err)
 	}
