@@ -31,7 +31,7 @@ type Config struct {
 	Clock clock.Clock                   // stamps versions; default clock.System
 	Now   func() time.Duration          // monotonic time since some moment; required
 	Rand  store.Rand                    // its seed must be this process's alone; required
-	Peers func(store.NodeID) Connection // the connection to a peer, always the same one; must not block; required
+	Peers func(store.Member) Connection // the connection to a node, always the same one for one address; nil: there is none; must not block; required
 
 	ReplicaTimeout time.Duration // of one call of a replica; default 1s
 	ForwardTimeout time.Duration // of a write that is handed to another coordinator; default twice ReplicaTimeout

@@ -76,7 +76,7 @@ func (n *Node) start() error {
 	if n.detector, err = detector.Start(detector.Options{
 		Self: c.ID, Now: c.Now, Rand: c.Rand, ProbeInterval: c.ProbeInterval, Logger: c.Logger,
 		Ping: func(ctx context.Context, to store.NodeID) error {
-			return transport.Ping(ctx, transport.Dialer(c.Peers), n.placement, c.ID, to)
+			return transport.Ping(ctx, n.dial, n.placement, c.ID, to)
 		},
 		OnUp: func(peer store.NodeID) {
 			if h := handoff.Load(); h != nil {
@@ -87,7 +87,7 @@ func (n *Node) start() error {
 		return err
 	}
 	n.peers = transport.NewPeers(transport.PeersOptions{
-		Self: c.ID, Placement: n.placement, Dial: transport.Dialer(c.Peers), Detector: n.detector,
+		Self: c.ID, Placement: n.placement, Dial: n.dial, Detector: n.detector,
 		Timeout: c.ReplicaTimeout, ForwardTimeout: c.ForwardTimeout,
 	})
 	if n.coordinator, err = coordinator.New(coordinator.Options{
@@ -117,6 +117,15 @@ func (n *Node) start() error {
 		Self: c.ID, Placement: n.placement, Coordinator: n.coordinator, Local: n.disk, Inspector: inspector{n},
 	})
 	return nil
+}
+
+// dial returns the connection to a member, by the address that is known now; nil if it is none.
+func (n *Node) dial(to store.NodeID) Connection {
+	m, ok := n.placement.Now().Member(to)
+	if !ok {
+		return nil
+	}
+	return n.config.Peers(m)
 }
 
 // follow is told of every change of the layouts.

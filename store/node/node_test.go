@@ -81,7 +81,7 @@ func (c *cluster) start(id store.NodeID) {
 			fmt.Fprintln(h, id, life, names)
 			return h.Sum64()
 		},
-		Peers:  func(to store.NodeID) node.Connection { return link{c.net, id, to} },
+		Peers:  func(to store.Member) node.Connection { return link{c.net, id, to.ID} },
 		Logger: slog.New(slog.NewTextHandler(c.t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn})),
 	}
 	if c.configure != nil {

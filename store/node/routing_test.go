@@ -199,7 +199,7 @@ func serveFive(b *testing.B) (addresses []string) {
 				fmt.Fprintln(h, id, names)
 				return h.Sum64()
 			},
-			Peers: func(to store.NodeID) node.Connection { return conns[to] },
+			Peers: func(to store.Member) node.Connection { return conns[to.ID] },
 		})
 		if err != nil {
 			b.Fatal(err)

@@ -36,7 +36,8 @@ type Cluster struct {
 	net   *wire.Net                         // nil: not running
 	conns map[harness.Link]*grpc.ClientConn // of clients, with real gRPC; the cluster closes them
 	nodes map[harness.NodeID]*machine
-	tally wire.Tally // of networks that were stopped
+	added []harness.NodeID // machines beside ids, in the order of their making
+	tally wire.Tally       // of networks that were stopped
 }
 
 var (
@@ -48,6 +49,7 @@ var (
 	_ harness.ClockSkewer = (*Cluster)(nil)
 	_ harness.DiskFaulter = (*Cluster)(nil)
 	_ harness.LogFetcher  = (*Cluster)(nil)
+	_ harness.Resizer     = (*Cluster)(nil)
 )
 
 // New makes a cluster that is not started.
@@ -132,7 +134,8 @@ func (c *Cluster) Stop(context.Context) error {
 func (c *Cluster) stop() error {
 	c.mu.Lock()
 	net, nodes, conns := c.net, c.nodes, c.conns
-	c.net, c.conns = nil, nil // from here on nothing else gets through
+	ids := append(slices.Clone(c.ids), c.added...)
+	c.net, c.conns, c.added = nil, nil, nil // from here on nothing else gets through
 	c.mu.Unlock()
 	if net == nil {
 		return nil
@@ -143,7 +146,7 @@ func (c *Cluster) stop() error {
 			errs = append(errs, fmt.Errorf("close the connection of %s to %s: %w", l.From, l.To, err))
 		}
 	}
-	for _, id := range slices.Backward(c.ids) {
+	for _, id := range slices.Backward(ids) {
 		if err := nodes[id].stop(); err != nil {
 			errs = append(errs, fmt.Errorf("stop %s: %w", id, err))
 		}
@@ -195,13 +198,18 @@ func (c *Cluster) lock() (unlock func()) {
 func (c *Cluster) find(n harness.NodeID) (*wire.Net, *machine, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if !slices.Contains(c.ids, n) {
+	if !c.has(n) {
 		return nil, nil, c.missing(n)
 	}
 	if c.net == nil {
 		return nil, nil, ErrStopped
 	}
 	return c.net, c.nodes[n], nil
+}
+
+// has reports whether there is such a machine. The caller holds c.mu.
+func (c *Cluster) has(n harness.NodeID) bool {
+	return slices.Contains(c.ids, n) || slices.Contains(c.added, n)
 }
 
 func (c *Cluster) missing(n harness.NodeID) error {

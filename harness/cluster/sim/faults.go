@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"sync"
 
 	"cartwheel/harness"
@@ -85,7 +84,7 @@ func (c *Cluster) between(ctx context.Context, links []harness.Link) (*wire.Net,
 	}
 	for _, l := range links {
 		for _, end := range []harness.NodeID{l.From, l.To} {
-			if !slices.Contains(c.ids, end) {
+			if !c.has(end) {
 				return nil, c.missing(end)
 			}
 		}

@@ -3,7 +3,9 @@ package sim
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -21,7 +23,7 @@ import (
 
 // A plug connects one life to the network.
 type plug interface {
-	// peer is the life's connection to a node, which need not be up.
+	// peer is the life's connection to a node, always the same one; it need not be up, nor be there.
 	peer(to harness.NodeID) (grpc.ClientConnInterface, error)
 	// listen begins to serve what register registers.
 	listen(register func(grpc.ServiceRegistrar)) error
@@ -58,15 +60,29 @@ type realGRPC struct {
 	proc   *wire.Proc
 	server *grpc.Server
 	serves sync.WaitGroup
-	conns  []*grpc.ClientConn
+
+	mu    sync.Mutex // held for moments only
+	conns map[harness.NodeID]*grpc.ClientConn
+	over  bool // no more are made
 }
 
 func (p *realGRPC) peer(to harness.NodeID) (grpc.ClientConnInterface, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if conn := p.conns[to]; conn != nil {
+		return conn, nil
+	}
+	if p.over {
+		return nil, ErrStopped
+	}
 	conn, err := dialGRPC(p.stagger, to, func(ctx context.Context) (net.Conn, error) { return p.proc.Connect(ctx, to) })
 	if err != nil {
 		return nil, err
 	}
-	p.conns = append(p.conns, conn)
+	if p.conns == nil {
+		p.conns = map[harness.NodeID]*grpc.ClientConn{}
+	}
+	p.conns[to] = conn
 	return conn, nil
 }
 
@@ -84,8 +100,12 @@ func (p *realGRPC) listen(register func(grpc.ServiceRegistrar)) error {
 
 func (p *realGRPC) close() {
 	p.proc.Kill()
-	for _, c := range p.conns {
-		_ = c.Close() // an error says that it was closed before
+	p.mu.Lock()
+	conns := p.conns
+	p.over = true
+	p.mu.Unlock()
+	for _, to := range slices.Sorted(maps.Keys(conns)) {
+		_ = conns[to].Close() // an error says that it was closed before
 	}
 	if p.server != nil {
 		p.server.Stop()

@@ -27,13 +27,9 @@ func between2(t *testing.T, c *Cluster) *grpc.ClientConn {
 	t.Helper()
 	_, v, err := c.find("n1")
 	must(t, err)
-	for _, conn := range v.alive().plug.(*realGRPC).conns {
-		if strings.HasSuffix(conn.Target(), "n2") {
-			return conn
-		}
-	}
-	t.Fatal("n1 has no connection to n2")
-	return nil
+	conn, err := v.alive().plug.peer("n2")
+	must(t, err)
+	return conn.(*grpc.ClientConn)
 }
 
 func ping(conn grpc.ClientConnInterface) error {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"time"
 
@@ -27,6 +28,8 @@ type machine struct {
 	cluster *Cluster
 	net     *wire.Net
 	id      harness.NodeID
+	spare   bool   // it was added to those that the cluster began with
+	wiped   uint64 // how often its disk was emptied
 	disk    *disk.Disk
 	clock   *wallClock
 	log     *logBook
@@ -44,14 +47,18 @@ type life struct {
 }
 
 func newMachine(c *Cluster, id harness.NodeID) *machine {
-	o := c.opts.Disk
-	o.Seed, o.Name = fate.Hash(c.opts.Seed, 'd'), string(id)
 	return &machine{
 		cluster: c, net: c.net, id: id,
-		disk:  disk.New(o),
+		disk:  c.emptyDisk(string(id)),
 		clock: new(wallClock),
 		log:   &logBook{bytesMax: c.opts.LogBytesMax},
 	}
+}
+
+func (c *Cluster) emptyDisk(name string) *disk.Disk {
+	o := c.opts.Disk
+	o.Seed, o.Name = fate.Hash(c.opts.Seed, 'd'), name
+	return disk.New(o)
 }
 
 // start begins a life.
@@ -88,7 +95,7 @@ func (v *machine) seams(p plug) (Seams, error) {
 	mount := v.disk.Mount()
 	life := fate.Hash(v.cluster.opts.Seed, 'r', fate.String(string(v.id)), v.starts)
 	s := Seams{
-		ID:     store.NodeID(v.id),
+		ID:     v.node(),
 		Dir:    dataDir,
 		FS:     mount.FS(),
 		Disk:   mount.Wrap,
@@ -97,17 +104,36 @@ func (v *machine) seams(p plug) (Seams, error) {
 		Rand:   func(names ...uint64) uint64 { return fate.Hash(life, fate.Hash(names...)) },
 		Logger: slog.New(slog.NewTextHandler(v.log, &slog.HandlerOptions{Level: v.cluster.opts.LogLevel})),
 	}
-	peers := map[store.NodeID]grpc.ClientConnInterface{}
 	for _, id := range v.cluster.ids {
-		s.Members = append(s.Members, store.Member{ID: store.NodeID(id), Address: v.cluster.Address(id)})
-		peer, err := p.peer(id)
-		if err != nil {
-			return Seams{}, err
+		m := store.Member{ID: store.NodeID(id), Address: v.cluster.Address(id)}
+		switch {
+		case !v.spare && v.wiped == 0:
+			s.Members = append(s.Members, m)
+		case id != v.id:
+			s.Seeds = append(s.Seeds, m)
 		}
-		peers[store.NodeID(id)] = peer
 	}
-	s.Peers = func(to store.NodeID) grpc.ClientConnInterface { return peers[to] }
+	s.Peers = func(to store.Member) grpc.ClientConnInterface {
+		id, port, _ := strings.Cut(to.Address, ":")
+		if port != fmt.Sprint(Port) {
+			return nil
+		}
+		conn, err := p.peer(harness.NodeID(id))
+		if err != nil {
+			s.Logger.Warn("no connection to a node", "peer", id, "err", err)
+			return nil
+		}
+		return conn
+	}
 	return s, nil
+}
+
+// node is what the store calls the machine's node. One whose disk was emptied is another node.
+func (v *machine) node() store.NodeID {
+	if v.wiped == 0 {
+		return store.NodeID(v.id)
+	}
+	return store.NodeID(fmt.Sprintf("%s.%d", v.id, v.wiped+1))
 }
 
 // alive returns the present life, or nil.

@@ -74,13 +74,14 @@ type Process interface {
 // Seams are everything that a node gets from its world.
 type Seams struct {
 	ID      store.NodeID
-	Members []store.Member                              // all nodes, in order
+	Members []store.Member                              // all nodes that the cluster begins with, in order; none on a machine that was added or wiped
+	Seeds   []store.Member                              // whom such a machine may ask for the cluster
 	Dir     string                                      // for its files, on FS
 	FS      vfs.FS                                      // its disk
 	Disk    func(storage.KV) storage.KV                 // makes an engine take time and fail
 	Clock   clock.Clock                                 // wall time, skewed when a fault says so
 	Now     func() time.Duration                        // monotonic time since the cluster was made
 	Rand    store.Rand                                  // of this life alone
-	Peers   func(store.NodeID) grpc.ClientConnInterface // connections of this life, always the same one to a node; nil: no such node
+	Peers   func(store.Member) grpc.ClientConnInterface // connections of this life by address, always the same one; nil: no such node
 	Logger  *slog.Logger
 }

@@ -43,7 +43,7 @@ func openToy(s Seams) (Process, error) {
 }
 
 func (n *toy) ping(to store.NodeID) {
-	peer := storepb.NewPeerClient(n.seams.Peers(to))
+	peer := storepb.NewPeerClient(n.seams.Peers(store.Member{ID: to, Address: fmt.Sprintf("%s:%d", to, Port)}))
 	for round := uint64(0); ; round++ {
 		pause := fate.Between(50*time.Millisecond, 150*time.Millisecond, n.seams.Rand(fate.String(string(to)), round))
 		select {

@@ -42,12 +42,12 @@ func cluster(t *testing.T) (flags []string) {
 		flags = append(flags, "--map", string(id)+"="+l.Addr().String())
 	}
 	for i, m := range members {
-		serve(t, m.ID, members, listeners[i], func(id store.NodeID) node.Connection { return conns[id] })
+		serve(t, m.ID, members, listeners[i], func(m store.Member) node.Connection { return conns[m.ID] })
 	}
 	return append(flags, "--server", listeners[0].Addr().String())
 }
 
-func serve(t *testing.T, id store.NodeID, members []store.Member, l net.Listener, peers func(store.NodeID) node.Connection) {
+func serve(t *testing.T, id store.NodeID, members []store.Member, l net.Listener, peers func(store.Member) node.Connection) {
 	t.Helper()
 	began := time.Now()
 	n, err := node.Open(node.Config{

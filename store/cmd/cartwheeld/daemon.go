@@ -47,11 +47,13 @@ func run(ctx context.Context, args []string, lookupEnv func(string) (string, boo
 
 // serve opens the node, serves it and closes everything again.
 func serve(ctx context.Context, s settings, log *slog.Logger) (err error) {
-	conns, closeConns, err := dialAll(s.memberList())
-	if err != nil {
-		return err
+	conns := newConnections(log)
+	defer func() { err = errors.Join(err, conns.Close()) }()
+	for _, m := range s.memberList() {
+		if _, err := conns.to(m.Address); err != nil { // better told now than when it is used
+			return fmt.Errorf("member %s: %w", m.ID, err)
+		}
 	}
-	defer func() { err = errors.Join(err, closeConns()) }()
 	draw, err := newRand()
 	if err != nil {
 		return err
@@ -65,13 +67,7 @@ func serve(ctx context.Context, s settings, log *slog.Logger) (err error) {
 	n, err := node.Open(node.Config{
 		ID: store.NodeID(s.id), Members: s.memberList(), Partitions: s.partitions, N: s.replicas, R: s.readQuorum, W: s.writeQuorum, Buckets: s.buckets,
 		Dir: s.data, Clock: s.clock(log), Now: func() time.Duration { return time.Since(began) }, Rand: draw, ReplicaTimeout: s.replicaTimeout,
-		RepairInterval: s.repairEvery(), HintSizeBytesMax: s.hintSize, Logger: log,
-		Peers: func(id store.NodeID) node.Connection {
-			if c, ok := conns[id]; ok {
-				return c
-			}
-			return nil
-		},
+		RepairInterval: s.repairEvery(), HintSizeBytesMax: s.hintSize, Logger: log, Peers: conns.peer,
 	})
 	if err != nil {
 		return errors.Join(err, listener.Close())
@@ -115,28 +111,6 @@ func stop(server *grpc.Server) {
 		server.Stop()
 	}
 	stopping.Wait()
-}
-
-// dialAll makes a connection to each member. None connects before it is used.
-func dialAll(members []store.Member) (map[store.NodeID]*grpc.ClientConn, func() error, error) {
-	conns := map[store.NodeID]*grpc.ClientConn{}
-	closeAll := func() (err error) {
-		for _, c := range conns {
-			err = errors.Join(err, c.Close())
-		}
-		return err
-	}
-	for _, m := range members {
-		if conns[m.ID] != nil {
-			continue // the ring refuses it with a better text
-		}
-		conn, err := transport.Dial(m.Address)
-		if err != nil {
-			return nil, nil, errors.Join(fmt.Errorf("member %s: %w", m.ID, err), closeAll())
-		}
-		conns[m.ID] = conn
-	}
-	return conns, closeAll, nil
 }
 
 // newRand returns draws of a seed that no other process has.

@@ -44,6 +44,16 @@ func (h History) Members() []store.Member {
 	return out
 }
 
+// Member returns a member of some live version, with its address in the newest that has it.
+func (h History) Member(n store.NodeID) (store.Member, bool) {
+	for _, v := range slices.Backward(h.live) {
+		if m, ok := v.Layout.Member(n); ok {
+			return m, true
+		}
+	}
+	return store.Member{}, false
+}
+
 // Owns reports whether the node owns the partition in some live version: whether writes of it go there.
 func (h History) Owns(n store.NodeID, p ring.Partition) bool {
 	return slices.ContainsFunc(h.live, func(v Version) bool { return int(p) < v.Layout.Partitions() && v.Layout.Owns(n, p) })

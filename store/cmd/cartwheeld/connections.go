@@ -1,0 +1,69 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"sync"
+
+	"google.golang.org/grpc"
+
+	"cartwheel/store"
+	"cartwheel/store/node"
+	"cartwheel/store/transport"
+)
+
+// connections are those to other nodes, one an address. None connects before it is used; members
+// come and go, so more are made on the way. Safe for concurrent use.
+type connections struct {
+	log *slog.Logger
+
+	mu     sync.Mutex // held for moments only: to make a connection sends nothing
+	open   map[string]*grpc.ClientConn
+	closed bool
+}
+
+func newConnections(log *slog.Logger) *connections {
+	return &connections{log: log, open: map[string]*grpc.ClientConn{}}
+}
+
+// to returns the connection to host:port.
+func (c *connections) to(address string) (*grpc.ClientConn, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if conn := c.open[address]; conn != nil {
+		return conn, nil
+	}
+	if c.closed {
+		return nil, fmt.Errorf("connect to %s: %w", address, store.ErrClosed)
+	}
+	conn, err := transport.Dial(address)
+	if err != nil {
+		return nil, err
+	}
+	c.open[address] = conn
+	return conn, nil
+}
+
+// peer returns the connection to a node, nil if its address is none.
+func (c *connections) peer(m store.Member) node.Connection {
+	conn, err := c.to(m.Address)
+	if err != nil {
+		c.log.Warn("no connection to a node", "peer", m.ID, "address", m.Address, "err", err)
+		return nil // and not a nil *grpc.ClientConn
+	}
+	return conn
+}
+
+// Close closes all of them, and no more are made.
+func (c *connections) Close() (err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.closed = true
+	for _, address := range slices.Sorted(maps.Keys(c.open)) {
+		err = errors.Join(err, c.open[address].Close())
+	}
+	return err
+}
