@@ -12,13 +12,14 @@ import (
 	"cartwheel/store"
 	"cartwheel/store/clock"
 	"cartwheel/store/ring"
+	"cartwheel/store/ring/history"
 	"cartwheel/store/storage"
 )
 
 // Config of a node. Members, Partitions and N must be the same on every node.
 type Config struct {
 	ID         store.NodeID   // required, one of Members
-	Members    []store.Member // all nodes, this one included; required
+	Members    []store.Member // all nodes, this one included; none: the node waits to be made a member
 	Partitions int            // default ring.DefaultPartitions
 	N          int            // owners of a key; default ring.DefaultReplicas
 	R          int            // replicas that must answer a get that does not say; default 2, or N if that is less
@@ -79,7 +80,7 @@ func (c Config) validate() error {
 	if c.Now == nil || c.Rand == nil || c.Peers == nil {
 		errs = append(errs, fmt.Errorf("now, rand and peers are required: %w", store.ErrInvalid))
 	}
-	member := false
+	member := len(c.Members) == 0
 	for _, m := range c.Members {
 		member = member || m.ID == c.ID
 	}
@@ -89,6 +90,14 @@ func (c Config) validate() error {
 	return errors.Join(errs...)
 }
 
-func (c Config) layout() (*ring.Layout, error) {
-	return ring.New(ring.Options{Members: c.Members, Partitions: c.Partitions, Replicas: c.N})
+// history is what a node begins with.
+func (c Config) history() (history.History, error) {
+	if len(c.Members) == 0 {
+		return history.History{}, nil
+	}
+	l, err := ring.New(ring.Options{Members: c.Members, Partitions: c.Partitions, Replicas: c.N})
+	if err != nil {
+		return history.History{}, err
+	}
+	return history.New(l), nil
 }

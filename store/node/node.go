@@ -48,16 +48,15 @@ func Open(c Config) (*Node, error) {
 	if err := c.validate(); err != nil {
 		return nil, fmt.Errorf("open node: %w", err)
 	}
-	layout, err := c.layout()
+	first, err := c.history()
 	if err != nil {
 		return nil, fmt.Errorf("open node %s: %w", c.ID, err)
 	}
-	n := &Node{config: c, log: c.Logger, placement: placement.New(history.New(layout)), began: c.Now(), closed: make(chan struct{})}
+	n := &Node{config: c, log: c.Logger, placement: placement.New(first), began: c.Now(), closed: make(chan struct{})}
 	if err := n.start(); err != nil {
 		return nil, fmt.Errorf("open node %s: %w", c.ID, errors.Join(err, n.Close()))
 	}
-	n.log.Info("opened node", "members", len(c.Members), "partitions", layout.Partitions(), "replicas", layout.Replicas(),
-		"ring_digest", fmt.Sprintf("%016x", layout.Digest()))
+	n.log.Info("opened node", "members", len(c.Members), "cluster", fmt.Sprintf("%016x", first.Cluster()), "version", first.Stamp().Number)
 	return n, nil
 }
 
