@@ -35,6 +35,10 @@ var promises = []promise{
 		kinds: []string{UnequalSiblings}, keep: branching,
 	},
 	{
+		says: "a read shows no more siblings than there were concurrent writers since the last write that they cover", checker: "siblings",
+		kinds: []string{TooManySiblings}, keep: branching,
+	},
+	{
 		says: "when all is healed and quiet, the replicas of a key are equal", checker: "convergence",
 		kinds: []string{Divergent, MissingReplica}, keep: everywhere,
 	},
