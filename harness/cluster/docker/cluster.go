@@ -19,7 +19,7 @@ import (
 var ErrNotRunning = errors.New("the cluster is not running")
 
 // A Cluster runs a store's nodes as pods on a Docker Engine. It can also cut links,
-// freeze, end and restart nodes, make links bad, skew clocks and show logs.
+// freeze, end and restart nodes, make links and disks bad, skew clocks and show logs.
 type Cluster struct {
 	opts  Options
 	nodes []harness.NodeID
@@ -33,6 +33,7 @@ type Cluster struct {
 
 	look        sync.Once // at the kernel; guards what follows
 	canShape    []string  // see Shapes
+	canDisturb  []string  // see DiskFaults
 	shaperImage string    // of the pods' shapers
 
 	mu  sync.Mutex // guards now
@@ -55,6 +56,7 @@ var (
 	_ harness.Killer      = (*Cluster)(nil)
 	_ harness.Shaper      = (*Cluster)(nil)
 	_ harness.ClockSkewer = (*Cluster)(nil)
+	_ harness.DiskFaulter = (*Cluster)(nil)
 	_ harness.LogFetcher  = (*Cluster)(nil)
 )
 

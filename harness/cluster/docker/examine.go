@@ -152,6 +152,12 @@ func (r *Report) kernel(ctx context.Context, cli *client.Client, ref string) {
 	}
 	r.add("packet filter", Fine, "iptables works, backend "+k.backend, "")
 	shapes := strings.Join(k.shapes(), ", ")
+	if k.traces {
+		r.add("disk faults", Fine, strings.Join(k.diskFaults(), ", "), "")
+	} else {
+		r.add("disk faults", Lacking, fmt.Sprintf("none, since no process may trace another: %v", k.untraced),
+			"use an engine that grants SYS_PTRACE, or the simulated cluster")
+	}
 	if k.lossy && k.queue {
 		r.add("packet shaping", Fine, shapes, "")
 		return
@@ -160,7 +166,7 @@ func (r *Report) kernel(ctx context.Context, cli *client.Client, ref string) {
 		"use a kernel with xt_statistic and nfnetlink_queue, or the simulated cluster for the others")
 }
 
-// tryKernel runs a cluster of nothing but one host container's worth of rules.
+// tryKernel runs a cluster of nothing but one host container's worth of rules and a tracer of it.
 func tryKernel(ctx context.Context, cli *client.Client, ref string) (k kernel, err error) {
 	run := fmt.Sprintf("doctor-%d", time.Now().UnixNano())
 	l, err := acquire("run-" + run)
@@ -189,9 +195,14 @@ func tryKernel(ctx context.Context, cli *client.Client, ref string) (k kernel, e
 	if err := p.run(ctx, id); err != nil {
 		return k, err
 	}
-	return tryRules(ctx, func(stdin string, command ...string) (string, error) {
+	k, err = tryRules(ctx, func(stdin string, command ...string) (string, error) {
 		return execute(ctx, cli, id, stdin, command...)
 	})
+	if err != nil {
+		return k, err
+	}
+	k.traces, k.untraced = tryTracer(ctx, p, id)
+	return k, nil
 }
 
 func (r *Report) leftovers(ctx context.Context, cli *client.Client) {

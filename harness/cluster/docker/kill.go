@@ -87,7 +87,10 @@ func (c *Cluster) Restart(ctx context.Context, n harness.NodeID) error {
 			return err
 		}
 		c.opts.Logger.Info("node restarted", "node", n)
-		return stillRuns(ctx, r.cli, p.store)
+		if err := stillRuns(ctx, r.cli, p.store); err != nil {
+			return err
+		}
+		return r.trace(ctx, n, p) // its disk is as bad as before
 	})
 }
 

@@ -37,6 +37,11 @@ type pod struct {
 	published   string
 	busy        chan struct{} // holds one token while the store is frozen, thawed, ended or started
 	stopped     atomic.Bool   // frozen by SIGSTOP, where the engine cannot pause
+
+	// Of the store's disk; guarded by busy.
+	fault  harness.DiskFault // in force, also in the store's next lives
+	tracer string            // that makes it so; none while there is no fault, or no life
+	hit    uint64            // calls hit by tracers of this fault that are gone
 }
 
 // A plan is what all pods of a run have in common.

@@ -113,11 +113,14 @@ func (r *running) send(ctx context.Context, links []harness.Link) error {
 	})
 }
 
-// A kernel is what host containers can do to packets.
+// A kernel is what containers beside a store's can do to its packets and its system calls.
 type kernel struct {
 	backend string // of the packet filter: "nft" or "legacy"
 	lossy   bool   // it can lose packets by chance
 	queue   bool   // it can hand packets to a shaper
+	traces  bool   // it lets one process fail the calls of another
+
+	untraced error // why it does not
 }
 
 // tryRules finds out by the very rules that faults need.

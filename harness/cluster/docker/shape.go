@@ -57,16 +57,21 @@ func (k kernel) shapes() (can []string) {
 // engine, which takes a second, and builds the shaper; a failure is logged and leaves out
 // what it concerns.
 func (c *Cluster) Shapes() []string {
+	c.examine()
+	return slices.Clone(c.canShape)
+}
+
+// examine looks once at what the kernel can do.
+func (c *Cluster) examine() {
 	c.look.Do(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), lookLimit)
 		defer cancel()
 		k, image, err := c.lookAtKernel(ctx)
 		if err != nil {
-			c.opts.Logger.Warn("packets cannot be shaped in every way", "err", err)
+			c.opts.Logger.Warn("packets cannot be shaped, or disks not disturbed, in every way", "err", err)
 		}
-		c.canShape, c.shaperImage = k.shapes(), image
+		c.canShape, c.shaperImage, c.canDisturb = k.shapes(), image, k.diskFaults()
 	})
-	return slices.Clone(c.canShape)
 }
 
 func (c *Cluster) lookAtKernel(ctx context.Context) (k kernel, image string, err error) {
@@ -218,10 +223,9 @@ func (c *Cluster) tell(ctx context.Context, r *running, n harness.NodeID, q shap
 	return reply, nil
 }
 
-// startShaper adds a third container to a pod. If that fails nothing stays behind, so that
-// it can be tried again.
+// startShaper adds a third container to a pod, which shares its network.
 func (p *plan) startShaper(ctx context.Context, n harness.NodeID, image, host string) (id string, err error) {
-	id, err = p.create(ctx, peer{node: n}, "shaper", recipe{
+	return p.startAside(ctx, n, "shaper", recipe{
 		config: &container.Config{Image: image, User: "0:0"},
 		host: &container.HostConfig{
 			NetworkMode:    container.NetworkMode("container:" + host),
@@ -230,6 +234,12 @@ func (p *plan) startShaper(ctx context.Context, n harness.NodeID, image, host st
 			SecurityOpt: []string{"no-new-privileges"},
 		},
 	})
+}
+
+// startAside adds a container to a pod. If that fails nothing stays behind, so that it can
+// be tried again.
+func (p *plan) startAside(ctx context.Context, n harness.NodeID, role string, r recipe) (id string, err error) {
+	id, err = p.create(ctx, peer{node: n}, role, r)
 	if err != nil {
 		return "", err
 	}

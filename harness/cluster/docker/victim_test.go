@@ -46,9 +46,11 @@ func disturb(t *testing.T, c *Cluster) {
 		func() error { return c.Shape(ctx, "f3", all, harness.Shape{Delay: time.Millisecond}) },
 		func() error { return c.Restart(ctx, n) },
 		func() error { return c.Skew(ctx, n, harness.Skew{Offset: time.Hour}) },
+		func() error { return c.Disturb(ctx, n, harness.DiskFault{Slow: time.Millisecond}) },
 		func() error { return c.Mend(ctx, "f1") },
 		func() error { return c.Unshape(ctx, "f2") },
 		func() error { return c.Unshape(ctx, "f3") },
+		func() error { return c.Undisturb(ctx, n) },
 		func() error { return c.Terminate(ctx, n) },
 		func() error { return c.Restart(ctx, n) },
 	} {

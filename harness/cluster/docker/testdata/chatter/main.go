@@ -1,7 +1,7 @@
 // Chatter is the least that a store can be to a cluster: it keeps talking to all other
 // nodes, counts its lives in a file on its volume and tells whoever connects about itself,
 // in a first line, of what it has heard from others since it was asked last, in a second,
-// and of the hour by its own clock, in a third.
+// of the hour by its own clock, in a third, and of its last write to its volume, in a fourth.
 //
 //	chatter PORT [PEER...]
 //
@@ -58,6 +58,10 @@ func run(args []string) error {
 	if err != nil {
 		return err
 	}
+	said, err := note("/data/notes")
+	if err != nil {
+		return err
+	}
 	wall := clock.Followed{Base: clock.System, File: "/clock/skew"}
 	for {
 		conn, err := l.Accept()
@@ -67,6 +71,7 @@ func run(args []string) error {
 		fmt.Fprintf(conn, "uid %d, writes outside its volume: %v, lives: %d\n", os.Getuid(), rooted, life)
 		_ = json.NewEncoder(conn).Encode(heard())
 		fmt.Fprintln(conn, wall.Now().UnixNano())
+		fmt.Fprintln(conn, said())
 		_ = conn.Close()
 	}
 }

@@ -1,0 +1,212 @@
+package docker
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/docker/docker/api/types/container"
+
+	"cartwheel/harness"
+)
+
+// A disk is made bad where a process meets it: at its system calls. A tracer, a container
+// that shares the store's processes and has the right to trace them, lets strace delay or
+// fail what waits for the disk (fsync, fdatasync). The store is any binary, its file system
+// and the kernel are as they were, and the tracer's log has a line for each call that it hit.
+//
+// Writes that were not synced are in the page cache when the sync fails, as on a real disk:
+// so each failed write may have taken effect. Failing reads are left out, because a store
+// that has its data in memory reads nothing.
+const (
+	attachLimit = 10 * time.Second // for a tracer to take hold of a store
+	syncCalls   = "fsync,fdatasync"
+	attached    = "attached"  // what strace says once it holds a process
+	delayedCall = "(DELAYED)" // and of each call that it hits
+	failedCall  = "(INJECTED)"
+)
+
+// diskFaults lists what a tracer can do to disks.
+func (k kernel) diskFaults() []string {
+	if !k.traces {
+		return nil
+	}
+	return []string{harness.DiskSlow, harness.DiskWriteErrors, harness.DiskFull, harness.DiskReadOnly}
+}
+
+// DiskFaults lists what can be done to disks here: nothing where processes may not be
+// traced. The first call tries that on the engine, as that of Shapes does.
+func (c *Cluster) DiskFaults() []string {
+	c.examine()
+	return slices.Clone(c.canDisturb)
+}
+
+// Disturb makes what the node's store waits for slow or fail, from now on and in its next
+// lives.
+func (c *Cluster) Disturb(ctx context.Context, n harness.NodeID, f harness.DiskFault) error {
+	return c.on(ctx, "disturb the disk of", n, func(r *running, p *pod) error {
+		if err := f.Valid(); err != nil {
+			return err
+		}
+		for _, what := range f.Does() {
+			if can := c.DiskFaults(); !slices.Contains(can, what) {
+				return fmt.Errorf("no %s here, only %v: see 'cartwheel doctor'", what, can)
+			}
+		}
+		if err := r.untrace(ctx, p); err != nil {
+			return err
+		}
+		p.fault, p.hit = f, 0
+		return r.trace(ctx, n, p)
+	})
+}
+
+// Undisturb lets go of the node's store.
+func (c *Cluster) Undisturb(ctx context.Context, n harness.NodeID) error {
+	return c.on(ctx, "heal the disk of", n, func(r *running, p *pod) error {
+		p.fault = harness.DiskFault{} // whatever comes of it: its next life is to be well
+		if err := r.untrace(ctx, p); err != nil {
+			return err
+		}
+		p.hit = 0
+		return nil
+	})
+}
+
+// Disturbed counts the calls that the present fault has delayed or failed, in all lives of
+// the store since it began.
+func (c *Cluster) Disturbed(ctx context.Context, n harness.NodeID) (hit uint64, err error) {
+	err = c.on(ctx, "look at the disk of", n, func(r *running, p *pod) error {
+		now, err := r.traced(ctx, p)
+		hit = p.hit + now
+		return err
+	})
+	return hit, err
+}
+
+// traceArgs is the command that does what a fault says.
+func traceArgs(f harness.DiskFault) []string {
+	args := []string{"strace", "-f", "-p", "1", "-e", "signal=none", "-e", "trace=" + syncCalls}
+	every, errno := 1, ""
+	switch {
+	case f.ReadOnly:
+		errno = "EROFS"
+	case f.Full:
+		errno = "ENOSPC"
+	case f.WriteErrors > 0:
+		errno, every = "EIO", max(1, int(1/f.WriteErrors+0.5))
+	}
+	how := ""
+	if errno != "" {
+		how += fmt.Sprintf(":error=%s:when=1+%d", errno, every)
+	}
+	if f.Slow > 0 {
+		how += fmt.Sprintf(":delay_enter=%dus", f.Slow.Microseconds())
+	}
+	return append(args, "-e", "inject="+syncCalls+how)
+}
+
+// trace puts the node's fault into force, instead of whatever was before, and returns once
+// the tracer holds the store. One that is frozen is held as soon as it is not; one that is
+// dead, when it begins again. The caller holds the pod's busy.
+func (r *running) trace(ctx context.Context, n harness.NodeID, p *pod) error {
+	if err := r.untrace(ctx, p); err != nil || p.fault == (harness.DiskFault{}) {
+		return err
+	}
+	state, err := r.cli.ContainerInspect(ctx, p.store)
+	if err != nil || !state.State.Running {
+		return wrap(err, "inspect")
+	}
+	if p.tracer, err = r.plan.startTracer(ctx, n, p.store, traceArgs(p.fault)); err != nil {
+		return err
+	}
+	for begun := time.Now(); ; {
+		said, err := r.said(ctx, p.tracer)
+		switch {
+		case err != nil:
+			return err
+		case strings.Contains(said, attached):
+			return nil
+		}
+		if frozen, err := isFrozen(ctx, r.cli, p); err == nil && frozen {
+			return nil
+		}
+		if time.Since(begun) > attachLimit {
+			return errors.Join(fmt.Errorf("no hold of the store after %s; the tracer said: %s", attachLimit, said), r.untrace(ctx, p))
+		}
+		if err := pause(ctx, 20*time.Millisecond); err != nil {
+			return err
+		}
+	}
+}
+
+// untrace takes the tracer away; the kernel lets go of what it held. What it has hit is
+// noted.
+func (r *running) untrace(ctx context.Context, p *pod) error {
+	if p.tracer == "" {
+		return nil
+	}
+	hit, err := r.traced(ctx, p)
+	if err != nil {
+		return err
+	}
+	if err := removed(struct{}{}, r.cli.ContainerRemove(ctx, p.tracer, container.RemoveOptions{Force: true})); err != nil {
+		return err
+	}
+	p.hit += hit
+	p.tracer = ""
+	return nil
+}
+
+// traced counts the calls that the present tracer has hit.
+func (r *running) traced(ctx context.Context, p *pod) (uint64, error) {
+	if p.tracer == "" {
+		return 0, nil
+	}
+	said, err := r.said(ctx, p.tracer)
+	return hits(said), err
+}
+
+// hits counts the calls of which a tracer's log says that they were delayed or failed. One
+// that was both has one line with both words.
+func hits(said string) (n uint64) {
+	for line := range strings.Lines(said) {
+		if strings.Contains(line, failedCall) || strings.Contains(line, delayedCall) {
+			n++
+		}
+	}
+	return n
+}
+
+func (r *running) said(ctx context.Context, id string) (string, error) {
+	var b bytes.Buffer
+	err := copyLogs(ctx, r.cli, id, "all", &b)
+	return b.String(), wrap(err, "logs of the tracer")
+}
+
+// startTracer adds a container to a pod that shares the processes of another. If that fails
+// nothing stays behind.
+func (p *plan) startTracer(ctx context.Context, n harness.NodeID, of string, command []string) (id string, err error) {
+	return p.startAside(ctx, n, "tracer", recipe{
+		config: &container.Config{Image: p.hostImage, User: "0:0", Entrypoint: []string{}, Cmd: command},
+		host: &container.HostConfig{
+			NetworkMode:    "none",
+			PidMode:        container.PidMode("container:" + of),
+			ReadonlyRootfs: true,
+			CapDrop:        []string{"ALL"}, CapAdd: []string{"SYS_PTRACE"},
+			SecurityOpt: []string{"no-new-privileges"},
+			LogConfig:   container.LogConfig{Type: "json-file", Config: map[string]string{"max-size": "64m", "max-file": "1"}},
+		},
+	})
+}
+
+// tryTracer finds out whether processes may be traced, on a container that runs.
+func tryTracer(ctx context.Context, p *plan, of string) (bool, error) {
+	r := &running{cli: p.cli, plan: p}
+	err := r.trace(ctx, "n1", &pod{store: of, fault: harness.DiskFault{Slow: time.Millisecond}})
+	return err == nil, err
+}
