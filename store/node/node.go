@@ -97,7 +97,7 @@ func (n *Node) start() error {
 		return err
 	}
 	if n.handoff, err = hint.Start(hint.Options{
-		Self: c.ID, Placement: n.placement, Hints: n.disk, Peers: n.peers, Detector: n.detector, Rand: c.Rand, Now: c.Now,
+		Self: c.ID, Placement: n.placement, Targets: memberIDs(n.placement.Now()), Hints: n.disk, Peers: n.peers, Detector: n.detector, Rand: c.Rand, Now: c.Now,
 		Interval: c.HintInterval, Timeout: c.ReplicaTimeout, Logger: c.Logger,
 	}); err != nil {
 		return err
@@ -129,12 +129,16 @@ func (n *Node) dial(to store.NodeID) Connection {
 
 // follow is told of every change of the layouts.
 func (n *Node) follow(h history.History) {
-	var ids []store.NodeID
+	ids := memberIDs(h)
+	n.detector.Watch(ids)
+	n.handoff.Watch(ids)
+}
+
+func memberIDs(h history.History) (ids []store.NodeID) {
 	for _, m := range h.Members() {
 		ids = append(ids, m.ID)
 	}
-	n.detector.Watch(ids)
-	n.handoff.Watch(ids)
+	return ids
 }
 
 // Register adds the node's services to a server.

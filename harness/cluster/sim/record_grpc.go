@@ -83,6 +83,9 @@ func (c *calls) returned(name uint64, err error) {
 	w, now := c.open[name], c.trace.now()
 	delete(c.open, name)
 	c.mu.Unlock()
+	if w == nil { // two equal calls at one instant share a name: the other has told
+		return
+	}
 	request := wire.Packet{Link: w.link, Kind: wire.Request, Method: w.method, Call: name, SizeBytes: w.size, Sent: w.sent, Ended: w.got}
 	if w.got == 0 { // gRPC tells of one loss by different codes, as its goroutines happen to run
 		request.Ended, request.Fate = now, wire.Lost
