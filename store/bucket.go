@@ -19,6 +19,7 @@ type Bucket struct {
 	Mode         Mode
 	Repair       RepairMode
 	NotFound     NotFoundMode
+	Durability   Durability
 	// LastWriteWins shows readers one version, the one with the latest stamp, and lets every
 	// write supersede all that its coordinator holds. Concurrent writes are lost without a
 	// trace: it is for caches, and for showing what it does to a cart.
@@ -83,8 +84,8 @@ func (bs Buckets) Validate(n int) error {
 				bad("%s is %d of %d replicas", q.name, q.value, most)
 			}
 		}
-		if b.Mode > Strict || b.Repair > RepairNone || b.NotFound > NotFoundBasicQuorum {
-			bad("mode %d, repair %d, not-found %d", b.Mode, b.Repair, b.NotFound)
+		if b.Mode > Strict || b.Repair > RepairNone || b.NotFound > NotFoundBasicQuorum || b.Durability > DurabilityNone {
+			bad("mode %d, repair %d, not-found %d, durability %d", b.Mode, b.Repair, b.NotFound, b.Durability)
 		}
 	}
 	return errors.Join(errs...)
@@ -112,10 +113,12 @@ func ParseBucket(s string) (Bucket, error) {
 			b.Repair, err = named(value, RepairAsync, RepairBlocking, RepairNone)
 		case key == "not-found":
 			b.NotFound, err = named(value, NotFoundCounts, NotFoundDoesNotCount, NotFoundBasicQuorum)
+		case key == "durability":
+			b.Durability, err = named(value, DurabilityAll, DurabilityOne, DurabilityNone)
 		case knob == "last-write-wins":
 			b.LastWriteWins = true
 		default:
-			err = errors.New("want n, r, w, pr, pw, dw, node-confirms, mode, repair, not-found or last-write-wins")
+			err = errors.New("want n, r, w, pr, pw, dw, node-confirms, mode, repair, not-found, durability or last-write-wins")
 		}
 		if err != nil {
 			return b, fmt.Errorf("bucket %q: %q: %w: %w", name, knob, err, ErrInvalid)

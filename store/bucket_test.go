@@ -23,8 +23,8 @@ func TestBucketsAreReadAsTheyAreWritten(t *testing.T) {
 	for text, want := range map[string]Bucket{
 		"cache:last-write-wins": {Name: "cache", LastWriteWins: true},
 		":r=3":                  {R: 3},
-		"c:n=3,r=1,w=2,pr=1,pw=2,dw=3,node-confirms=2,mode=strict,repair=blocking,not-found=does-not-count": {
-			Name: "c", N: 3, R: 1, W: 2, PR: 1, PW: 2, DW: 3, NodeConfirms: 2, Mode: Strict, Repair: RepairBlocking, NotFound: NotFoundDoesNotCount,
+		"c:n=3,r=1,w=2,pr=1,pw=2,dw=3,node-confirms=2,mode=strict,repair=blocking,not-found=does-not-count,durability=one": {
+			Name: "c", N: 3, R: 1, W: 2, PR: 1, PW: 2, DW: 3, NodeConfirms: 2, Mode: Strict, Repair: RepairBlocking, NotFound: NotFoundDoesNotCount, Durability: DurabilityOne,
 		},
 	} {
 		if got, err := ParseBucket(text); err != nil || !reflect.DeepEqual(got, want) {
@@ -33,7 +33,7 @@ func TestBucketsAreReadAsTheyAreWritten(t *testing.T) {
 	}
 	for text, word := range map[string]string{
 		"carts": "NAME:KNOB", "carts:": "NAME:KNOB", "c:r=x": "r=x", "c:q=1": "want n, r, w", "c:mode=lazy": "strict",
-		"c:repair=later": "blocking", "c:not-found=maybe": "basic-quorum", "c:last-write-wins=no": "last-write-wins",
+		"c:repair=later": "blocking", "c:not-found=maybe": "basic-quorum", "c:durability=some": "none", "c:last-write-wins=no": "last-write-wins",
 	} {
 		if _, err := ParseBucket(text); !errors.Is(err, ErrInvalid) || !strings.Contains(err.Error(), word) {
 			t.Errorf("%q: got %v, want it to say %q", text, err, word)

@@ -74,8 +74,9 @@ type WriteOptions struct {
 	N            int           // owners that the write goes to at once; anti-entropy brings it to the bucket's others
 	W            int           // replicas that must store the write; at most N
 	PW           int           // of them, owners that must store it themselves; at most N
-	DW           int           // replicas that must have it on disk; every acknowledgement of this store says so, so it counts like W
+	DW           int           // replicas that must have it on disk; at most N
 	NodeConfirms int           // distinct nodes, of any kind, that must store it; at most N
 	Mode         Mode          // which nodes count toward W
+	Durability   Durability    // what is on disk when the write is acknowledged
 	Timeout      time.Duration // from taking the request to the reply; default the caller's own deadline
 }

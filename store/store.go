@@ -101,6 +101,7 @@ type Meta struct {
 	Owners        int           // owners that took part themselves
 	StandIns      int           // other nodes that took part in the place of an owner
 	Hinted        int           // writes parked on another node for an owner
+	Durable       int           // nodes that have a write on disk, of those that took part
 	Siblings      int           // versions in the result, tombstones included
 	VectorEntries int           // actors in the result's version vector
 	Degraded      bool          // fewer owners took part than the request asked for; fallbacks made up the number

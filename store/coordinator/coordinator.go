@@ -110,7 +110,7 @@ func placeRead(h history.History, key store.Key, n int) (p ring.Partition, place
 
 // defaults returns what a request for the key gets that does not say.
 func (c *Coordinator) defaults(key store.Key) defaults {
-	return defaults{bucket: c.opts.Buckets.Of(key), n: c.opts.Replicas, r: c.opts.R, w: c.opts.W}
+	return defaults{bucket: c.opts.Buckets.Of(key), n: c.opts.Replicas, r: c.opts.R, w: c.opts.W, durability: c.opts.Durability, objectBuffer: c.opts.ObjectBuffer}
 }
 
 // newReport begins the report of a request that wants so many acknowledgements.

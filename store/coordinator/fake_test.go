@@ -30,11 +30,15 @@ type world struct {
 
 	placement *placement.Placement
 
-	mu      sync.Mutex
-	nodes   map[store.NodeID]*replica
-	stamps  []history.Stamp // that peers were sent, in the same order
-	asked   []string        // what the peers were asked, in order: "put n2", "hint n4 for n2", "get n3", "forward n1"
-	down    map[store.NodeID]bool
+	mu     sync.Mutex
+	nodes  map[store.NodeID]*replica
+	stamps []history.Stamp // that peers were sent, in the same order
+	asked  []string        // what the peers were asked, in order: "put n2", "hint n4 for n2", "get n3", "forward n1"
+	down   map[store.NodeID]bool
+
+	buffered      int  // peers that may acknowledge from memory
+	localBuffered bool // so may the coordinator's disk
+
 	forward func(to store.NodeID) (store.WriteResult, error)
 }
 
@@ -79,7 +83,7 @@ func inWorld(t *testing.T, self int, f func(t *testing.T, w *world)) {
 		}
 		w.nodes[w.self].delay = 0
 		w.c, err = coordinator.New(coordinator.Options{
-			Self: w.self, Placement: w.placement, Replicas: layout.Replicas(), Local: local{w}, Peers: peers{w}, Detector: w, InFlight: 8,
+			Self: w.self, Placement: w.placement, Replicas: layout.Replicas(), Local: local{w}, Peers: peers{w}, Detector: w, InFlight: 8, ObjectBuffer: true,
 			Now: func() time.Duration { return time.Since(w.began) },
 		})
 		if err != nil {
@@ -239,6 +243,7 @@ func (l local) Put(ctx context.Context, _ ring.Partition, _ store.Key, hintFor s
 		at = l.self
 	}
 	err = l.answer(ctx, l.self, "", func(r *replica) {
+		l.localBuffered = write.Buffered
 		r.records[at] = r.event(slices.Index(l.list, l.self), r.records[at], write)
 		s = r.joined()
 	})
@@ -259,6 +264,14 @@ func (p peers) Get(ctx context.Context, at history.Stamp, to store.NodeID, _ sto
 
 func (p peers) Merge(ctx context.Context, at history.Stamp, to store.NodeID, _ store.Key, hintFor store.NodeID, s version.Set) error {
 	p.stamped(at)
+	return p.merge(ctx, to, hintFor, s)
+}
+
+func (p peers) Buffer(ctx context.Context, at history.Stamp, to store.NodeID, _ store.Key, hintFor store.NodeID, s version.Set) error {
+	p.stamped(at)
+	p.mu.Lock()
+	p.buffered++
+	p.mu.Unlock()
 	return p.merge(ctx, to, hintFor, s)
 }
 

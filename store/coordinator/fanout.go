@@ -12,7 +12,7 @@ import (
 	"cartwheel/store/version"
 )
 
-// A fanout hands a state that is durable here to the key's other owners, or to those
+// A fanout hands a state that was stored here to the key's other owners, or to those
 // that stand in for them, and at last, as a hint, to this node itself. One goroutine runs
 // it and owns all of it.
 type fanout struct {
@@ -20,6 +20,8 @@ type fanout struct {
 	key       store.Key
 	partition ring.Partition
 	state     version.Set
+	buffered  bool // other nodes may acknowledge from memory
+	durable   map[store.NodeID]bool
 	report    report
 	tracker   quorum.Group
 	at        history.Stamp
@@ -38,6 +40,7 @@ func newFanout(c *Coordinator, w Write, at history.Stamp, p ring.Partition, stat
 	members := len(rep.place.list)
 	return &fanout{
 		c: c, key: w.Key, at: at, partition: p, state: state, report: rep,
+		buffered: w.Options.Durability != store.DurabilityAll, durable: map[store.NodeID]bool{},
 		tracker: quorum.NewGroup(writeConditions(w.Options), w.Options.Mode, rep.place.owning),
 		roster:  newRoster(rep.place, w.Options.Mode, c.opts.Self, c.up),
 		watch:   watch{patience: c.opts.FallbackAfter},
@@ -107,7 +110,7 @@ func (f *fanout) start(a ask, ok bool) {
 		}
 		began := f.c.opts.Now()
 		err := f.send(a)
-		f.answers <- answer{ask: a, err: err, rtt: f.c.opts.Now() - began}
+		f.answers <- answer{ask: a, err: err, rtt: f.c.opts.Now() - began, buffered: f.buffered && a.node != f.c.opts.Self}
 	})
 }
 
@@ -120,13 +123,21 @@ func (f *fanout) send(a ask) error {
 	}
 	ctx, cancel := context.WithTimeout(f.c.ctx, f.c.opts.ReplicaTimeout)
 	defer cancel()
-	return f.c.opts.Peers.Merge(ctx, f.at, a.node, f.key, a.standsFor(), f.state)
+	merge := f.c.opts.Peers.Merge
+	if f.buffered {
+		merge = f.c.opts.Peers.Buffer
+	}
+	return merge(ctx, f.at, a.node, f.key, a.standsFor(), f.state)
 }
 
 func (f *fanout) acked(a answer) {
 	f.tracker.Acked(a.node, a.owner)
 	f.roster.settle(a.owner)
 	f.report.add(a, store.ReplicaOK)
+	if !a.buffered {
+		f.durable[a.node] = true
+		f.report.meta.Durable = len(f.durable)
+	}
 	if a.standsFor() != "" {
 		f.report.meta.Hinted++
 		f.c.stats.hinted.Add(1)

@@ -15,6 +15,9 @@ type defaults struct {
 	bucket store.Bucket
 	n      int // replicas that the cluster keeps
 	r, w   int // the node's
+
+	durability   store.Durability // the node's
+	objectBuffer bool             // DurabilityNone is allowed
 }
 
 func (d defaults) mode(m store.Mode) store.Mode {
@@ -50,9 +53,20 @@ func (d defaults) write(o store.WriteOptions) (store.WriteOptions, error) {
 	o.DW = cmp.Or(o.DW, d.bucket.DW)
 	o.NodeConfirms = cmp.Or(o.NodeConfirms, d.bucket.NodeConfirms)
 	o.Mode = d.mode(o.Mode)
+	o.Durability = cmp.Or(o.Durability, d.bucket.Durability, d.durability, store.DurabilityAll)
 	var errs []error
-	if o.Mode > store.Strict {
-		errs = append(errs, fmt.Errorf("mode %d: %w", o.Mode, store.ErrInvalid))
+	if o.Mode > store.Strict || o.Durability > store.DurabilityNone {
+		errs = append(errs, fmt.Errorf("mode %d, durability %d: %w", o.Mode, o.Durability, store.ErrInvalid))
+	}
+	if o.Durability == store.DurabilityNone && !d.objectBuffer {
+		errs = append(errs, fmt.Errorf("durability none is an experiment, for nodes with an object buffer: %w", store.ErrInvalid))
+	}
+	// What is counted by DW has to be on disk.
+	switch {
+	case o.DW > 1:
+		o.Durability = store.DurabilityAll
+	case o.DW == 1 && o.Durability == store.DurabilityNone:
+		o.Durability = store.DurabilityOne
 	}
 	return o, errors.Join(append(errs,
 		between("n", o.N, 1, d.replicas()), between("w", o.W, 1, o.N), between("pw", o.PW, 0, o.N), between("dw", o.DW, 0, o.N),
@@ -73,8 +87,9 @@ func notNegative(timeout time.Duration) error {
 	return nil
 }
 
-// writeConditions are what a write waits for. A replica acknowledges what it has on disk,
-// so DW asks for nothing that W does not, save its number.
+// writeConditions are what a write waits for. Where DW is above 1 every acknowledgement is
+// from disk, and a DW of 1 is met by the coordinator, which writes first: so DW asks for nothing
+// that W does not, save its number.
 func writeConditions(o store.WriteOptions) quorum.Conditions {
 	return quorum.Conditions{Acks: max(o.W, o.DW), Owners: o.PW, Nodes: o.NodeConfirms}
 }

@@ -45,8 +45,8 @@ func TestReadKnobsComeFromTheRequestThenTheBucketThenTheNode(t *testing.T) {
 func TestWriteKnobsComeFromTheRequestThenTheBucketThenTheNode(t *testing.T) {
 	d := defaults{bucket: store.Bucket{N: 2, W: 1, PW: 1, DW: 2, NodeConfirms: 2, Mode: store.Strict}, n: 3, r: 2, w: 2}
 	for _, c := range []struct{ in, want store.WriteOptions }{
-		{store.WriteOptions{}, store.WriteOptions{N: 2, W: 1, PW: 1, DW: 2, NodeConfirms: 2, Mode: store.Strict}},
-		{store.WriteOptions{W: 2, DW: 1, Mode: store.Sloppy}, store.WriteOptions{N: 2, W: 2, PW: 1, DW: 1, NodeConfirms: 2, Mode: store.Sloppy}},
+		{store.WriteOptions{}, store.WriteOptions{N: 2, W: 1, PW: 1, DW: 2, NodeConfirms: 2, Mode: store.Strict, Durability: store.DurabilityAll}},
+		{store.WriteOptions{W: 2, DW: 1, Mode: store.Sloppy}, store.WriteOptions{N: 2, W: 2, PW: 1, DW: 1, NodeConfirms: 2, Mode: store.Sloppy, Durability: store.DurabilityAll}},
 	} {
 		if got, err := d.write(c.in); err != nil || got != c.want {
 			t.Errorf("%+v: got %+v, %v; want %+v", c.in, got, err, c.want)
@@ -73,6 +73,35 @@ func TestKnobsOutOfRangeAreRefusedByName(t *testing.T) {
 	for _, want := range []string{"n is 3, want 1 to 2", "w is 4", "pw is -1", "dw is 4", "node confirms is 4", "mode 9", "timeout is -1ns"} {
 		if !strings.Contains(werr.Error(), want) {
 			t.Errorf("%v\ndoes not say %q", werr, want)
+		}
+	}
+}
+
+// A DW that is asked for is on disk, whatever the durability.
+func TestTheDurabilityOfAWrite(t *testing.T) {
+	const none, one, all = store.DurabilityNone, store.DurabilityOne, store.DurabilityAll
+	for _, c := range []struct {
+		node, bucket, request store.Durability
+		dw                    int
+		want                  store.Durability
+	}{
+		{0, 0, 0, 0, all},
+		{one, 0, 0, 0, one},
+		{one, all, 0, 0, all},
+		{all, all, none, 0, none},
+		{all, 0, one, 1, one},
+		{all, 0, one, 2, all},
+		{none, 0, 0, 1, one},
+		{none, 0, 0, 2, all},
+	} {
+		d := defaults{bucket: store.Bucket{Durability: c.bucket}, n: 3, r: 2, w: 2, durability: c.node, objectBuffer: true}
+		if got, err := d.write(store.WriteOptions{DW: c.dw, Durability: c.request}); err != nil || got.Durability != c.want {
+			t.Errorf("%+v: got %v, %v", c, got.Durability, err)
+		}
+	}
+	for _, bad := range []store.Durability{none, 9} {
+		if _, err := (defaults{n: 3, r: 2, w: 2}).write(store.WriteOptions{Durability: bad}); !errors.Is(err, store.ErrInvalid) {
+			t.Errorf("%d without an object buffer: %v", bad, err)
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package coordinator
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -36,6 +37,8 @@ type Peers interface {
 	// Merge joins a state into the node's own record, or into the hint that it holds for
 	// an owner. It returns when the result is durable there.
 	Merge(ctx context.Context, at history.Stamp, to store.NodeID, key store.Key, hintFor store.NodeID, s version.Set) error
+	// Buffer is Merge, and may return before the result is durable there.
+	Buffer(ctx context.Context, at history.Stamp, to store.NodeID, key store.Key, hintFor store.NodeID, s version.Set) error
 	// Forward lets another node coordinate a write (see [Coordinator.Forwarded]). It puts
 	// a deadline on the call. store.Definite tells of its errors whether the write may live.
 	Forward(ctx context.Context, to store.NodeID, w Write) (store.WriteResult, error)
@@ -67,6 +70,9 @@ type Options struct {
 	W       int           // replicas that must store a put that does not say; default 2, or N if that is less
 	Buckets store.Buckets // defaults for parts of the key space; default none
 
+	Durability   store.Durability // of a write that does not say, and whose bucket does not; default all
+	ObjectBuffer bool             // whether a write may be of DurabilityNone
+
 	ReplicaTimeout time.Duration // for one call of a replica; default 1s
 	FallbackAfter  time.Duration // an owner silent for so long is stood in for, its late answer still counts; default 250ms
 	StragglerWait  time.Duration // how long after its reply a get waits for more answers to repair from; default 100ms
@@ -94,6 +100,7 @@ func (o Options) withDefaults() Options {
 	if o.R == 0 {
 		o.R = min(2, o.Replicas)
 	}
+	o.Durability = cmp.Or(o.Durability, store.DurabilityAll)
 	if o.W == 0 {
 		o.W = min(2, o.Replicas)
 	}
@@ -121,6 +128,9 @@ func (o Options) validate() error {
 	}
 	if err := o.Buckets.Validate(o.Replicas); err != nil {
 		errs = append(errs, fmt.Errorf("coordinator: %w", err))
+	}
+	if o.Durability > store.DurabilityNone || o.Durability == store.DurabilityNone && !o.ObjectBuffer {
+		bad("durability %d, object buffer %t", o.Durability, o.ObjectBuffer)
 	}
 	if o.ReplicaTimeout < 0 || o.FallbackAfter < 0 || o.StragglerWait < 0 || o.InFlight < 0 {
 		bad("negative limits")

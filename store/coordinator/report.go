@@ -16,6 +16,8 @@ type answer struct {
 	ask
 	err error
 	rtt time.Duration
+
+	buffered bool // what was done may not be on disk yet
 }
 
 // A report collects what replicas contributed to a request.

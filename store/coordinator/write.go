@@ -194,7 +194,7 @@ func (c *Coordinator) writeHere(ctx context.Context, w Write, at history.Stamp, 
 	began := c.opts.Now()
 	state, err := c.opts.Local.Put(ctx, p, w.Key, owner, storage.Write{
 		Past: past, Value: w.Value, Tombstone: w.Tombstone, WriteID: w.WriteID,
-		LastWriteWins: c.opts.Buckets.Of(w.Key).LastWriteWins,
+		LastWriteWins: c.opts.Buckets.Of(w.Key).LastWriteWins, Buffered: w.Options.Durability == store.DurabilityNone,
 	})
 	var uncertain *storage.WriteError
 	switch {
@@ -209,6 +209,6 @@ func (c *Coordinator) writeHere(ctx context.Context, w Write, at history.Stamp, 
 	}
 	rep.sent++
 	f := newFanout(c, w, at, p, state, rep)
-	f.acked(answer{ask: a, rtt: c.opts.Now() - began})
+	f.acked(answer{ask: a, rtt: c.opts.Now() - began, buffered: w.Options.Durability == store.DurabilityNone})
 	return f, nil
 }

@@ -444,3 +444,33 @@ func TestRequestsAboveTheLimitAreRefused(t *testing.T) {
 		}
 	})
 }
+
+// Who must have a write on disk before it acknowledges, and how many are said to.
+func TestAcknowledgementsComeFromDiskWhereTheyMust(t *testing.T) {
+	for _, c := range []struct {
+		name     string
+		o        store.WriteOptions
+		buffered int  // other nodes that may answer from memory
+		local    bool // so may the coordinator
+		durable  int
+	}{
+		{"all", store.WriteOptions{W: 3}, 0, false, 3},
+		{"one", store.WriteOptions{W: 3, Durability: store.DurabilityOne}, 2, false, 1},
+		{"none", store.WriteOptions{W: 3, Durability: store.DurabilityNone}, 2, true, 0},
+		{"none, and one on disk", store.WriteOptions{W: 3, DW: 1, Durability: store.DurabilityNone}, 2, false, 1},
+		{"one, and two on disk", store.WriteOptions{W: 1, DW: 2, Durability: store.DurabilityOne}, 0, false, 2},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			inWorld(t, 0, func(t *testing.T, w *world) {
+				res, err := w.put("milk", c.o)
+				synctest.Wait()
+				w.mu.Lock()
+				defer w.mu.Unlock()
+				if err != nil || w.buffered != c.buffered || w.localBuffered != c.local || res.Meta.Durable != c.durable {
+					t.Errorf("%v: %d others may answer from memory, the coordinator %v, %d have it on disk; want %d, %v, %d",
+						err, w.buffered, w.localBuffered, res.Meta.Durable, c.buffered, c.local, c.durable)
+				}
+			})
+		})
+	}
+}

@@ -26,6 +26,11 @@ type Config struct {
 	W          int            // replicas that must store a put that does not say; default 2, or N if that is less
 	Buckets    store.Buckets  // defaults for parts of the key space, the same on every node; default none
 
+	Durability store.Durability // of a write that does not say, and whose bucket does not; default all
+	FlushAfter time.Duration    // what a lower durability leaves in memory is on disk so much later; default 100ms
+	// ObjectBuffer allows writes of DurabilityNone: an experiment, which loses acknowledged writes when power is lost.
+	ObjectBuffer bool
+
 	Dir   string                        // of the data; required
 	FS    vfs.FS                        // default the operating system's
 	Disk  func(storage.KV) storage.KV   // put around each database; default none

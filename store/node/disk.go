@@ -41,6 +41,15 @@ func (d *disk) Merge(ctx context.Context, p ring.Partition, key store.Key, hintF
 	return changed, err
 }
 
+// Buffer joins a state (see [storage.Replica.Buffer]).
+func (d *disk) Buffer(ctx context.Context, p ring.Partition, key store.Key, hintFor store.NodeID, s version.Set) (bool, error) {
+	changed, err := d.Replica.Buffer(ctx, p, key, hintFor, s)
+	if changed || err != nil {
+		d.note()
+	}
+	return changed, err
+}
+
 // note is called when a change is complete; of two at once the later moment stays.
 func (d *disk) note() {
 	d.changes.Add(1)

@@ -65,7 +65,7 @@ func (n *Node) start() error {
 	c := n.config
 	replica, err := storage.Open(storage.Options{
 		FS: c.FS, Dir: c.Dir, Self: c.ID, Rand: c.Rand, Clock: c.Clock, Logger: c.Logger, Wrap: c.Disk,
-		HintSizeBytesMax: c.HintSizeBytesMax,
+		HintSizeBytesMax: c.HintSizeBytesMax, FlushAfter: c.FlushAfter,
 	})
 	if err != nil {
 		return err
@@ -91,6 +91,7 @@ func (n *Node) start() error {
 	})
 	if n.coordinator, err = coordinator.New(coordinator.Options{
 		Self: c.ID, Placement: n.placement, Replicas: c.N, Local: n.disk, Peers: n.peers, Detector: n.detector, R: c.R, W: c.W, Buckets: c.Buckets,
+		Durability: c.Durability, ObjectBuffer: c.ObjectBuffer,
 		ReplicaTimeout: c.ReplicaTimeout, FallbackAfter: c.FallbackAfter, StragglerWait: c.StragglerWait,
 		InFlight: c.InFlight, Now: c.Now, Logger: c.Logger,
 	}); err != nil {

@@ -2,7 +2,9 @@
 // holds for others, and its identity.
 //
 // A [Replica] reads and writes version sets. Every write is on disk before the call
-// returns, and no read shows a write that a loss of power could still take back.
+// returns, and no read shows a write that a loss of power could still take back. Writes that
+// were asked to be buffered ([Write.Buffered], [Replica.Buffer]) are the exception: they are on disk
+// soon after, and any later write that is not buffered takes them along.
 // Records are joined ([Replica.Merge]) or extended by one event ([Replica.Put]),
 // never replaced. Damaged bytes are an error that wraps store.ErrCorrupt, never "not
 // found"; the first write error of the engine is final, after it only reads are served.

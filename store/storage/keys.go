@@ -13,16 +13,19 @@ import (
 //
 //	data   m/identity                               node number, incarnation, lease
 //	       m/clean                                  the last shutdown was clean
+//	       m/flushed                                nothing; written to sync what was before it
 //	       m/leaves                                 format of the leaves
 //	       m/tree/<part:2>                          hash tree, kept by a clean shutdown
 //	       d/<part:2><key>                          record
 //	       t/<part:2><segment:2><key>               leaf of the record in the hash tree
-//	hints  h/<part:2><len:2><key><target>           hint record
+//	hints  m/flushed                                the same
+//	       h/<part:2><len:2><key><target>           hint record
 //	       i/<len:2><target><part:2><key>           the same hint by target, no value
 var (
 	identityKey = []byte("m/identity")
 	cleanKey    = []byte("m/clean")
 	leavesKey   = []byte("m/leaves")
+	flushedKey  = []byte("m/flushed")
 	treePrefix  = []byte("m/tree/")
 	dataPrefix  = []byte("d/")
 	leafPrefix  = []byte("t/")

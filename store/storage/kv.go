@@ -21,6 +21,7 @@ type KV interface {
 type Batch struct {
 	ops       []change
 	sizeBytes int
+	buffered  bool // may be acknowledged before it is on disk; for the Replica, no KV asks
 }
 
 type change struct {

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
@@ -43,6 +44,8 @@ type Options struct {
 
 	HintSizeBytesMax       uint64 // of all hints as stored; what would exceed it is refused; default 1 GiB
 	HintTargetSizeBytesMax uint64 // of those for one owner; default half of HintSizeBytesMax
+
+	FlushAfter time.Duration // what is acknowledged from memory is on disk so much later; default 100ms
 }
 
 func (o Options) withDefaults() Options {
@@ -60,6 +63,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.HintTargetSizeBytesMax == 0 {
 		o.HintTargetSizeBytesMax = o.HintSizeBytesMax / 2
+	}
+	if o.FlushAfter == 0 {
+		o.FlushAfter = 100 * time.Millisecond
 	}
 	if o.Wrap == nil {
 		o.Wrap = func(kv KV) KV { return kv }
@@ -88,7 +94,8 @@ type Replica struct {
 	gate        gate
 	ledger      ledger // hints held, by target
 	forest      forest // hash trees over the node's own records
-	pageKeys    int    // keys read at a time where all are gone through
+	flusher     flusher
+	pageKeys    int // keys read at a time where all are gone through
 
 	failed   atomic.Pointer[error] // the first write error
 	closeErr error                 // of the one Close that closed; read by the others after gate.shut
@@ -113,6 +120,7 @@ func Open(o Options) (*Replica, error) {
 		}
 		return nil, fmt.Errorf("open storage in %s: %w", o.Dir, err)
 	}
+	r.startFlusher()
 	id := r.ids.identity()
 	r.log.Info("opened storage", "node_number", fmt.Sprintf("%016x", id.Node), "incarnation", id.Incarnation, "hints", r.ledger.hints())
 	return r, nil
@@ -182,7 +190,9 @@ func (r *Replica) Close() error {
 	}
 	// The mark comes after the hints are closed and is the last write of the data: whatever
 	// fails before it leaves the next start without the mark, which only costs an incarnation.
-	err := r.hints.Close()
+	r.stopFlusher()
+	err := r.flush(r.hints) // the mark flushes the data
+	err = errors.Join(err, r.hints.Close())
 	if err == nil && r.Healthy() == nil {
 		var b Batch
 		b.Set(cleanKey, nil)
@@ -196,32 +206,46 @@ func (r *Replica) Close() error {
 	return r.closeErr
 }
 
-// write makes a change durable. The first error is final: the engine's memory and its
+// write makes a change durable, or buffers it if the batch says so. The first error is final: the engine's memory and its
 // disk may differ from then on, and only a restart, which reads the disk and raises the
 // incarnation, makes them agree.
 func (r *Replica) write(kv KV, b *Batch) error {
 	if err := r.Healthy(); err != nil {
 		return err
 	}
-	if err := kv.Apply(b, true); err != nil {
-		if r.failed.CompareAndSwap(nil, &err) {
-			r.log.Error("storage stopped taking writes", "err", err)
-		}
-		return &WriteError{Err: err}
+	if b.buffered {
+		return r.buffer(kv, b)
 	}
+	t := r.tailOf(kv)
+	before := t.written.Load()
+	if err := kv.Apply(b, true); err != nil {
+		return r.stopped(err)
+	}
+	t.reached(before)
 	return nil
 }
+
+// stopped remembers the first error of the engine's writes.
+func (r *Replica) stopped(err error) error {
+	if r.failed.CompareAndSwap(nil, &err) {
+		r.log.Error("storage stopped taking writes", "err", err)
+	}
+	return &WriteError{Err: err}
+}
+
+func closedError() error { return fmt.Errorf("storage: %w", store.ErrClosed) }
 
 // enter begins an operation on a key: it returns when no other one is on the same key.
 //
 // Reads take the lock as well. A write can be read from the engine before it is on
-// disk; a reader that saw it would have seen what a loss of power takes back.
+// disk; a reader that saw it would have seen what a loss of power takes back. With writes that
+// are buffered on purpose, readers do.
 func (r *Replica) enter(ctx context.Context, p ring.Partition, key store.Key, hintFor store.NodeID) (leave func(), err error) {
 	if err := checkNames(p, key, hintFor); err != nil {
 		return nil, err
 	}
 	if !r.gate.enter() {
-		return nil, fmt.Errorf("storage: %w", store.ErrClosed)
+		return nil, closedError()
 	}
 	unlock, err := r.locks.lock(ctx, string(cursorOf(p, key)))
 	if err != nil {

@@ -2,6 +2,7 @@ package storage
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"cartwheel/store"
@@ -18,11 +19,14 @@ type Write struct {
 	// LastWriteWins makes the event supersede all that this node holds of the key, too. Its
 	// stamp is later than theirs, so that no reader would have been shown them any more.
 	LastWriteWins bool
+	// Buffered lets Put return before the event is on disk: a loss of power within
+	// Options.FlushAfter takes it back.
+	Buffered bool
 }
 
 // Put makes an event and stores it: in the node's own record, or, if hintFor is not
 // empty, in the hint for that owner. It returns all that the node now holds of the key,
-// and is on disk by then. A hint for which there is no room is refused with store.ErrOverloaded.
+// and is on disk by then, unless w.Buffered. A hint for which there is no room is refused with store.ErrOverloaded.
 //
 // A put whose WriteID is among the versions held is not made again. A put that supersedes
 // nothing is refused with store.ErrSiblings when the key has store.SiblingsMax versions, and
@@ -50,7 +54,7 @@ func (r *Replica) put(ctx context.Context, p ring.Partition, key store.Key, hint
 	}
 	before := held.joined()
 	if before.HasWrite(w.WriteID) {
-		return before, nil
+		return before, r.settle(w.Buffered)
 	}
 	if w.LastWriteWins {
 		w.Past = w.Past.Join(before.Vector)
@@ -72,7 +76,7 @@ func (r *Replica) put(ctx context.Context, p ring.Partition, key store.Key, hint
 		v.Value = append([]byte{}, w.Value...) // never nil: an empty value is not a tombstone's
 	}
 	rec = record{tenure: tenure, set: rec.set.Put(w.Past, v)}
-	if err := r.save(p, key, hintFor, rec, size); err != nil {
+	if err := r.save(p, key, hintFor, rec, size, w.Buffered); err != nil {
 		return version.Set{}, err
 	}
 	after := version.Merge(before, rec.set)
@@ -126,18 +130,28 @@ func supersedesAny(past version.Vector, s version.Set) bool {
 // nothing mends the record's leaf in the hash tree, if that is wrong. A hint for which there is
 // no room is refused with store.ErrOverloaded.
 func (r *Replica) Merge(ctx context.Context, p ring.Partition, key store.Key, hintFor store.NodeID, s version.Set) (changed bool, err error) {
+	return r.join(ctx, p, key, hintFor, s, false)
+}
+
+// Buffer is Merge, save that it may return before the record is on disk: a loss of power within
+// Options.FlushAfter takes the change back.
+func (r *Replica) Buffer(ctx context.Context, p ring.Partition, key store.Key, hintFor store.NodeID, s version.Set) (changed bool, err error) {
+	return r.join(ctx, p, key, hintFor, s, true)
+}
+
+func (r *Replica) join(ctx context.Context, p ring.Partition, key store.Key, hintFor store.NodeID, s version.Set, buffered bool) (changed bool, err error) {
 	leave, err := r.enter(ctx, p, key, hintFor)
 	if err != nil {
 		return false, fmt.Errorf("merge %q: %w", key, err)
 	}
 	defer leave()
-	if changed, err = r.merge(ctx, p, key, hintFor, s); err != nil {
+	if changed, err = r.merge(ctx, p, key, hintFor, s, buffered); err != nil {
 		return false, fmt.Errorf("merge %q: %w", key, err)
 	}
 	return changed, nil
 }
 
-func (r *Replica) merge(ctx context.Context, p ring.Partition, key store.Key, hintFor store.NodeID, s version.Set) (bool, error) {
+func (r *Replica) merge(ctx context.Context, p ring.Partition, key store.Key, hintFor store.NodeID, s version.Set, buffered bool) (bool, error) {
 	if err := r.Healthy(); err != nil {
 		return false, err // what it holds may not be on disk, so not even "unchanged" can be sworn to
 	}
@@ -161,9 +175,9 @@ func (r *Replica) merge(ctx context.Context, p ring.Partition, key store.Key, hi
 		if hintFor == "" {
 			err = r.rehash(p, key, rec)
 		}
-		return false, err
+		return false, errors.Join(err, r.settle(buffered))
 	}
-	if err := r.save(p, key, hintFor, rec, size); err != nil {
+	if err := r.save(p, key, hintFor, rec, size, buffered); err != nil {
 		return false, err
 	}
 	r.warnSiblings(key, before, rec.set)
@@ -181,10 +195,19 @@ func (r *Replica) witness(ctx context.Context, key store.Key, rec record, v vers
 	return err
 }
 
+// settle sees to it that a write which finds itself made already is on disk, if it has to be: the
+// first may have been buffered.
+func (r *Replica) settle(buffered bool) error {
+	if buffered {
+		return nil
+	}
+	return r.flushAll()
+}
+
 // save stores a record, or a hint with its index entry. oldSizeBytes is the size of
 // the hint it replaces, 0 if there was none.
-func (r *Replica) save(p ring.Partition, key store.Key, hintFor store.NodeID, rec record, oldSizeBytes int) error {
-	var b Batch
+func (r *Replica) save(p ring.Partition, key store.Key, hintFor store.NodeID, rec record, oldSizeBytes int, buffered bool) error {
+	b := Batch{buffered: buffered}
 	if hintFor == "" {
 		at := dataKey(p, key)
 		b.Set(at, rec.encode(at))

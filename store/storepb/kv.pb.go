@@ -178,6 +178,59 @@ func (NotFound) EnumDescriptor() ([]byte, []int) {
 	return file_store_storepb_kv_proto_rawDescGZIP(), []int{2}
 }
 
+// What of a write is on disk when it is acknowledged.
+type Durability int32
+
+const (
+	Durability_DURABILITY_DEFAULT Durability = 0 // the bucket's, or else the node's
+	Durability_DURABILITY_ALL     Durability = 1 // every acknowledgement is from disk
+	Durability_DURABILITY_ONE     Durability = 2 // the coordinator's is
+	Durability_DURABILITY_NONE    Durability = 3 // none need be; refused unless the nodes allow it
+)
+
+// Enum value maps for Durability.
+var (
+	Durability_name = map[int32]string{
+		0: "DURABILITY_DEFAULT",
+		1: "DURABILITY_ALL",
+		2: "DURABILITY_ONE",
+		3: "DURABILITY_NONE",
+	}
+	Durability_value = map[string]int32{
+		"DURABILITY_DEFAULT": 0,
+		"DURABILITY_ALL":     1,
+		"DURABILITY_ONE":     2,
+		"DURABILITY_NONE":    3,
+	}
+)
+
+func (x Durability) Enum() *Durability {
+	p := new(Durability)
+	*p = x
+	return p
+}
+
+func (x Durability) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Durability) Descriptor() protoreflect.EnumDescriptor {
+	return file_store_storepb_kv_proto_enumTypes[3].Descriptor()
+}
+
+func (Durability) Type() protoreflect.EnumType {
+	return &file_store_storepb_kv_proto_enumTypes[3]
+}
+
+func (x Durability) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Durability.Descriptor instead.
+func (Durability) EnumDescriptor() ([]byte, []int) {
+	return file_store_storepb_kv_proto_rawDescGZIP(), []int{3}
+}
+
 type Reply_State int32
 
 const (
@@ -226,11 +279,11 @@ func (x Reply_State) String() string {
 }
 
 func (Reply_State) Descriptor() protoreflect.EnumDescriptor {
-	return file_store_storepb_kv_proto_enumTypes[3].Descriptor()
+	return file_store_storepb_kv_proto_enumTypes[4].Descriptor()
 }
 
 func (Reply_State) Type() protoreflect.EnumType {
-	return &file_store_storepb_kv_proto_enumTypes[3]
+	return &file_store_storepb_kv_proto_enumTypes[4]
 }
 
 func (x Reply_State) Number() protoreflect.EnumNumber {
@@ -361,6 +414,7 @@ type WriteOptions struct {
 	NodeConfirms  uint32                 `protobuf:"varint,5,opt,name=node_confirms,json=nodeConfirms,proto3" json:"node_confirms,omitempty"`
 	Mode          Mode                   `protobuf:"varint,6,opt,name=mode,proto3,enum=cartwheel.store.v1.Mode" json:"mode,omitempty"`
 	TimeoutNanos  int64                  `protobuf:"varint,7,opt,name=timeout_nanos,json=timeoutNanos,proto3" json:"timeout_nanos,omitempty"`
+	Durability    Durability             `protobuf:"varint,8,opt,name=durability,proto3,enum=cartwheel.store.v1.Durability" json:"durability,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -442,6 +496,13 @@ func (x *WriteOptions) GetTimeoutNanos() int64 {
 		return x.TimeoutNanos
 	}
 	return 0
+}
+
+func (x *WriteOptions) GetDurability() Durability {
+	if x != nil {
+		return x.Durability
+	}
+	return Durability_DURABILITY_DEFAULT
 }
 
 type GetRequest struct {
@@ -845,6 +906,7 @@ type Meta struct {
 	VectorEntries uint32                 `protobuf:"varint,13,opt,name=vector_entries,json=vectorEntries,proto3" json:"vector_entries,omitempty"`
 	Rounds        uint32                 `protobuf:"varint,14,opt,name=rounds,proto3" json:"rounds,omitempty"`
 	TotalNanos    int64                  `protobuf:"varint,15,opt,name=total_nanos,json=totalNanos,proto3" json:"total_nanos,omitempty"`
+	Durable       uint32                 `protobuf:"varint,16,opt,name=durable,proto3" json:"durable,omitempty"` // nodes that have a write on disk
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -980,6 +1042,13 @@ func (x *Meta) GetRounds() uint32 {
 func (x *Meta) GetTotalNanos() int64 {
 	if x != nil {
 		return x.TotalNanos
+	}
+	return 0
+}
+
+func (x *Meta) GetDurable() uint32 {
+	if x != nil {
+		return x.Durable
 	}
 	return 0
 }
@@ -1396,7 +1465,7 @@ const file_store_storepb_kv_proto_rawDesc = "" +
 	"\x06repair\x18\x06 \x01(\x0e2\x1a.cartwheel.store.v1.RepairR\x06repair\x129\n" +
 	"\tnot_found\x18\a \x01(\x0e2\x1c.cartwheel.store.v1.NotFoundR\bnotFound\x12#\n" +
 	"\rtimeout_nanos\x18\b \x01(\x03R\ftimeoutNanos\x12\x14\n" +
-	"\x05floor\x18\t \x01(\fR\x05floor\"\xc2\x01\n" +
+	"\x05floor\x18\t \x01(\fR\x05floor\"\x82\x02\n" +
 	"\fWriteOptions\x12\f\n" +
 	"\x01n\x18\x01 \x01(\rR\x01n\x12\f\n" +
 	"\x01w\x18\x02 \x01(\rR\x01w\x12\x0e\n" +
@@ -1404,7 +1473,10 @@ const file_store_storepb_kv_proto_rawDesc = "" +
 	"\x02dw\x18\x04 \x01(\rR\x02dw\x12#\n" +
 	"\rnode_confirms\x18\x05 \x01(\rR\fnodeConfirms\x12,\n" +
 	"\x04mode\x18\x06 \x01(\x0e2\x18.cartwheel.store.v1.ModeR\x04mode\x12#\n" +
-	"\rtimeout_nanos\x18\a \x01(\x03R\ftimeoutNanos\"Y\n" +
+	"\rtimeout_nanos\x18\a \x01(\x03R\ftimeoutNanos\x12>\n" +
+	"\n" +
+	"durability\x18\b \x01(\x0e2\x1e.cartwheel.store.v1.DurabilityR\n" +
+	"durability\"Y\n" +
 	"\n" +
 	"GetRequest\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\fR\x03key\x129\n" +
@@ -1433,7 +1505,7 @@ const file_store_storepb_kv_proto_rawDesc = "" +
 	"\bPutReply\x127\n" +
 	"\bversions\x18\x01 \x03(\v2\x1b.cartwheel.store.v1.VersionR\bversions\x12\x18\n" +
 	"\acontext\x18\x02 \x01(\fR\acontext\x12,\n" +
-	"\x04meta\x18\x03 \x01(\v2\x18.cartwheel.store.v1.MetaR\x04meta\"\xba\x03\n" +
+	"\x04meta\x18\x03 \x01(\v2\x18.cartwheel.store.v1.MetaR\x04meta\"\xd4\x03\n" +
 	"\x04Meta\x12 \n" +
 	"\vcoordinator\x18\x01 \x01(\tR\vcoordinator\x12\x1c\n" +
 	"\tforwarded\x18\x02 \x01(\bR\tforwarded\x12\x1c\n" +
@@ -1451,7 +1523,8 @@ const file_store_storepb_kv_proto_rawDesc = "" +
 	"\x0evector_entries\x18\r \x01(\rR\rvectorEntries\x12\x16\n" +
 	"\x06rounds\x18\x0e \x01(\rR\x06rounds\x12\x1f\n" +
 	"\vtotal_nanos\x18\x0f \x01(\x03R\n" +
-	"totalNanos\"\xf6\x01\n" +
+	"totalNanos\x12\x18\n" +
+	"\adurable\x18\x10 \x01(\rR\adurable\"\xf6\x01\n" +
 	"\x05Reply\x12\x12\n" +
 	"\x04node\x18\x01 \x01(\tR\x04node\x12\x19\n" +
 	"\bfor_node\x18\x02 \x01(\tR\aforNode\x125\n" +
@@ -1505,7 +1578,13 @@ const file_store_storepb_kv_proto_rawDesc = "" +
 	"\n" +
 	"\x06COUNTS\x10\x01\x12\x12\n" +
 	"\x0eDOES_NOT_COUNT\x10\x02\x12\x10\n" +
-	"\fBASIC_QUORUM\x10\x032\xa1\x02\n" +
+	"\fBASIC_QUORUM\x10\x03*a\n" +
+	"\n" +
+	"Durability\x12\x16\n" +
+	"\x12DURABILITY_DEFAULT\x10\x00\x12\x12\n" +
+	"\x0eDURABILITY_ALL\x10\x01\x12\x12\n" +
+	"\x0eDURABILITY_ONE\x10\x02\x12\x13\n" +
+	"\x0fDURABILITY_NONE\x10\x032\xa1\x02\n" +
 	"\x02KV\x12C\n" +
 	"\x03Get\x12\x1e.cartwheel.store.v1.GetRequest\x1a\x1c.cartwheel.store.v1.GetReply\x12C\n" +
 	"\x03Put\x12\x1e.cartwheel.store.v1.PutRequest\x1a\x1c.cartwheel.store.v1.PutReply\x12I\n" +
@@ -1525,29 +1604,30 @@ func file_store_storepb_kv_proto_rawDescGZIP() []byte {
 }
 
 var (
-	file_store_storepb_kv_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
+	file_store_storepb_kv_proto_enumTypes = make([]protoimpl.EnumInfo, 5)
 	file_store_storepb_kv_proto_msgTypes  = make([]protoimpl.MessageInfo, 16)
 	file_store_storepb_kv_proto_goTypes   = []any{
 		Mode(0),                // 0: cartwheel.store.v1.Mode
 		Repair(0),              // 1: cartwheel.store.v1.Repair
 		NotFound(0),            // 2: cartwheel.store.v1.NotFound
-		Reply_State(0),         // 3: cartwheel.store.v1.Reply.State
-		(*ReadOptions)(nil),    // 4: cartwheel.store.v1.ReadOptions
-		(*WriteOptions)(nil),   // 5: cartwheel.store.v1.WriteOptions
-		(*GetRequest)(nil),     // 6: cartwheel.store.v1.GetRequest
-		(*GetReply)(nil),       // 7: cartwheel.store.v1.GetReply
-		(*Version)(nil),        // 8: cartwheel.store.v1.Version
-		(*PutRequest)(nil),     // 9: cartwheel.store.v1.PutRequest
-		(*DeleteRequest)(nil),  // 10: cartwheel.store.v1.DeleteRequest
-		(*PutReply)(nil),       // 11: cartwheel.store.v1.PutReply
-		(*Meta)(nil),           // 12: cartwheel.store.v1.Meta
-		(*Reply)(nil),          // 13: cartwheel.store.v1.Reply
-		(*QuorumFailure)(nil),  // 14: cartwheel.store.v1.QuorumFailure
-		(*SessionFailure)(nil), // 15: cartwheel.store.v1.SessionFailure
-		(*RingRequest)(nil),    // 16: cartwheel.store.v1.RingRequest
-		(*RingReply)(nil),      // 17: cartwheel.store.v1.RingReply
-		(*Member)(nil),         // 18: cartwheel.store.v1.Member
-		(*PreferenceList)(nil), // 19: cartwheel.store.v1.PreferenceList
+		Durability(0),          // 3: cartwheel.store.v1.Durability
+		Reply_State(0),         // 4: cartwheel.store.v1.Reply.State
+		(*ReadOptions)(nil),    // 5: cartwheel.store.v1.ReadOptions
+		(*WriteOptions)(nil),   // 6: cartwheel.store.v1.WriteOptions
+		(*GetRequest)(nil),     // 7: cartwheel.store.v1.GetRequest
+		(*GetReply)(nil),       // 8: cartwheel.store.v1.GetReply
+		(*Version)(nil),        // 9: cartwheel.store.v1.Version
+		(*PutRequest)(nil),     // 10: cartwheel.store.v1.PutRequest
+		(*DeleteRequest)(nil),  // 11: cartwheel.store.v1.DeleteRequest
+		(*PutReply)(nil),       // 12: cartwheel.store.v1.PutReply
+		(*Meta)(nil),           // 13: cartwheel.store.v1.Meta
+		(*Reply)(nil),          // 14: cartwheel.store.v1.Reply
+		(*QuorumFailure)(nil),  // 15: cartwheel.store.v1.QuorumFailure
+		(*SessionFailure)(nil), // 16: cartwheel.store.v1.SessionFailure
+		(*RingRequest)(nil),    // 17: cartwheel.store.v1.RingRequest
+		(*RingReply)(nil),      // 18: cartwheel.store.v1.RingReply
+		(*Member)(nil),         // 19: cartwheel.store.v1.Member
+		(*PreferenceList)(nil), // 20: cartwheel.store.v1.PreferenceList
 	}
 )
 
@@ -1556,32 +1636,33 @@ var file_store_storepb_kv_proto_depIdxs = []int32{
 	1,  // 1: cartwheel.store.v1.ReadOptions.repair:type_name -> cartwheel.store.v1.Repair
 	2,  // 2: cartwheel.store.v1.ReadOptions.not_found:type_name -> cartwheel.store.v1.NotFound
 	0,  // 3: cartwheel.store.v1.WriteOptions.mode:type_name -> cartwheel.store.v1.Mode
-	4,  // 4: cartwheel.store.v1.GetRequest.options:type_name -> cartwheel.store.v1.ReadOptions
-	8,  // 5: cartwheel.store.v1.GetReply.versions:type_name -> cartwheel.store.v1.Version
-	12, // 6: cartwheel.store.v1.GetReply.meta:type_name -> cartwheel.store.v1.Meta
-	5,  // 7: cartwheel.store.v1.PutRequest.options:type_name -> cartwheel.store.v1.WriteOptions
-	5,  // 8: cartwheel.store.v1.DeleteRequest.options:type_name -> cartwheel.store.v1.WriteOptions
-	8,  // 9: cartwheel.store.v1.PutReply.versions:type_name -> cartwheel.store.v1.Version
-	12, // 10: cartwheel.store.v1.PutReply.meta:type_name -> cartwheel.store.v1.Meta
-	13, // 11: cartwheel.store.v1.Meta.replies:type_name -> cartwheel.store.v1.Reply
-	3,  // 12: cartwheel.store.v1.Reply.state:type_name -> cartwheel.store.v1.Reply.State
-	12, // 13: cartwheel.store.v1.QuorumFailure.meta:type_name -> cartwheel.store.v1.Meta
-	12, // 14: cartwheel.store.v1.SessionFailure.meta:type_name -> cartwheel.store.v1.Meta
-	18, // 15: cartwheel.store.v1.RingReply.members:type_name -> cartwheel.store.v1.Member
-	19, // 16: cartwheel.store.v1.RingReply.partitions:type_name -> cartwheel.store.v1.PreferenceList
-	6,  // 17: cartwheel.store.v1.KV.Get:input_type -> cartwheel.store.v1.GetRequest
-	9,  // 18: cartwheel.store.v1.KV.Put:input_type -> cartwheel.store.v1.PutRequest
-	10, // 19: cartwheel.store.v1.KV.Delete:input_type -> cartwheel.store.v1.DeleteRequest
-	16, // 20: cartwheel.store.v1.KV.Ring:input_type -> cartwheel.store.v1.RingRequest
-	7,  // 21: cartwheel.store.v1.KV.Get:output_type -> cartwheel.store.v1.GetReply
-	11, // 22: cartwheel.store.v1.KV.Put:output_type -> cartwheel.store.v1.PutReply
-	11, // 23: cartwheel.store.v1.KV.Delete:output_type -> cartwheel.store.v1.PutReply
-	17, // 24: cartwheel.store.v1.KV.Ring:output_type -> cartwheel.store.v1.RingReply
-	21, // [21:25] is the sub-list for method output_type
-	17, // [17:21] is the sub-list for method input_type
-	17, // [17:17] is the sub-list for extension type_name
-	17, // [17:17] is the sub-list for extension extendee
-	0,  // [0:17] is the sub-list for field type_name
+	3,  // 4: cartwheel.store.v1.WriteOptions.durability:type_name -> cartwheel.store.v1.Durability
+	5,  // 5: cartwheel.store.v1.GetRequest.options:type_name -> cartwheel.store.v1.ReadOptions
+	9,  // 6: cartwheel.store.v1.GetReply.versions:type_name -> cartwheel.store.v1.Version
+	13, // 7: cartwheel.store.v1.GetReply.meta:type_name -> cartwheel.store.v1.Meta
+	6,  // 8: cartwheel.store.v1.PutRequest.options:type_name -> cartwheel.store.v1.WriteOptions
+	6,  // 9: cartwheel.store.v1.DeleteRequest.options:type_name -> cartwheel.store.v1.WriteOptions
+	9,  // 10: cartwheel.store.v1.PutReply.versions:type_name -> cartwheel.store.v1.Version
+	13, // 11: cartwheel.store.v1.PutReply.meta:type_name -> cartwheel.store.v1.Meta
+	14, // 12: cartwheel.store.v1.Meta.replies:type_name -> cartwheel.store.v1.Reply
+	4,  // 13: cartwheel.store.v1.Reply.state:type_name -> cartwheel.store.v1.Reply.State
+	13, // 14: cartwheel.store.v1.QuorumFailure.meta:type_name -> cartwheel.store.v1.Meta
+	13, // 15: cartwheel.store.v1.SessionFailure.meta:type_name -> cartwheel.store.v1.Meta
+	19, // 16: cartwheel.store.v1.RingReply.members:type_name -> cartwheel.store.v1.Member
+	20, // 17: cartwheel.store.v1.RingReply.partitions:type_name -> cartwheel.store.v1.PreferenceList
+	7,  // 18: cartwheel.store.v1.KV.Get:input_type -> cartwheel.store.v1.GetRequest
+	10, // 19: cartwheel.store.v1.KV.Put:input_type -> cartwheel.store.v1.PutRequest
+	11, // 20: cartwheel.store.v1.KV.Delete:input_type -> cartwheel.store.v1.DeleteRequest
+	17, // 21: cartwheel.store.v1.KV.Ring:input_type -> cartwheel.store.v1.RingRequest
+	8,  // 22: cartwheel.store.v1.KV.Get:output_type -> cartwheel.store.v1.GetReply
+	12, // 23: cartwheel.store.v1.KV.Put:output_type -> cartwheel.store.v1.PutReply
+	12, // 24: cartwheel.store.v1.KV.Delete:output_type -> cartwheel.store.v1.PutReply
+	18, // 25: cartwheel.store.v1.KV.Ring:output_type -> cartwheel.store.v1.RingReply
+	22, // [22:26] is the sub-list for method output_type
+	18, // [18:22] is the sub-list for method input_type
+	18, // [18:18] is the sub-list for extension type_name
+	18, // [18:18] is the sub-list for extension extendee
+	0,  // [0:18] is the sub-list for field type_name
 }
 
 func init() { file_store_storepb_kv_proto_init() }
@@ -1594,7 +1675,7 @@ func file_store_storepb_kv_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_store_storepb_kv_proto_rawDesc), len(file_store_storepb_kv_proto_rawDesc)),
-			NumEnums:      4,
+			NumEnums:      5,
 			NumMessages:   16,
 			NumExtensions: 0,
 			NumServices:   1,

@@ -279,6 +279,7 @@ type ReplicaMergeRequest struct {
 	State         []byte                 `protobuf:"bytes,2,opt,name=state,proto3" json:"state,omitempty"`
 	HintFor       string                 `protobuf:"bytes,3,opt,name=hint_for,json=hintFor,proto3" json:"hint_for,omitempty"` // park it for this owner; empty: the receiver is an owner
 	Stamp         *Stamp                 `protobuf:"bytes,4,opt,name=stamp,proto3" json:"stamp,omitempty"`
+	Buffered      bool                   `protobuf:"varint,5,opt,name=buffered,proto3" json:"buffered,omitempty"` // the receiver may answer before the result is on disk
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -339,6 +340,13 @@ func (x *ReplicaMergeRequest) GetStamp() *Stamp {
 		return x.Stamp
 	}
 	return nil
+}
+
+func (x *ReplicaMergeRequest) GetBuffered() bool {
+	if x != nil {
+		return x.Buffered
+	}
+	return false
 }
 
 type ReplicaMergeReply struct {
@@ -957,12 +965,13 @@ const file_store_storepb_peer_proto_rawDesc = "" +
 	"\x03key\x18\x01 \x01(\fR\x03key\x12/\n" +
 	"\x05stamp\x18\x02 \x01(\v2\x19.cartwheel.store.v1.StampR\x05stamp\"'\n" +
 	"\x0fReplicaGetReply\x12\x14\n" +
-	"\x05state\x18\x01 \x01(\fR\x05state\"\x89\x01\n" +
+	"\x05state\x18\x01 \x01(\fR\x05state\"\xa5\x01\n" +
 	"\x13ReplicaMergeRequest\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\fR\x03key\x12\x14\n" +
 	"\x05state\x18\x02 \x01(\fR\x05state\x12\x19\n" +
 	"\bhint_for\x18\x03 \x01(\tR\ahintFor\x12/\n" +
-	"\x05stamp\x18\x04 \x01(\v2\x19.cartwheel.store.v1.StampR\x05stamp\"\x13\n" +
+	"\x05stamp\x18\x04 \x01(\v2\x19.cartwheel.store.v1.StampR\x05stamp\x12\x1a\n" +
+	"\bbuffered\x18\x05 \x01(\bR\bbuffered\"\x13\n" +
 	"\x11ReplicaMergeReply\"m\n" +
 	"\x10TreeRootsRequest\x12\x16\n" +
 	"\x06format\x18\x02 \x01(\rR\x06format\x12\x10\n" +

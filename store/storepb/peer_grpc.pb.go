@@ -41,7 +41,7 @@ type PeerClient interface {
 	// ReplicaGet returns what this node knows of a key, parked hints included.
 	ReplicaGet(ctx context.Context, in *ReplicaGetRequest, opts ...grpc.CallOption) (*ReplicaGetReply, error)
 	// ReplicaMerge joins a state into the key's record, or into a hint, and returns
-	// when the result is on disk.
+	// when the result is on disk, unless it may be buffered.
 	ReplicaMerge(ctx context.Context, in *ReplicaMergeRequest, opts ...grpc.CallOption) (*ReplicaMergeReply, error)
 	// TreeRoots compares the hash trees of the partitions that this node and the caller both own.
 	TreeRoots(ctx context.Context, in *TreeRootsRequest, opts ...grpc.CallOption) (*TreeRootsReply, error)
@@ -140,7 +140,7 @@ type PeerServer interface {
 	// ReplicaGet returns what this node knows of a key, parked hints included.
 	ReplicaGet(context.Context, *ReplicaGetRequest) (*ReplicaGetReply, error)
 	// ReplicaMerge joins a state into the key's record, or into a hint, and returns
-	// when the result is on disk.
+	// when the result is on disk, unless it may be buffered.
 	ReplicaMerge(context.Context, *ReplicaMergeRequest) (*ReplicaMergeReply, error)
 	// TreeRoots compares the hash trees of the partitions that this node and the caller both own.
 	TreeRoots(context.Context, *TreeRootsRequest) (*TreeRootsReply, error)

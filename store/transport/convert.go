@@ -41,7 +41,7 @@ func replyFromProto(r *storepb.Reply) store.Reply {
 func metaToProto(m store.Meta) *storepb.Meta {
 	out := &storepb.Meta{
 		Coordinator: string(m.Coordinator), Forwarded: m.Forwarded, Partition: m.Partition,
-		Hinted: uint32(m.Hinted), Siblings: uint32(m.Siblings), Degraded: m.Degraded, Repairs: uint32(m.Repairs),
+		Hinted: uint32(m.Hinted), Durable: uint32(m.Durable), Siblings: uint32(m.Siblings), Degraded: m.Degraded, Repairs: uint32(m.Repairs),
 		N: uint32(m.N), Need: uint32(m.Need), Owners: uint32(m.Owners), StandIns: uint32(m.StandIns),
 		VectorEntries: uint32(m.VectorEntries), Rounds: uint32(m.Rounds), TotalNanos: int64(m.Total),
 	}
@@ -54,7 +54,7 @@ func metaToProto(m store.Meta) *storepb.Meta {
 func metaFromProto(m *storepb.Meta) store.Meta {
 	out := store.Meta{
 		Coordinator: store.NodeID(m.GetCoordinator()), Forwarded: m.GetForwarded(), Partition: m.GetPartition(),
-		Hinted: int(m.GetHinted()), Siblings: int(m.GetSiblings()), Degraded: m.GetDegraded(), Repairs: int(m.GetRepairs()),
+		Hinted: int(m.GetHinted()), Durable: int(m.GetDurable()), Siblings: int(m.GetSiblings()), Degraded: m.GetDegraded(), Repairs: int(m.GetRepairs()),
 		N: int(m.GetN()), Need: int(m.GetNeed()), Owners: int(m.GetOwners()), StandIns: int(m.GetStandIns()),
 		VectorEntries: int(m.GetVectorEntries()), Rounds: int(m.GetRounds()), Total: time.Duration(m.GetTotalNanos()),
 	}

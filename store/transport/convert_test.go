@@ -34,6 +34,9 @@ func TestEnumsHaveEqualNumbers(t *testing.T) {
 		}
 	}
 	same("mode", storepb.Mode_name, func(n int32) string { return store.Mode(n).String() })
+	same("durability", storepb.Durability_name, func(n int32) string { // names of one package have to differ
+		return map[bool]string{true: "durability-"}[n > 0] + store.Durability(n).String()
+	})
 	same("repair", storepb.Repair_name, func(n int32) string { return store.RepairMode(n).String() })
 	same("not found", storepb.NotFound_name, func(n int32) string { return store.NotFoundMode(n).String() })
 	if got := enum[store.Mode](storepb.Mode(257)); got != 255 {
@@ -121,7 +124,7 @@ func TestRequestsCrossTheWire(t *testing.T) {
 			Options: store.WriteOptions{
 				N: rapid.IntRange(0, 9).Draw(t, "n"), W: rapid.IntRange(0, 9).Draw(t, "w"), PW: rapid.IntRange(0, 9).Draw(t, "pw"),
 				DW: rapid.IntRange(0, 9).Draw(t, "dw"), NodeConfirms: rapid.IntRange(0, 9).Draw(t, "confirms"),
-				Mode: store.Mode(rapid.IntRange(0, 2).Draw(t, "mode")), Timeout: time.Duration(rapid.Int64().Draw(t, "timeout")),
+				Mode: store.Mode(rapid.IntRange(0, 2).Draw(t, "mode")), Durability: store.Durability(rapid.IntRange(0, 3).Draw(t, "durability")), Timeout: time.Duration(rapid.Int64().Draw(t, "timeout")),
 			},
 		}
 		want.WriteID[3] = rapid.Byte().Draw(t, "id")

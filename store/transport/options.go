@@ -34,13 +34,13 @@ func readOptionsFromProto(o *storepb.ReadOptions) store.ReadOptions {
 func writeOptionsToProto(o store.WriteOptions) *storepb.WriteOptions {
 	return &storepb.WriteOptions{
 		N: number(o.N), W: number(o.W), Pw: number(o.PW), Dw: number(o.DW), NodeConfirms: number(o.NodeConfirms),
-		Mode: storepb.Mode(o.Mode), TimeoutNanos: int64(o.Timeout),
+		Mode: storepb.Mode(o.Mode), Durability: storepb.Durability(o.Durability), TimeoutNanos: int64(o.Timeout),
 	}
 }
 
 func writeOptionsFromProto(o *storepb.WriteOptions) store.WriteOptions {
 	return store.WriteOptions{
 		N: int(o.GetN()), W: int(o.GetW()), PW: int(o.GetPw()), DW: int(o.GetDw()), NodeConfirms: int(o.GetNodeConfirms()),
-		Mode: enum[store.Mode](o.GetMode()), Timeout: time.Duration(o.GetTimeoutNanos()),
+		Mode: enum[store.Mode](o.GetMode()), Durability: enum[store.Durability](o.GetDurability()), Timeout: time.Duration(o.GetTimeoutNanos()),
 	}
 }

@@ -94,7 +94,11 @@ func (p peerServer) ReplicaMerge(ctx context.Context, r *storepb.ReplicaMergeReq
 		if err != nil {
 			return nil, fmt.Errorf("merge %q: %w: %w", key, store.ErrInvalid, err)
 		}
-		if _, err := p.s.Local.Merge(ctx, part, key, hintFor, set); err != nil {
+		merge := p.s.Local.Merge
+		if r.GetBuffered() {
+			merge = p.s.Local.Buffer
+		}
+		if _, err := merge(ctx, part, key, hintFor, set); err != nil {
 			return nil, err
 		}
 		return &storepb.ReplicaMergeReply{}, nil

@@ -77,8 +77,18 @@ func (p *Peers) Get(ctx context.Context, at history.Stamp, to store.NodeID, key 
 // Merge joins a state into a node's own record, or into the hint that it holds for an
 // owner. It is durable there when Merge returns.
 func (p *Peers) Merge(ctx context.Context, at history.Stamp, to store.NodeID, key store.Key, hintFor store.NodeID, s version.Set) error {
+	return p.merge(ctx, at, to, &storepb.ReplicaMergeRequest{Key: []byte(key), State: stateToProto(s), HintFor: string(hintFor)})
+}
+
+// Buffer is Merge, save that the state may not be durable there yet.
+func (p *Peers) Buffer(ctx context.Context, at history.Stamp, to store.NodeID, key store.Key, hintFor store.NodeID, s version.Set) error {
+	return p.merge(ctx, at, to, &storepb.ReplicaMergeRequest{Key: []byte(key), State: stateToProto(s), HintFor: string(hintFor), Buffered: true})
+}
+
+func (p *Peers) merge(ctx context.Context, at history.Stamp, to store.NodeID, r *storepb.ReplicaMergeRequest) error {
+	r.Stamp = p.stamp(at)
 	return p.call(ctx, to, p.opts.Timeout, func(ctx context.Context, c storepb.PeerClient) error {
-		_, err := c.ReplicaMerge(ctx, &storepb.ReplicaMergeRequest{Key: []byte(key), State: stateToProto(s), HintFor: string(hintFor), Stamp: p.stamp(at)})
+		_, err := c.ReplicaMerge(ctx, r)
 		return err
 	})
 }

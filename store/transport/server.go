@@ -26,6 +26,8 @@ type Coordinator interface {
 type Local interface {
 	Get(ctx context.Context, p ring.Partition, key store.Key) (version.Set, error)
 	Merge(ctx context.Context, p ring.Partition, key store.Key, hintFor store.NodeID, s version.Set) (changed bool, err error)
+	// Buffer is Merge, and may return before the result is on disk.
+	Buffer(ctx context.Context, p ring.Partition, key store.Key, hintFor store.NodeID, s version.Set) (changed bool, err error)
 	Trees
 }
 

@@ -93,6 +93,10 @@ func (f fakeDisk) Merge(ctx context.Context, _ ring.Partition, key store.Key, hi
 	return true, f.work(ctx)
 }
 
+func (f fakeDisk) Buffer(ctx context.Context, p ring.Partition, key store.Key, hintFor store.NodeID, s version.Set) (bool, error) {
+	return f.Merge(ctx, p, "buffered "+key, hintFor, s)
+}
+
 // The fake has one tree, of partition 0; each sum says what it is of.
 func (f fakeDisk) TreeRoots(owned func(ring.Partition) bool) []merkle.Root {
 	if !owned(0) || owned(99) {
@@ -181,7 +185,10 @@ func TestPeersReachTheServer(t *testing.T) {
 			t.Errorf("merge for %q: %v, want %v", c.hintFor, err, c.want)
 		}
 	}
-	if want := []string{`cart for "": milk`, `cart for "n1": milk`, `cart for "": milk`}; !slices.Equal(n.merges, want) {
+	if err := p.Buffer(ctx, now(p), "n2", "cart", "n1", stateOf("milk")); err != nil {
+		t.Errorf("buffer: %v", err)
+	}
+	if want := []string{`cart for "": milk`, `cart for "n1": milk`, `cart for "": milk`, `buffered cart for "n1": milk`}; !slices.Equal(n.merges, want) {
 		t.Errorf("merged %q, want %q", n.merges, want)
 	}
 	for _, tombstone := range []bool{false, true} {

@@ -16,6 +16,7 @@ type choice struct {
 
 	strict, sloppy bool
 	repair, absent string
+	durability     string
 	floor          string // as a context is printed
 	within         time.Duration
 }
@@ -41,6 +42,7 @@ func (c *choice) registerRead(cmd *cobra.Command) {
 func (c *choice) registerWrite(cmd *cobra.Command) {
 	c.register(cmd, "w", "write", "pw")
 	cmd.Flags().IntVar(&c.durable, "dw", 0, "replicas that must have it on disk")
+	cmd.Flags().StringVar(&c.durability, "durability", "", "what is on disk when it is acknowledged: all, one (the coordinator's copy) or none")
 }
 
 func (c *choice) mode() (store.Mode, error) {
@@ -70,12 +72,13 @@ func (c *choice) read() (store.ReadOptions, error) {
 }
 
 func (c *choice) write() (store.WriteOptions, error) {
-	mode, err := c.mode()
-	if err != nil {
+	mode, merr := c.mode()
+	durability, derr := store.ParseDurability(c.durability)
+	if err := errors.Join(merr, named("--durability", derr)); err != nil {
 		return store.WriteOptions{}, fmt.Errorf("%w: %w", errUsage, err)
 	}
 	return store.WriteOptions{
-		N: c.replicas, W: c.quorum, PW: c.owners, DW: c.durable, NodeConfirms: c.confirms, Mode: mode, Timeout: c.within,
+		N: c.replicas, W: c.quorum, PW: c.owners, DW: c.durable, NodeConfirms: c.confirms, Mode: mode, Durability: durability, Timeout: c.within,
 	}, nil
 }
 

@@ -34,6 +34,10 @@ type settings struct {
 	writeQuorum    int
 	replicaTimeout time.Duration
 	repairInterval time.Duration
+	durabilityName string
+	durability     store.Durability
+	objectBuffer   bool
+	flushAfter     time.Duration
 	clockSkew      string
 	hintSize       uint64
 	logLevel       string
@@ -49,11 +53,15 @@ func (s *settings) register(f *pflag.FlagSet) {
 	f.IntVar(&s.readQuorum, "read-quorum", 2, "replicas that must answer a get that does not say (R)")
 	f.IntVar(&s.writeQuorum, "write-quorum", 2, "replicas that must store a put that does not say (W)")
 	f.StringArrayVar(&s.bucketFlags, "bucket", nil, "defaults for the keys that begin with NAME/, the same on every node; may be repeated:\n"+
-		"NAME:n=3,r=2,w=2,pr=1,pw=1,dw=2,node-confirms=2,mode=strict,repair=blocking,not-found=does-not-count,last-write-wins\n"+
+		"NAME:n=3,r=2,w=2,pr=1,pw=1,dw=2,node-confirms=2,mode=strict,repair=blocking,not-found=does-not-count,durability=one,last-write-wins\n"+
 		"(the empty NAME: keys of no other bucket; CARTWHEELD_BUCKET holds one)")
 	f.Uint64Var(&s.hintSize, "hint-bytes", 1<<30, "bytes of hints kept for other nodes, half of it for one; what exceeds it is refused and does not count toward W")
 	f.DurationVar(&s.replicaTimeout, "replica-timeout", time.Second, "how long a replica may take to answer")
 	f.DurationVar(&s.repairInterval, "repair-interval", 2*time.Second, "time between comparisons with another replica; 0: none, only hints and reads repair")
+	f.StringVar(&s.durabilityName, "durability", "all", "what of a write that does not say is on disk when it is acknowledged:\n"+
+		"all, one (the coordinator's copy) or none (with --object-buffer)")
+	f.DurationVar(&s.flushAfter, "flush-after", 100*time.Millisecond, "what a lower durability leaves in memory is on disk so much later")
+	f.BoolVar(&s.objectBuffer, "object-buffer", false, "for experiments: allow durability none; loses acknowledged writes when power is lost")
 	f.StringVar(&s.clockSkew, "clock-skew", "", "for experiments: file that says how wrong this node's clock is, such as 'offset=-1m drift=0.01'; read anew each time")
 	f.StringVar(&s.logLevel, "log-level", "info", "debug, info, warn or error")
 }
@@ -95,6 +103,16 @@ func (s *settings) check() error {
 			errs = append(errs, fmt.Errorf("--bucket: %w", err))
 		}
 		s.buckets = append(s.buckets, b)
+	}
+	var err error
+	if s.durability, err = store.ParseDurability(s.durabilityName); err != nil {
+		errs = append(errs, fmt.Errorf("--durability: %w", err))
+	}
+	if s.durability == store.DurabilityNone && !s.objectBuffer {
+		errs = append(errs, errors.New("--durability none loses acknowledged writes when power is lost: it needs --object-buffer"))
+	}
+	if s.flushAfter <= 0 {
+		errs = append(errs, fmt.Errorf("--flush-after is %v, want more than 0", s.flushAfter))
 	}
 	if s.hintSize == 0 {
 		errs = append(errs, errors.New("--hint-bytes is 0, want more"))
@@ -148,7 +166,7 @@ func (s *settings) log(l *slog.Logger) {
 	l.Info("configured",
 		"id", s.id, "listen", s.listen, "members", s.members, "data", s.data, "partitions", s.partitions, "replicas", s.replicas,
 		"read_quorum", s.readQuorum, "write_quorum", s.writeQuorum, "buckets", s.bucketFlags, "hint_bytes", s.hintSize, "replica_timeout", s.replicaTimeout,
-		"repair_interval", s.repairInterval, "clock_skew", s.clockSkew, "log_level", s.logLevel)
+		"repair_interval", s.repairInterval, "durability", s.durabilityName, "object_buffer", s.objectBuffer, "flush_after", s.flushAfter, "clock_skew", s.clockSkew, "log_level", s.logLevel)
 }
 
 // command is the command line.

@@ -67,6 +67,7 @@ func serve(ctx context.Context, s settings, log *slog.Logger) (err error) {
 	n, err := node.Open(node.Config{
 		ID: store.NodeID(s.id), Members: s.memberList(), Partitions: s.partitions, N: s.replicas, R: s.readQuorum, W: s.writeQuorum, Buckets: s.buckets,
 		Dir: s.data, Clock: s.clock(log), Now: func() time.Duration { return time.Since(began) }, Rand: draw, ReplicaTimeout: s.replicaTimeout,
+		Durability: s.durability, ObjectBuffer: s.objectBuffer, FlushAfter: s.flushAfter,
 		RepairInterval: s.repairEvery(), HintSizeBytesMax: s.hintSize, Logger: log, Peers: conns.peer,
 	})
 	if err != nil {
