@@ -25,6 +25,9 @@ var registry = map[string]func() harness.Checker{
 	"staleness":    Staleness,
 	"counter":      Counter,
 	"tally":        Tally,
+	"register":     Register,
+	"set":          Set,
+	"list-append":  List,
 }
 
 // Names lists the checkers that [Named] knows, sorted.

@@ -114,10 +114,11 @@ func (p *parser) line(fields []string) error {
 
 // invocation reads "get x", "put x a", "delete x", "add x a e" or "remove x a e"; "inc c v 1
 // up=s1:1" and "dec c v 1 up=s1:1 down=s1:1" of a counter on siblings, "tally c 3" of one that
-// the store keeps.
+// the store keeps. "into s 1" adds to a set, "append l 1" to a list, both are shown as
+// holds=1,2; "cas x a b" sets b if the value is a.
 func invocation(words []string, options map[string]string) (harness.Op, int, error) {
 	op := harness.Op{F: words[0], Context: []byte(options["ctx"])}
-	n := map[string]int{"get": 2, "delete": 2, "put": 3, "add": 4, "remove": 4, "inc": 4, "dec": 4, "tally": 3}[words[0]]
+	n := map[string]int{"get": 2, "delete": 2, "put": 3, "add": 4, "remove": 4, "inc": 4, "dec": 4, "tally": 3, "into": 3, "append": 3, "cas": 4}[words[0]]
 	if n == 0 || len(words) < n {
 		return op, 0, fmt.Errorf("cannot %v", words)
 	}
@@ -126,7 +127,11 @@ func invocation(words []string, options map[string]string) (harness.Op, int, err
 		op.Value = words[2]
 	}
 	switch words[0] {
-	case "tally":
+	case "cas":
+		op.Element, op.Value = words[2], words[3]
+	case "append":
+		op.Value, op.Element = "", words[2]
+	case "tally", "into":
 		op.F, op.Value, op.Element = harness.Add, "", words[2]
 	case "inc", "dec":
 		op.F, op.Action, op.Element = harness.Put, map[string]string{"inc": Increment, "dec": Decrement}[words[0]], words[3]
@@ -173,7 +178,10 @@ func (p *parser) complete(op harness.Op, kind string, options map[string]string)
 		for _, s := range strings.FieldsFunc(options["sees"], func(r rune) bool { return r == ',' }) {
 			op.Siblings = append(op.Siblings, p.sibling(op.Key, s))
 		}
-	} else {
+		if items, ok := options["holds"]; ok {
+			op.Siblings = append(op.Siblings, harness.Sibling{Value: cartValue("", items)})
+		}
+	} else if op.F != harness.CAS || op.Kind != harness.Fail { // which says that the value was another
 		op.Error = "refused"
 	}
 	if acks, ok := options["acks"]; ok {

@@ -114,7 +114,7 @@ func (t *tallied) tell(key string, r tallyRead, b bounds) harness.Anomaly {
 		if last != none {
 			inv := t.lines[last]
 			out.Ops = append(out.Ops, inv.Index)
-			out.Story = append(out.Story, fmt.Sprintf("The last %s before was %s %s (op %d), at %s.", what, inv.F, inv.Element, inv.Index, instant(at(t.increments[last]))))
+			out.Story = append(out.Story, fmt.Sprintf("The last %s before was %s, at %s.", what, said(inv), instant(at(t.increments[last]))))
 		}
 	}
 	acked, called := none, none

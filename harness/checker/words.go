@@ -51,6 +51,8 @@ func title(op harness.Op) string {
 		return op.Action + " " + op.Element
 	case op.F == harness.Put:
 		return "put " + label(op.Value)
+	case op.F == harness.Add, op.F == harness.Append:
+		return op.F + " " + label(op.Element)
 	}
 	return op.F
 }
