@@ -70,6 +70,13 @@ type ReplicaReader interface {
 	ReadReplica(ctx context.Context, c Cluster, n NodeID, key string) (Reading, error)
 }
 
+// An Auditor is a target whose nodes can hold what they keep up beside their records, such as
+// hash trees, against the records themselves.
+type Auditor interface {
+	// Audit returns what node n finds wrong with itself; nothing if all is well.
+	Audit(ctx context.Context, c Cluster, n NodeID) ([]Flaw, error)
+}
+
 // A Quiescer is a target that knows when it has nothing left to do.
 type Quiescer interface {
 	// Quiet returns an empty reason when no hint waits and replicas have compared

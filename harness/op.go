@@ -28,6 +28,7 @@ const (
 	Put         = "put"
 	Delete      = "delete"
 	ReplicaRead = "replica-read" // the final phase's look at one node's own copy
+	Audit       = "audit"        // the final phase's question to one node whether all is well with it
 )
 
 // Functions of histories from elsewhere, beside Get and Put, for stores that have them.
@@ -76,6 +77,7 @@ type Op struct {
 	Write    string    `json:"write,omitempty"`    // of a delete: the name by which Siblings show its tombstone, where the client chose it
 	State    string    `json:"state,omitempty"`    // replica reads: digest of the copy; equal copies have equal states
 	Meta     *Meta     `json:"meta,omitempty"`     // how the store says it served the request
+	Flaws    []Flaw    `json:"flaws,omitempty"`    // audits: what the node found wrong with itself
 	Error    string    `json:"error,omitempty"`    //
 
 	Fault    *Fault    `json:"fault,omitempty"`    // fault lines
@@ -90,6 +92,20 @@ type Sibling struct {
 	Value     string `json:"value,omitempty"`
 	Tombstone bool   `json:"tombstone,omitempty"`
 	Write     string `json:"write,omitempty"` // the store's own name for the write, where it tells one
+}
+
+// Kinds of flaws.
+const (
+	TreeDrift     = "tree-drift"     // a hash tree is not that of the records below it
+	DamagedRecord = "damaged-record" // bytes that cannot be what was written
+	Amnesia       = "amnesia"        // it was shown events of its own that it had forgotten
+)
+
+// A Flaw is something that a node found wrong with itself.
+type Flaw struct {
+	Kind  string `json:"kind"`
+	Count int    `json:"count"` // how often; at least 1
+	What  string `json:"what"`  // in words, without the node's name
 }
 
 // SiblingSet names a set of siblings, whatever their order: equal sets, equal names.

@@ -42,6 +42,8 @@ func (b *builder) add(h []harness.Op) {
 		case op.Process >= 0 || op.F == harness.ReplicaRead:
 		case op.Process == harness.NemesisProcess:
 			b.faults = append(b.faults, *op)
+		case op.F == harness.Audit && op.Kind != harness.Invoke:
+			b.x.audits = append(b.x.audits, *op)
 		case op.F == "settle" && op.Kind != harness.Invoke:
 			if b.settle = ""; op.Kind == harness.Info {
 				b.settle = op.Error

@@ -27,8 +27,9 @@ type index struct {
 	times  []time.Duration // of the lines
 	keys   []*keyIndex     // sorted by key
 	faults []window
-	unrest string // why the cluster said that it was not quiet; empty if it did not
-	claims Claims // of the check that looks
+	audits []harness.Op // completions
+	unrest string       // why the cluster said that it was not quiet; empty if it did not
+	claims Claims       // of the check that looks
 }
 
 // A keyIndex is all that happened to one key. Writes are known by their position in

@@ -20,6 +20,7 @@ var registry = map[string]func() harness.Checker{
 	"causal":       Causal,
 	"mvr":          MVR,
 	"copies":       Copies,
+	"audits":       Audits,
 	"linearizable": func() harness.Checker { return Linearizable(Budget{}) },
 	"zones":        Zones,
 	"staleness":    Staleness,

@@ -1,5 +1,7 @@
 package checker
 
+import "cartwheel/harness"
+
 // A promise is a row of the table: what a store may be held to, in which modes.
 type promise struct {
 	says    string // the property, in a clause
@@ -74,6 +76,11 @@ var promises = []promise{
 		says: "a node's copy of a key never admits to less than it did before", checker: "copies",
 		kinds: []string{CopyWentBack}, keep: branching,
 		note: "while the node keeps its disk and its part of the ring",
+	},
+	{
+		says: "what a node keeps up beside its records is right, and no record is damaged or forgotten", checker: "audits",
+		kinds: []string{harness.TreeDrift, harness.DamagedRecord, harness.Amnesia}, keep: everywhere,
+		note: "as far as the store can audit itself",
 	},
 	{
 		says: "recency: a read sees every write acknowledged before it began", checker: "recency",

@@ -75,6 +75,15 @@ func (r *run) final(ctx context.Context) error {
 			return err
 		}
 	}
+	if auditor, ok := r.o.Target.(harness.Auditor); ok {
+		err := r.audit(ctx, auditor)
+		if ctx.Err() != nil {
+			return fmt.Errorf("final phase was interrupted: %w", context.Cause(ctx))
+		}
+		if err != nil {
+			return err
+		}
+	}
 	end.Kind = harness.OK
 	r.mu.Lock()
 	if len(r.problems) > 0 {
@@ -83,6 +92,26 @@ func (r *run) final(ctx context.Context) error {
 	r.mu.Unlock()
 	_, err := r.journal.Append(end)
 	return err
+}
+
+// audit asks every node whether all is well with it. The error is the journal's.
+func (r *run) audit(ctx context.Context, auditor harness.Auditor) error {
+	for _, n := range r.nodes {
+		op := harness.Op{Process: harness.FinalProcess, Kind: harness.Invoke, F: harness.Audit, Node: n, Phase: harness.Final}
+		if _, err := r.journal.Append(op); err != nil {
+			return err
+		}
+		err := guarded(func() (err error) {
+			attempt, cancel := context.WithTimeout(ctx, r.o.OpTimeout)
+			defer cancel()
+			op.Flaws, err = auditor.Audit(attempt, r.o.Cluster, n)
+			return err
+		})
+		if _, err := r.journal.Append(harness.Complete(op, err)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (r *run) replicas(ctx context.Context, reader harness.ReplicaReader) error {

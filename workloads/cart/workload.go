@@ -24,7 +24,7 @@ func Workload() harness.Workload {
 			return harness.Perform(ctx, c, op, read, write)
 		},
 		Checkers: checker.Together(checker.Under(checker.Claims{Mode: checker.Sloppy},
-			checker.LostWrites(), checker.Elements(), checker.Convergence(), checker.Copies(), checker.Sanity(),
+			checker.LostWrites(), checker.Elements(), checker.Convergence(), checker.Copies(), checker.Audits(), checker.Sanity(),
 			checker.Recency(), checker.Sessions(), checker.Causal(), checker.MVR(),
 			checker.Siblings(), checker.Availability(),
 		)...),

@@ -42,7 +42,7 @@ func workload(mode checker.Mode, w harness.Workload) harness.Workload {
 	}
 	w.Checkers = checker.Together(checker.Under(checker.Claims{Mode: mode},
 		checker.Linearizable(checker.Budget{}), checker.Sanity(), checker.LostWrites(),
-		checker.Convergence(), checker.Copies(), checker.Recency(), checker.Sessions(),
+		checker.Convergence(), checker.Copies(), checker.Audits(), checker.Recency(), checker.Sessions(),
 		checker.Causal(), checker.MVR(), checker.Staleness(), checker.Availability(),
 	)...)
 	return w

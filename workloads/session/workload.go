@@ -53,7 +53,7 @@ func workload(claims checker.Claims, read harness.ReadOptions, write harness.Wri
 			return harness.Perform(ctx, c, op, read, write)
 		},
 		Checkers: checker.Together(checker.Under(claims,
-			checker.Sessions(), checker.Sanity(), checker.LostWrites(), checker.Convergence(),
+			checker.Sessions(), checker.Sanity(), checker.LostWrites(), checker.Convergence(), checker.Audits(),
 			checker.Recency(), checker.Availability(),
 		)...),
 	}

@@ -1,0 +1,44 @@
+package checker
+
+import (
+	"strings"
+	"testing"
+
+	"cartwheel/harness"
+)
+
+func TestAuditsReportWhatNodesFoundInThemselves(t *testing.T) {
+	drift := harness.Flaw{Kind: harness.TreeDrift, Count: 2, What: "2 leaves that are wrong"}
+	for _, c := range []struct {
+		name   string
+		audits []harness.Op
+		want   harness.Verdict
+		says   string
+	}{
+		{name: "all is well", audits: []harness.Op{{Node: "n1", Kind: harness.OK}, {Node: "n2", Kind: harness.OK}}, want: harness.Valid, says: "2 nodes"},
+		{name: "a flaw", audits: []harness.Op{{Node: "n1", Kind: harness.OK}, {Node: "n2", Kind: harness.OK, Flaws: []harness.Flaw{drift}}}, want: harness.Invalid, says: "n2 found in itself: 2 leaves that are wrong"},
+		{name: "no answer", audits: []harness.Op{{Node: "n1", Kind: harness.OK}, {Node: "n2", Kind: harness.Fail, Error: "time-out"}}, want: harness.Unknown, says: "n2 was not audited: time-out"},
+		{name: "a store that cannot", want: harness.Valid, says: "cannot audit itself"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var h []harness.Op
+			for _, a := range c.audits {
+				a.F, a.Process, a.Phase = harness.Audit, harness.FinalProcess, harness.Final
+				for _, kind := range []harness.Kind{harness.Invoke, a.Kind} {
+					line := harness.Op{Index: len(h), Process: a.Process, Kind: kind, F: a.F, Node: a.Node, Phase: a.Phase}
+					if kind != harness.Invoke {
+						line.Flaws, line.Error = a.Flaws, a.Error
+					}
+					h = append(h, line)
+				}
+			}
+			f := Audits().Check(t.Context(), h)
+			if f.Verdict != c.want || !strings.Contains(f.Summary, c.says) {
+				t.Errorf("got %s: %s, want %s: %q", f.Verdict, f.Summary, c.want, c.says)
+			}
+			if c.want == harness.Invalid && (f.Counts[harness.TreeDrift] != 1 || len(f.Anomalies) != 1) {
+				t.Errorf("got %v, %+v", f.Counts, f.Anomalies)
+			}
+		})
+	}
+}
