@@ -74,6 +74,18 @@ func (p *parser) line(fields []string) error {
 		p.add(op)
 		p.complete(op, append(words[3:], "ok")[0], options)
 		return nil
+	case "audit":
+		op := harness.Op{Process: harness.FinalProcess, Kind: harness.Invoke, F: harness.Audit, Phase: harness.Final, Node: harness.NodeID(words[1])}
+		p.add(op)
+		op.Kind = harness.Kind(append(words[2:], "ok")[0])
+		if op.Kind != harness.OK {
+			op.Error = "refused"
+		}
+		for _, kind := range strings.FieldsFunc(options["flaws"], func(r rune) bool { return r == ',' }) {
+			op.Flaws = append(op.Flaws, harness.Flaw{Kind: kind, Count: 1, What: "a " + kind})
+		}
+		p.add(op)
+		return nil
 	case "settle":
 		op := harness.Op{Process: harness.FinalProcess, Kind: harness.Invoke, F: "settle", Phase: harness.Settle}
 		p.add(op)
