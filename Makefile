@@ -67,7 +67,11 @@ test-disk: go ## make disks slow, full or failing under load and judge the store
 
 .PHONY: test-chaos
 test-chaos: go ## all faults at the same time
-	$(call play,chaos)
+	@rc=0; $(call play,chaos) || rc=$$?; go run ./harness/cmd/cartwheel coverage "$(RESULTS)"; exit $$rc
+
+.PHONY: coverage
+coverage: go ## which faults met which workloads, in all runs that are stored in RESULTS
+	go run ./harness/cmd/cartwheel coverage "$(RESULTS)"
 
 .PHONY: test-docker
 test-docker: go ## test the container backend itself: pods, cuts, pauses, clean-up

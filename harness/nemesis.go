@@ -50,6 +50,12 @@ type Probe struct {
 	Time time.Duration `json:"time"` // since the run began
 }
 
+// A Skipper is a nemesis that may leave out what a cluster cannot have.
+type Skipper interface {
+	// Skipped tells, once Check was content, what is left out.
+	Skipped() []Skip
+}
+
 // A Nemesis injects faults of one or more kinds. Inject and Heal of different faults
 // may be called concurrently; those of one fault are called once each, in order, and
 // Heal also after a failed Inject.

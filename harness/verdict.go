@@ -81,7 +81,16 @@ type Plan struct {
 	Write       WriteOptions  `json:"write"`
 	Store       StoreOptions  `json:"store,omitzero"`
 	Schedule    []Fault       `json:"schedule"`
-	Repeat      string        `json:"repeat"` // command line that does it again
+	Skipped     []Skip        `json:"skipped,omitempty"` // what the nemesis makes elsewhere and could not here
+	Repeat      string        `json:"repeat"`            // command line that does it again
+}
+
+// A Skip is a sort of fault that was left out, because this cluster or this target cannot
+// have it.
+type Skip struct {
+	Kind string `json:"kind"`
+	Name string `json:"name,omitempty"` // empty: all of the kind
+	Why  string `json:"why"`
 }
 
 // A Result is all that is known of a finished run: verdict.json.

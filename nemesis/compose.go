@@ -31,20 +31,25 @@ func Compose(parts ...harness.Nemesis) harness.Nemesis {
 
 // Possible plays those of several nemeses that the cluster can have, which [harness.Nemesis]'s
 // Check finds out; until then it is all of them. Its name tells which are left.
-func Possible(parts ...harness.Nemesis) harness.Nemesis { return &possible{Compose(parts...), parts} }
+func Possible(parts ...harness.Nemesis) harness.Nemesis {
+	return &possible{Nemesis: Compose(parts...), parts: parts}
+}
 
 type possible struct {
 	harness.Nemesis
 	parts []harness.Nemesis
+	left  []harness.Skip
 }
 
 // Check is content if one of the nemeses is.
 func (p *possible) Check(cl harness.Cluster) error {
 	var errs []error
 	var able []harness.Nemesis
+	p.left = nil
 	for _, n := range p.parts {
 		if err := n.Check(cl); err != nil {
 			errs = append(errs, err)
+			p.left = append(p.left, harness.Skip{Kind: n.Name(), Why: oneLine(err)})
 			continue
 		}
 		able = append(able, n)
@@ -58,6 +63,13 @@ func (p *possible) Check(cl harness.Cluster) error {
 
 // Meet tells all of them, since Check is still to find out which are left.
 func (p *possible) Meet(t harness.Target) { composed(p.parts).Meet(t) }
+
+// Skipped tells which nemeses are left out, and what those that are not leave out.
+func (p *possible) Skipped() []harness.Skip {
+	return append(slices.Clone(p.left), skippedBy(p.Nemesis)...)
+}
+
+func oneLine(err error) string { return strings.ReplaceAll(err.Error(), "\n", "; ") }
 
 // A kinder says which kinds of fault it makes. All nemeses of this package do.
 type kinder interface{ kinds() []string }
@@ -91,6 +103,20 @@ func (c composed) Meet(t harness.Target) {
 			a.Meet(t)
 		}
 	}
+}
+
+func (c composed) Skipped() (all []harness.Skip) {
+	for _, n := range c {
+		all = append(all, skippedBy(n)...)
+	}
+	return all
+}
+
+func skippedBy(n harness.Nemesis) []harness.Skip {
+	if s, ok := n.(harness.Skipper); ok {
+		return s.Skipped()
+	}
+	return nil
 }
 
 func (c composed) Check(cl harness.Cluster) error {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"cartwheel/harness"
@@ -20,7 +21,7 @@ type Disk struct {
 	Names  []string        // default all
 	Timing schedule.Timing // its rhythm
 
-	able []string // names that the checked cluster can make
+	ability // of the checked cluster
 	patient
 }
 
@@ -52,14 +53,14 @@ func (d *Disk) Check(c harness.Cluster) error {
 	cl, ok := c.(harness.DiskFaulter)
 	err := disks.check(DiskKind, c, ok, "disturb disks", d.Names)
 	if err == nil {
-		d.able, err = disks.able(DiskKind, c, d.Names, cl.DiskFaults(), func(f harness.Fault) []string { return f.Disk.Does() })
+		d.ability, err = disks.able(DiskKind, c, d.Names, cl.DiskFaults(), func(f harness.Fault) []string { return f.Disk.Does() })
 	}
 	return err
 }
 
 // Plan draws faults, one at a time.
 func (d *Disk) Plan(r *rand.Rand, nodes []harness.NodeID, span time.Duration) []harness.Fault {
-	return schedule.Draw(r, nodes, span, d.Timing, disks.chosen(either(d.Names, d.able)))
+	return schedule.Draw(r, nodes, span, d.Timing, disks.chosen(either(d.Names, d.names)))
 }
 
 // Inject makes the disks of the fault's nodes bad, but for those that are dead. The proof:
@@ -149,6 +150,9 @@ func (d *Disk) renew(ctx context.Context, c harness.Killer, n harness.NodeID) er
 
 // count asks what the fault has hit; on one node at least it must have hit something.
 func (d *Disk) count(ctx context.Context, e proof, cl harness.DiskFaulter, f harness.Fault) {
+	meets(ctx, func() bool {
+		return slices.ContainsFunc(f.Nodes, func(n harness.NodeID) bool { hit, err := cl.Disturbed(ctx, n); return hit > 0 || err != nil })
+	})
 	for _, n := range f.Nodes {
 		hit, err := cl.Disturbed(ctx, n)
 		if err != nil {

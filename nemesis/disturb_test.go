@@ -166,6 +166,17 @@ func TestDisturbancesArePlannedAsFarAsTheClusterCan(t *testing.T) {
 			t.Errorf("%s plans %v, want %v", tt.nemesis.Name(), got, tt.want)
 		}
 	}
+	lacks := map[string]bool{}
+	all := Possible(&Packet{}, &Disk{}, &Membership{})
+	if err := all.Check(c); err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range all.(harness.Skipper).Skipped() {
+		lacks[s.Kind+" "+s.Name] = s.Why != ""
+	}
+	if !lacks["membership "] || !lacks["packet narrow"] || !lacks["disk read-only"] || lacks["packet slow"] {
+		t.Errorf("skipped are %v", lacks)
+	}
 	for _, n := range []harness.Nemesis{&Packet{Names: []string{"narrow"}}, &Disk{Names: []string{"read-only"}}} {
 		if err := n.Check(c); err == nil || !strings.Contains(err.Error(), "cannot do") {
 			t.Errorf("%s: %v", n.Name(), err)

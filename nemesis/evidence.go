@@ -78,6 +78,18 @@ func (p proof) state(when string, n harness.NodeID, state string, want bool, loo
 	}
 }
 
+// meetLimit is how long what a fault meets may take to come: on a busy machine a fault may
+// be late to begin and is not healed any later.
+const meetLimit = 3 * time.Second
+
+// meets waits until a look finds that a fault has met something, or its time is over.
+func meets(ctx context.Context, look func() bool) {
+	ctx, cancel := context.WithTimeout(ctx, meetLimit)
+	defer cancel()
+	for !look() && wait(ctx, retryEvery) {
+	}
+}
+
 // wait sleeps and reports whether ctx let it.
 func wait(ctx context.Context, d time.Duration) bool {
 	t := time.NewTimer(d)

@@ -3,6 +3,7 @@ package nemesis
 import (
 	"context"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"time"
@@ -23,8 +24,8 @@ type Packet struct {
 	Names  []string        // default all
 	Timing schedule.Timing // its rhythm
 
-	able []string // names that the checked cluster can make
-	lock lock
+	ability // of the checked cluster
+	lock    lock
 }
 
 func upTo(r *rand.Rand, low, high float64) float64 { return low + (high-low)*r.Float64() }
@@ -75,14 +76,14 @@ func (p *Packet) Check(c harness.Cluster) error {
 	cl, ok := c.(harness.Shaper)
 	err := weathers.check(PacketKind, c, ok, "shape links", p.Names)
 	if err == nil {
-		p.able, err = weathers.able(PacketKind, c, p.Names, cl.Shapes(), func(f harness.Fault) []string { return f.Shape.Does() })
+		p.ability, err = weathers.able(PacketKind, c, p.Names, cl.Shapes(), func(f harness.Fault) []string { return f.Shape.Does() })
 	}
 	return err
 }
 
 // Plan draws faults, one at a time.
 func (p *Packet) Plan(r *rand.Rand, nodes []harness.NodeID, span time.Duration) []harness.Fault {
-	return schedule.Draw(r, nodes, span, p.Timing, weathers.chosen(either(p.Names, p.able)))
+	return schedule.Draw(r, nodes, span, p.Timing, weathers.chosen(either(p.Names, p.names)))
 }
 
 // someLinks draws the links of a pair, of one node, of a minority, or all.
@@ -141,6 +142,12 @@ func (p *Packet) Heal(ctx context.Context, c harness.Cluster, f harness.Fault, e
 		return err
 	}
 	defer p.lock.release()
+	if e.Injected > 0 {
+		meets(ctx, func() bool {
+			hit, err := cl.Shaped(ctx, f.ID)
+			return err != nil || slices.ContainsFunc(slices.Collect(maps.Values(hit)), func(n uint64) bool { return n > 0 })
+		})
+	}
 	if e.Injected > 0 && p.count(ctx, pr, cl, f) && e.Hit == 0 {
 		pr.problem("no packet was changed or held up: nothing was sent over the links")
 	}

@@ -110,11 +110,19 @@ func (t table) check(kind string, c harness.Cluster, able bool, what string, nam
 	return errors.Join(errs...)
 }
 
+// An ability is which sorts of a table a cluster was found to be able to do, and which not.
+type ability struct {
+	names []string
+	lacks []harness.Skip
+}
+
+// Skipped tells what the cluster cannot do.
+func (a *ability) Skipped() []harness.Skip { return a.lacks }
+
 // able lists the sorts of which a cluster can do all that they do, each known from a fault
 // made for the look. One that names ask for and that it cannot do is an error, and so is
 // none at all.
-func (t table) able(kind string, c harness.Cluster, names, can []string, does func(harness.Fault) []string) ([]string, error) {
-	var able []string
+func (t table) able(kind string, c harness.Cluster, names, can []string, does func(harness.Fault) []string) (a ability, err error) {
 	var errs []error
 	for _, m := range t {
 		if m.Nodes > len(c.Nodes()) {
@@ -123,15 +131,17 @@ func (t table) able(kind string, c harness.Cluster, names, can []string, does fu
 		lacks := slices.DeleteFunc(does(m.Make(rand.New(rand.NewPCG(0, 0)), c.Nodes())), func(s string) bool { return slices.Contains(can, s) })
 		switch {
 		case len(lacks) == 0:
-			able = append(able, m.Name)
+			a.names = append(a.names, m.Name)
 		case slices.Contains(names, m.Name):
 			errs = append(errs, fmt.Errorf("nemesis %s: a %s cluster cannot do %q: it lacks %v", kind, c.World(), m.Name, lacks))
+		case len(names) == 0:
+			a.lacks = append(a.lacks, harness.Skip{Kind: kind, Name: m.Name, Why: fmt.Sprintf("a %s cluster lacks %s", c.World(), strings.Join(lacks, ", "))})
 		}
 	}
-	if len(able) == 0 {
+	if len(a.names) == 0 {
 		errs = append(errs, fmt.Errorf("nemesis %s: a %s cluster can do nothing of it", kind, c.World()))
 	}
-	return able, errors.Join(errs...)
+	return a, errors.Join(errs...)
 }
 
 // title is the name of a nemesis that makes certain sorts only: it says which, as the

@@ -84,6 +84,20 @@ func Handler(results string) (http.Handler, error) {
 	return mux, nil
 }
 
+// Stored finds the results of all runs in a folder of results, newest first. What is damaged
+// is unknown.
+func Stored(results string) ([]harness.Result, error) {
+	runs, err := runsIn(os.DirFS(results))
+	if err != nil {
+		return nil, err
+	}
+	all := make([]harness.Result, len(runs))
+	for i, r := range runs {
+		all[i] = r.Result
+	}
+	return all, nil
+}
+
 // runsIn finds the runs of a folder, newest first. A run that is under way has no verdict
 // yet and is not among them; a verdict that is damaged is, as unknown.
 func runsIn(results fs.FS) ([]listed, error) {

@@ -107,6 +107,9 @@ func plan(o Options) harness.Plan {
 	}
 	if o.Nemesis != nil {
 		p.Nemesis = o.Nemesis.Name()
+		if s, ok := o.Nemesis.(harness.Skipper); ok {
+			p.Skipped = s.Skipped()
+		}
 		if p.Schedule == nil {
 			p.Schedule = o.Nemesis.Plan(Stream(o.Seed, "schedule"), slices.Clone(p.Nodes), o.Time)
 		}

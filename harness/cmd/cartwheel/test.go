@@ -22,6 +22,7 @@ import (
 func (a *app) testCommand() *cobra.Command {
 	var k suite.Knobs
 	var verbose, grpc bool
+	var count int
 	var p planting
 	c := &cobra.Command{
 		Use:   "test",
@@ -35,7 +36,7 @@ removes what is left.`,
   cartwheel test --schedule results/latest/schedule.json --seed 7   # the same faults again`,
 		Args: arguments(cobra.NoArgs),
 		RunE: func(c *cobra.Command, _ []string) error {
-			if err := meant(c.Flags(), "time", "nodes", "concurrency", "r", "w"); err != nil {
+			if err := meant(c.Flags(), "time", "nodes", "concurrency", "r", "w", "count"); err != nil {
 				return err
 			}
 			if !c.Flags().Changed("seed") {
@@ -51,13 +52,31 @@ removes what is left.`,
 				}
 				k.Cluster, _ = suite.Tier(grpc, false)
 			}
-			if p.mutant != "" {
+			switch {
+			case count > 1 && p.mutant != "":
+				return fmt.Errorf("%w: --count and --mutant: \"cartwheel mutants\" repeats hunts", errUsage)
+			case count > 1:
+				return a.repeat(c, k, count, verbose)
+			case p.mutant != "":
 				return a.testPlanted(c, k, p.mutant, verbose)
 			}
 			return a.test(c, k, verbose)
 		},
 	}
 	f := c.Flags()
+	knobFlags(f, &k)
+	f.StringVar(&p.mutant, "mutant", "", "bug of the catalogue to plant in the store; see cartwheel mutants")
+	f.StringVar(&k.Mutant, "planted", "", "bug that this build has in it")
+	_ = f.MarkHidden("planted") // it is there: the line above made it
+	f.IntVar(&count, "count", 1, "do the run so many times and tell how often it fails, with Wilson's interval")
+	f.BoolVar(&grpc, "grpc", false, "with --cluster sim: gRPC itself over simulated sockets")
+	f.BoolVar(&k.Keep, "keep", false, "leave the cluster running")
+	f.BoolVar(&verbose, "verbose", false, "show what the harness logs")
+	return c
+}
+
+// knobFlags are those that say which run to do.
+func knobFlags(f *pflag.FlagSet, k *suite.Knobs) {
 	f.StringVar(&k.Workload, "workload", "cart", "what clients do: "+strings.Join(suite.Workloads(), ", "))
 	f.StringVar(&k.Nemesis, "nemesis", "partition", "faults, separated by commas: "+strings.Join(suite.Nemeses(), ", ")+", or "+suite.AllNemeses)
 	f.StringVar(&k.Cluster, "cluster", "docker", "where the store runs: "+strings.Join(suite.Clusters(), ", "))
@@ -76,13 +95,6 @@ removes what is left.`,
 	f.StringVar(&k.Results, "results", "results", "folder for results")
 	f.StringVar(&k.Image, "image", "", "image of the store (default: built from this checkout)")
 	f.StringVar(&k.Overlay, "overlay", "", `file for "go build -overlay" when the image is built`)
-	f.StringVar(&p.mutant, "mutant", "", "bug of the catalogue to plant in the store; see cartwheel mutants")
-	f.StringVar(&k.Mutant, "planted", "", "bug that this build has in it")
-	_ = f.MarkHidden("planted") // it is there: the line above made it
-	f.BoolVar(&grpc, "grpc", false, "with --cluster sim: gRPC itself over simulated sockets")
-	f.BoolVar(&k.Keep, "keep", false, "leave the cluster running")
-	f.BoolVar(&verbose, "verbose", false, "show what the harness logs")
-	return c
 }
 
 // testPlanted does a run with a bug in the store: in the image, or for the simulation in
