@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"cartwheel/harness"
@@ -26,6 +27,9 @@ type Clock struct {
 
 // clockNear is by how much a clock may be off what it should be: a look takes its time.
 const clockNear = 300 * time.Millisecond
+
+// beginLimit is how long a node that was started may take to tell its time.
+const beginLimit = 8 * time.Second
 
 var clocks = tableOf(ClockKind,
 	some.called("bump", func(r *rand.Rand, f *harness.Fault) {
@@ -84,7 +88,7 @@ func (k *Clock) Inject(ctx context.Context, c harness.Cluster, f harness.Fault, 
 		return *e.Evidence, err
 	}
 	defer w.release()
-	k.look(ctx, e, cl, before, f, 0, 0)
+	k.look(ctx, e, cl, before, f, right)
 	var errs []error
 	for _, n := range f.Nodes {
 		if err := cl.Skew(ctx, n, *f.Skew); err != nil {
@@ -111,6 +115,7 @@ func (k *Clock) Heal(ctx context.Context, c harness.Cluster, f harness.Fault, e 
 	}
 	defer w.release()
 	if e.Injected > 0 {
+		k.await(ctx, f)
 		k.holds(ctx, pr, cl, f)
 	}
 	var errs []error
@@ -124,19 +129,35 @@ func (k *Clock) Heal(ctx context.Context, c harness.Cluster, f harness.Fault, e 
 		return errors.Join(errs...)
 	}
 	e.Healed = now()
-	k.look(ctx, pr, cl, after, f, 0, 0)
+	k.look(ctx, pr, cl, after, f, right)
 	return nil
+}
+
+// await waits until a node of the fault runs, for a while: others cannot tell their time.
+func (k *Clock) await(ctx context.Context, f harness.Fault) {
+	w := k.ward()
+	ctx, cancel := context.WithTimeout(ctx, beginLimit)
+	defer cancel()
+	_ = w.persist(ctx, func() error {
+		if slices.ContainsFunc(f.Nodes, w.serves) {
+			return nil
+		}
+		return errors.New("other faults hold all of its nodes")
+	})
 }
 
 // holds proves that the clocks are wrong by as much as they have to be.
 func (k *Clock) holds(ctx context.Context, e proof, cl harness.ClockSkewer, f harness.Fault) {
 	if f.Skew.Strobe == 0 {
-		want, most := f.Skew.At(e.now()-e.Injected), f.Skew.At(e.now()-lastBefore(*e.Evidence))
-		if want.Abs() <= 2*clockNear {
+		seenRight := lastBefore(*e.Evidence)
+		wrong := func() (want, most time.Duration) {
+			return f.Skew.At(e.now() - e.Injected), f.Skew.At(e.now() - seenRight)
+		}
+		if want, _ := wrong(); want.Abs() <= 2*clockNear {
 			e.problem("during: it was healed before its clocks were wrong by more than %v", want)
 			return
 		}
-		if k.look(ctx, e, cl, during, f, want, most) == 0 {
+		if k.look(ctx, e, cl, during, f, wrong) == 0 {
 			e.problem("during: no clock could be looked at: other faults kept all of the nodes from running")
 		}
 		return
@@ -168,12 +189,16 @@ func lastBefore(e harness.Evidence) (at time.Duration) {
 	return at
 }
 
-// look wants each clock that can be looked at to be off by something between want and most,
-// and returns how many could be.
-func (k *Clock) look(ctx context.Context, e proof, cl harness.ClockSkewer, when string, f harness.Fault, want, most time.Duration) (looked int) {
-	lo, hi := min(want, most), max(want, most)
+// right is by how much a clock is off that is right.
+func right() (want, most time.Duration) { return 0, 0 }
+
+// look wants each clock that can be looked at to be off by something between what the
+// function says when it has been looked at, and returns how many could be.
+func (k *Clock) look(ctx context.Context, e proof, cl harness.ClockSkewer, when string, f harness.Fault, off func() (want, most time.Duration)) (looked int) {
 	for _, n := range f.Nodes {
 		got, err := k.offset(ctx, cl, n)
+		want, most := off()
+		lo, hi := min(want, most), max(want, most)
 		if err != nil && !k.ward().serves(n) {
 			e.probe(when, fmt.Sprintf("%s does not run and does not tell its time", n), true, true)
 			continue
@@ -192,14 +217,24 @@ func (k *Clock) look(ctx context.Context, e proof, cl harness.ClockSkewer, when 
 	return looked
 }
 
-// offset asks a node for its time. One that a fault holds may not answer, or never.
-func (k *Clock) offset(ctx context.Context, cl harness.ClockSkewer, n harness.NodeID) (time.Duration, error) {
-	if !k.ward().serves(n) {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, time.Second)
-		defer cancel()
+// offset asks a node for its time, a few times if need be: one that has just begun does not
+// answer yet. One that a fault holds may not answer, or never.
+func (k *Clock) offset(ctx context.Context, cl harness.ClockSkewer, n harness.NodeID) (ahead time.Duration, err error) {
+	w := k.ward()
+	limit := beginLimit
+	if !w.serves(n) {
+		limit = time.Second
 	}
-	return cl.Offset(ctx, n)
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	_ = w.persist(ctx, func() error {
+		ahead, err = cl.Offset(ctx, n)
+		if err != nil && w.serves(n) {
+			return err
+		}
+		return nil
+	})
+	return ahead, err
 }
 
 // near reports whether a clock of the fault's nodes is off by so much.

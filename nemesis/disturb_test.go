@@ -2,6 +2,7 @@ package nemesis
 
 import (
 	"context"
+	"errors"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -45,6 +46,8 @@ func TestEveryWayADisturbanceCanFailIsNoticed(t *testing.T) {
 		{name: "a fast clock", nemesis: &Clock{}, fault: skewed(harness.Skew{Drift: 0.5})},
 		{name: "a frozen clock", nemesis: &Clock{}, fault: skewed(harness.Skew{Drift: -1})},
 		{name: "a jumping clock", nemesis: &Clock{}, fault: skewed(harness.Skew{Offset: time.Minute, Strobe: 700 * time.Millisecond})},
+		{name: "a clock that is not told at once", nemesis: &Clock{}, fault: skewed(harness.Skew{Drift: 0.9}), later: func(d *fake.Defects) { d.Offset = 20 }},
+		{name: "a clock that is never told", nemesis: &Clock{}, fault: bumpTwo, later: func(d *fake.Defects) { d.Offset = 1e9 }, want: "the clock of n2 could not be read"},
 		{name: "a clock, nothing done", nemesis: &Clock{}, fault: bumpTwo, defect: func(d *fake.Defects) { d.SkewIdle = true }, want: "off by 0s, not by -1h0m0s"},
 		{name: "a jumping clock, nothing done", nemesis: &Clock{}, fault: skewed(harness.Skew{Offset: time.Minute, Strobe: time.Second}), defect: func(d *fake.Defects) { d.SkewIdle = true }, want: "no clock was seen that is off by 1m0s"},
 		{name: "a clock, not healed", nemesis: &Clock{}, fault: bumpTwo, later: func(d *fake.Defects) { d.SkewIdle = true }, want: "after: the clock of n2"},
@@ -85,6 +88,50 @@ func TestEveryWayADisturbanceCanFailIsNoticed(t *testing.T) {
 					t.Error("the cluster is not well again")
 				}
 			})
+		})
+	}
+}
+
+// Whoever is paused does not tell its time: the heal of its clock waits for it.
+func TestAClockIsLookedAtWhenItsNodeRunsAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, now := stage(t)
+		n := Compose(&Clock{}, &Pause{})
+		pause := pauseTwo
+		pause.ID = "f2"
+		clock, err := n.Inject(t.Context(), c, bumpTwo, now)
+		paused, err2 := n.Inject(t.Context(), c, pause, now)
+		if err := errors.Join(err, err2); err != nil {
+			t.Fatal(err)
+		}
+		healed := make(chan error)
+		go func() { healed <- n.Heal(t.Context(), c, bumpTwo, &clock, now) }()
+		time.Sleep(3 * time.Second)
+		if err := errors.Join(n.Heal(t.Context(), c, pause, &paused, now), <-healed); err != nil || !clock.Proven() {
+			t.Errorf("%v, %+v", err, clock)
+		}
+	})
+}
+
+// A fault that was late to begin is given a moment before it is healed.
+func TestAFaultThatMetNothingYetIsGivenAMoment(t *testing.T) {
+	for _, tt := range []struct {
+		nemesis harness.Nemesis
+		fault   harness.Fault
+	}{{&Disk{}, fullTwo}, {&Packet{}, slowTwo}, {&Partition{}, cutThree}} {
+		synctest.Test(t, func(t *testing.T) {
+			c, now := stage(t)
+			e, err := tt.nemesis.Inject(t.Context(), c, tt.fault, now)
+			if err != nil {
+				t.Fatal(err)
+			}
+			time.AfterFunc(time.Second, func() {
+				c.Send("n1", "n2")
+				c.Use("n2")
+			})
+			if err := tt.nemesis.Heal(t.Context(), c, tt.fault, &e, now); err != nil || !e.Proven() {
+				t.Errorf("%s: %v, %+v", tt.nemesis.Name(), err, e)
+			}
 		})
 	}
 }

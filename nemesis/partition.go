@@ -267,13 +267,18 @@ func (p *Partition) expectOpen(ctx context.Context, e proof, net harness.Partiti
 }
 
 func (p *Partition) countDropped(ctx context.Context, e proof, net harness.Partitioner, f harness.Fault) {
-	dropped, err := net.Dropped(ctx, f.ID)
+	var err error
+	meets(ctx, func() bool {
+		var dropped map[harness.Link]uint64
+		dropped, err = net.Dropped(ctx, f.ID)
+		for _, n := range dropped {
+			e.Dropped += n
+		}
+		return err != nil || e.Dropped > 0
+	})
 	if err != nil {
 		e.problem("discarded packets could not be counted: %v", err)
 		return
-	}
-	for _, n := range dropped {
-		e.Dropped += n
 	}
 	if e.Dropped == 0 {
 		e.problem("no packet met the rules: nothing was sent over the cut links")

@@ -33,6 +33,7 @@ type Defects struct {
 	ShapeLeaks    bool  // the first link that is to be shaped is not
 	UnshapeIdle   bool  // Unshape says yes and does nothing
 	SkewIdle      bool  // Skew says yes and does nothing
+	Offset        int   // so many calls of Offset fail first
 	UndisturbIdle bool  // Undisturb says yes and does nothing
 	Probe         error // Probe returns it
 }

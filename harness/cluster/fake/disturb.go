@@ -103,6 +103,10 @@ func (c *Cluster) Offset(_ context.Context, n harness.NodeID) (time.Duration, er
 	if !c.running || c.dead[n] || c.paused[n] {
 		return 0, ErrStopped
 	}
+	if c.defects.Offset > 0 {
+		c.defects.Offset--
+		return 0, errors.New("fake: it has just begun and does not answer yet")
+	}
 	s := c.skews[n]
 	return s.At(time.Since(s.since)), nil
 }
