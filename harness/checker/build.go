@@ -23,7 +23,7 @@ type builder struct {
 }
 
 func newBuilder() *builder {
-	b := &builder{x: &index{}}
+	b := &builder{x: &index{served: new(service)}}
 	for range max(1, runtime.GOMAXPROCS(0)) {
 		b.shards = append(b.shards, newShard())
 	}
@@ -75,6 +75,7 @@ func (b *builder) index(ctx context.Context) (*index, error) {
 		for _, k := range s.keys {
 			b.x.keys = append(b.x.keys, k)
 		}
+		b.x.served.merge(&s.served)
 	}
 	if first.err != nil {
 		return nil, first.err

@@ -15,8 +15,9 @@
 //
 // An acknowledged write must survive; one of unknown outcome may take effect at any
 // later time or never. Checkers take histories that history.Validate accepts. They keep
-// no state, draw no random numbers and read no clock but the budget of their context;
-// one that was cut short is unknown, and so is one that had nothing to judge.
+// no state, draw random numbers from a fixed seed only, and read no clock but the budget
+// of their context; one that was cut short is unknown, and so is one that had nothing to
+// judge.
 //
 // Versions and contexts are those of the Dynamo paper (DeCandia et al., SOSP 2007),
 // sections 4.3 to 4.5; guarantees of sessions Terry and others (PDIS 1994), staleness

@@ -29,6 +29,7 @@ type index struct {
 	faults []window
 	audits []harness.Op // completions
 	unrest string       // why the cluster said that it was not quiet; empty if it did not
+	served *service     // how long replicas took
 	claims Claims       // of the check that looks
 }
 

@@ -18,7 +18,8 @@ const Stale = "stale-read"
 // paper). Elsewhere it measures by how much gets are behind, exactly: in seconds since
 // the oldest acknowledgement that a get misses, and in versions. The share of gets that
 // see the newest write so long after its acknowledgement is the t-visibility of Bailis
-// and others (PBS, VLDB 2012). The lag of a write is the time from its acknowledgement to
+// and others (PBS, VLDB 2012); where the store tells how long its replicas took, their
+// prediction for the same gets stands beside it. The lag of a write is the time from its acknowledgement to
 // the last call of a get that lacks it, 0 for one that no later get missed.
 func Recency() harness.Checker { return newCheck("recency", recency) }
 
@@ -35,7 +36,7 @@ func recency(ctx context.Context, x *index) harness.Finding {
 	reads, open := 0, 0
 	var ages []time.Duration
 	var versions []int
-	var curve visibility
+	curve := visibility{predicted: predict(x.served, x.copiesOf())}
 	var lags []time.Duration // of every acknowledged write: how long a get that was called later could still lack it
 	for _, k := range x.keys {
 		if ctx.Err() != nil {

@@ -59,6 +59,7 @@ type shard struct {
 	keys    map[string]*keyIndex
 	clients map[int]pending
 	final   map[copyName]pending
+	served  service
 	err     error // the first line that keeps the history from being judged
 	errLine int32
 }
@@ -122,6 +123,7 @@ func (s *shard) line(line int32, op *harness.Op) {
 			}
 		}
 		if op.Kind == harness.OK {
+			s.served.add(op)
 			p.k.answered(answer{inv: p.inv, done: line, process: int32(op.Process), own: p.write}, op)
 		}
 		if p.write != none && op.Write != "" && op.F == harness.Delete {
