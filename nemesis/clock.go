@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"slices"
 	"time"
 
 	"cartwheel/harness"
@@ -27,9 +26,6 @@ type Clock struct {
 
 // clockNear is by how much a clock may be off what it should be: a look takes its time.
 const clockNear = 300 * time.Millisecond
-
-// beginLimit is how long a node that was started may take to tell its time.
-const beginLimit = 8 * time.Second
 
 var clocks = tableOf(ClockKind,
 	some.called("bump", func(r *rand.Rand, f *harness.Fault) {
@@ -115,7 +111,7 @@ func (k *Clock) Heal(ctx context.Context, c harness.Cluster, f harness.Fault, e 
 	}
 	defer w.release()
 	if e.Injected > 0 {
-		k.await(ctx, f)
+		w.await(ctx, f.Nodes, w.serves) // others cannot tell their time
 		k.holds(ctx, pr, cl, f)
 	}
 	var errs []error
@@ -131,19 +127,6 @@ func (k *Clock) Heal(ctx context.Context, c harness.Cluster, f harness.Fault, e 
 	e.Healed = now()
 	k.look(ctx, pr, cl, after, f, right)
 	return nil
-}
-
-// await waits until a node of the fault runs, for a while: others cannot tell their time.
-func (k *Clock) await(ctx context.Context, f harness.Fault) {
-	w := k.ward()
-	ctx, cancel := context.WithTimeout(ctx, beginLimit)
-	defer cancel()
-	_ = w.persist(ctx, func() error {
-		if slices.ContainsFunc(f.Nodes, w.serves) {
-			return nil
-		}
-		return errors.New("other faults hold all of its nodes")
-	})
 }
 
 // holds proves that the clocks are wrong by as much as they have to be.

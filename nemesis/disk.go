@@ -76,7 +76,7 @@ func (d *Disk) Inject(ctx context.Context, c harness.Cluster, f harness.Fault, n
 		return *e.Evidence, err
 	}
 	defer w.release()
-	whom := w.living(e, f.Nodes)
+	whom := w.living(ctx, e, f.Nodes)
 	if len(whom) == 0 {
 		e.problem("all of its nodes were dead, so no disk was in use")
 		return *e.Evidence, nil

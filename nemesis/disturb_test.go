@@ -113,6 +113,36 @@ func TestAClockIsLookedAtWhenItsNodeRunsAgain(t *testing.T) {
 	})
 }
 
+// A plan keeps pauses away from dead nodes, but a kill may be healed late.
+func TestAFaultOfDeadNodesWaitsForOneToLive(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, now := stage(t)
+		n := Compose(&Pause{}, &Kill{})
+		kill := killTwo
+		kill.ID, kill.Nodes = "f2", pauseTwo.Nodes
+		killed, err := n.Inject(t.Context(), c, kill, now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		injected := make(chan harness.Evidence)
+		go func() {
+			e, err := n.Inject(t.Context(), c, pauseTwo, now)
+			if err != nil {
+				t.Error(err)
+			}
+			injected <- e
+		}()
+		time.Sleep(3 * time.Second)
+		if err := n.Heal(t.Context(), c, kill, &killed, now); err != nil {
+			t.Fatal(err)
+		}
+		paused := <-injected
+		if err := n.Heal(t.Context(), c, pauseTwo, &paused, now); err != nil || !paused.Proven() {
+			t.Errorf("%v, %+v", err, paused)
+		}
+	})
+}
+
 // A fault that was late to begin is given a moment before it is healed.
 func TestAFaultThatMetNothingYetIsGivenAMoment(t *testing.T) {
 	for _, tt := range []struct {

@@ -18,6 +18,7 @@ const (
 const (
 	looksMax   = 6                      // at links that have to be open, before they count as cut: bad ones lose probes
 	probesMax  = 20                     // failed probes told one by one, for each stage and expectation
+	beginLimit = 8 * time.Second        // for a node to be started by whoever holds it, and to tell its time
 	retryEvery = 100 * time.Millisecond // between two looks at what should come true soon
 	openLimit  = 15 * time.Second       // for links to carry packets again; a look alone takes seconds on a busy machine
 )

@@ -61,7 +61,7 @@ func (p *Pause) Inject(ctx context.Context, c harness.Cluster, f harness.Fault, 
 		return *e.Evidence, err
 	}
 	defer w.release()
-	whom := w.living(e, f.Nodes)
+	whom := w.living(ctx, e, f.Nodes)
 	if len(whom) == 0 {
 		e.problem("all of its nodes were dead, so there was nobody to pause")
 		return *e.Evidence, nil

@@ -2,6 +2,7 @@ package nemesis
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -76,8 +77,22 @@ func letGo(table map[harness.NodeID][]string, n harness.NodeID, fault string) (h
 func (w *ward) isDead(n harness.NodeID) bool   { return len(w.dead[n]) > 0 }
 func (w *ward) isFrozen(n harness.NodeID) bool { return len(w.frozen[n]) > 0 }
 
+// await waits with the lock held, but for the others, until one of the nodes is as it should
+// be, or for a while. Plans keep faults apart, but on a busy machine one is healed late.
+func (w *ward) await(ctx context.Context, nodes []harness.NodeID, is func(harness.NodeID) bool) {
+	ctx, cancel := context.WithTimeout(ctx, beginLimit)
+	defer cancel()
+	_ = w.persist(ctx, func() error {
+		if slices.ContainsFunc(nodes, is) {
+			return nil
+		}
+		return errors.New("other faults hold all of the nodes")
+	})
+}
+
 // living returns those of a fault's nodes that no kill holds and records who was left out.
-func (w *ward) living(e proof, nodes []harness.NodeID) []harness.NodeID {
+func (w *ward) living(ctx context.Context, e proof, nodes []harness.NodeID) []harness.NodeID {
+	w.await(ctx, nodes, func(n harness.NodeID) bool { return !w.isDead(n) })
 	var whom []harness.NodeID
 	for _, n := range nodes {
 		if w.isDead(n) {
