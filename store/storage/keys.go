@@ -14,6 +14,7 @@ import (
 //	data   m/identity                               node number, incarnation, lease
 //	       m/clean                                  the last shutdown was clean
 //	       m/flushed                                nothing; written to sync what was before it
+//	       m/history                                what the node knows of the cluster's layouts
 //	       m/leaves                                 format of the leaves
 //	       m/tree/<part:2>                          hash tree, kept by a clean shutdown
 //	       d/<part:2><key>                          record
@@ -24,6 +25,7 @@ import (
 var (
 	identityKey = []byte("m/identity")
 	cleanKey    = []byte("m/clean")
+	historyKey  = []byte("m/history")
 	leavesKey   = []byte("m/leaves")
 	flushedKey  = []byte("m/flushed")
 	treePrefix  = []byte("m/tree/")

@@ -161,20 +161,7 @@ func (r *Replica) leaf(p ring.Partition, key store.Key) (merkle.Sum, error) {
 // the record goes. The caller has locked the key. Leaf and record are one batch: after a crash
 // there are both or neither.
 func (r *Replica) writeWithLeaf(b *Batch, p ring.Partition, key store.Key, after merkle.Sum) error {
-	before, err := r.leaf(p, key)
-	if err != nil {
-		return err
-	}
-	if after.IsZero() {
-		b.Delete(leafKey(p, key))
-	} else {
-		b.Set(leafKey(p, key), encodeLeaf(after))
-	}
-	if err := r.write(r.data, b); err != nil {
-		return err
-	}
-	r.forest.replace(p, key, before, after)
-	return nil
+	return r.writeWithLeaves(b, p, []newLeaf{{key, after}})
 }
 
 // rehash makes the leaf of a record right that a merge found to be complete. A leaf that is

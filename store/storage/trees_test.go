@@ -87,7 +87,8 @@ func TestTreesAreThoseOfTheRecords(t *testing.T) {
 		other := newDisk("b").open(t)
 		defer closeReplica(t, other)
 		states := map[store.Key]version.Set{}
-		key := rapid.SampledFrom([]store.Key{"a", "b", "bb", "ccc", "\x00", "\xff\xff"})
+		all := []store.Key{"\x00", "a", "b", "bb", "ccc", "\xff\xff"}
+		key := rapid.SampledFrom(all)
 		n := 0
 		t.Repeat(map[string]func(*rapid.T){
 			"put": func(t *rapid.T) {
@@ -105,6 +106,39 @@ func TestTreesAreThoseOfTheRecords(t *testing.T) {
 				n++
 				mustMerge(t, r, k, "", mustPut(t, other, k, "", n, nil))
 				states[k] = mustRecord(t, r, k)
+			},
+			"merge all": func(t *rapid.T) {
+				p := part(key.Draw(t, "of the partition of"))
+				var batch []State
+				for _, k := range all {
+					if n++; part(k) == p {
+						batch = append(batch, State{k, mustPut(t, other, k, "", n, nil)})
+					}
+				}
+				if _, err := r.MergeAll(t.Context(), p, batch); err != nil {
+					t.Fatal(err)
+				}
+				for _, s := range batch {
+					states[s.Key] = mustRecord(t, r, s.Key)
+				}
+			},
+			"drop all": func(t *rapid.T) {
+				p := part(key.Draw(t, "of the partition of"))
+				var known []merkle.Leaf
+				want := 0
+				for _, k := range all {
+					if s, held := states[k]; part(k) == p {
+						l := merkle.Leaf{Key: k, Sum: merkle.Sum(s.Fingerprint(k))}
+						if l.Sum[0] ^= byte(rapid.IntRange(0, 1).Draw(t, "has changed")); held && l.Sum == merkle.Sum(s.Fingerprint(k)) {
+							delete(states, k)
+							want++
+						}
+						known = append(known, l)
+					}
+				}
+				if got, err := r.DropAll(t.Context(), p, known); got != want || err != nil {
+					t.Fatalf("dropped %d records, want %d, %v", got, want, err)
+				}
 			},
 			"hint": func(t *rapid.T) {
 				n++
