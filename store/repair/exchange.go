@@ -131,30 +131,18 @@ func (x *exchange) run(ctx context.Context, trees []uint32, s stretch) error {
 // partition goes down one tree.
 func (x *exchange) partition(ctx context.Context, p ring.Partition, s stretch) error {
 	x.at = position{partition: p + 1}
-	remote, err := x.nodes(ctx, p, nil)
+	w := Walk{
+		Local: x.opts.Local, Peers: x.opts.Peers, Peer: x.peer, Partition: p, Place: x.now.Newest().Layout.Partition, Page: x.opts.Page, Timeout: x.opts.Timeout,
+	}
+	all, err := w.Segments(ctx)
 	if err != nil {
-		return fmt.Errorf("groups of %s: %w", x.peer, err)
+		return err
 	}
-	local := x.opts.Local.TreeGroups(p)
-	groups := merkle.Differ(&local, &remote[0])
-	if len(groups) == 0 {
-		return nil
-	}
-	if remote, err = x.nodes(ctx, p, groups); err != nil {
-		return fmt.Errorf("segments of %s: %w", x.peer, err)
-	}
-	var segments []merkle.Segment
-	for i, g := range groups {
-		local := x.opts.Local.TreeSegments(p, g)
-		for _, child := range merkle.Differ(&local, &remote[i]) {
-			if seg := merkle.Segment(g*merkle.Fanout + child); s.touches(p, seg) {
-				segments = append(segments, seg)
-			}
-		}
-	}
+	segments := slices.DeleteFunc(all, func(seg merkle.Segment) bool { return !s.touches(p, seg) })
 	for chunk := range slices.Chunk(segments, segmentsAtOnce) {
 		x.at = position{p, chunk[len(chunk)-1] + 1, ""}
-		differences, err := x.leaves(ctx, p, chunk)
+		differences, err := w.Leaves(ctx, chunk)
+		x.compared.Add(w.TakeCompared())
 		if err != nil {
 			return err
 		}
@@ -168,58 +156,6 @@ func (x *exchange) partition(ctx context.Context, p ring.Partition, s stretch) e
 		}
 	}
 	return nil
-}
-
-func (x *exchange) nodes(ctx context.Context, p ring.Partition, groups []int) ([]merkle.Sums, error) {
-	ctx, cancel := context.WithTimeout(ctx, x.opts.Timeout)
-	defer cancel()
-	return x.opts.Peers.TreeNodes(ctx, x.peer, p, groups)
-}
-
-func (x *exchange) page(ctx context.Context, p ring.Partition, segments []merkle.Segment, after store.Key) ([]merkle.Leaf, bool, error) {
-	ctx, cancel := context.WithTimeout(ctx, x.opts.Timeout)
-	defer cancel()
-	return x.opts.Peers.TreeLeaves(ctx, x.peer, p, segments, after, x.opts.Page)
-}
-
-// leaves lists the keys of some segments that differ.
-func (x *exchange) leaves(ctx context.Context, p ring.Partition, segments []merkle.Segment) ([]merkle.Difference, error) {
-	var local, remote []merkle.Leaf
-	for _, seg := range segments {
-		var after store.Key
-		for more := true; more; {
-			page, again, err := x.opts.Local.TreeLeaves(ctx, p, seg, after, x.opts.Page)
-			if err != nil {
-				return nil, err
-			}
-			if local, more = append(local, page...), again; len(page) > 0 {
-				after = page[len(page)-1].Key
-			}
-		}
-	}
-	rest, after := segments, store.Key("")
-	for more := true; more; {
-		page, again, err := x.page(ctx, p, rest, after)
-		if err != nil {
-			return nil, fmt.Errorf("leaves of %s: %w", x.peer, err)
-		}
-		for _, l := range page {
-			if len(remote) > 0 && remote[len(remote)-1].Compare(l) >= 0 || !slices.Contains(segments, merkle.SegmentOf(l.Key)) || x.now.Newest().Layout.Partition(l.Key) != p {
-				return nil, fmt.Errorf("leaves of %s: %q was not asked for or is out of order: %w", x.peer, l.Key, store.ErrInvalid)
-			}
-			remote = append(remote, l)
-		}
-		if more = again; more {
-			if len(page) == 0 {
-				return nil, fmt.Errorf("leaves of %s: an empty page that is not the last: %w", x.peer, store.ErrInvalid)
-			}
-			after = page[len(page)-1].Key
-			rest = segments[slices.Index(segments, merkle.SegmentOf(after)):]
-		}
-	}
-	differences := merkle.DifferLeaves(local, remote)
-	x.compared.Add(uint64(len(local) + len(remote)))
-	return differences, nil
 }
 
 // key mends one key, unless the exchange has mended enough.

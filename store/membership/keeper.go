@@ -1,0 +1,126 @@
+package membership
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"fmt"
+	"log/slog"
+	"sync"
+
+	"cartwheel/store/placement"
+	"cartwheel/store/ring/history"
+)
+
+// Disk keeps the bytes of a history.
+type Disk interface {
+	// History returns what was kept last, nil if nothing was.
+	History(ctx context.Context) ([]byte, error)
+	// KeepHistory returns when the bytes are on disk. It is not called twice at a time.
+	KeepHistory(ctx context.Context, b []byte) error
+}
+
+// A Keeper changes a node's history: on disk first, then for all who ask.
+type Keeper struct {
+	disk      Disk
+	placement *placement.Placement
+	log       *slog.Logger
+	slot      chan struct{} // full while somebody changes the history: a mutex must not be held over a disk write
+
+	mu     sync.Mutex // guards what follows, never a wait
+	bytes  []byte     // of the history, as on disk
+	digest uint64     // of bytes
+}
+
+// Open reads the history that the disk has. If it has none, it keeps first, which may be the zero History of
+// a node that has not joined a cluster yet. found says which it was.
+func Open(ctx context.Context, d Disk, first history.History, log *slog.Logger) (k *Keeper, found bool, err error) {
+	b, err := d.History(ctx)
+	if err != nil {
+		return nil, false, fmt.Errorf("open membership: %w", err)
+	}
+	if found = b != nil; found {
+		if first, err = history.Decode(b); err != nil {
+			return nil, true, fmt.Errorf("open membership: %w", err)
+		}
+	} else if b = first.Encode(); first.Joined() {
+		if err = d.KeepHistory(ctx, b); err != nil {
+			return nil, false, fmt.Errorf("open membership: %w", err)
+		}
+	}
+	k = &Keeper{disk: d, placement: placement.New(first), log: log.With("component", "membership"), slot: make(chan struct{}, 1)}
+	k.note(b)
+	return k, found, nil
+}
+
+// Placement returns where requests learn of the history. Only the Keeper may update it.
+func (k *Keeper) Placement() *placement.Placement { return k.placement }
+
+// Now returns the history. It is on disk.
+func (k *Keeper) Now() history.History { return k.placement.Now() }
+
+// Encoded returns the bytes of the history, which the caller must not change, and their digest. They are on disk.
+func (k *Keeper) Encoded() (b []byte, digest uint64) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.bytes, k.digest
+}
+
+func (k *Keeper) note(b []byte) {
+	sum := sha256.Sum256(b)
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.bytes, k.digest = b, binary.BigEndian.Uint64(sum[:])
+}
+
+// Change replaces the history by f's result, and returns it once it is on disk. f is called once, with the present
+// history; its error is returned as it is, and nothing changes. ctx bounds the wait for other changes and for the disk.
+func (k *Keeper) Change(ctx context.Context, f func(history.History) (history.History, error)) (history.History, error) {
+	select {
+	case k.slot <- struct{}{}: // free: do not let the select below choose
+	default:
+		select {
+		case k.slot <- struct{}{}:
+		case <-ctx.Done():
+			return history.History{}, context.Cause(ctx)
+		}
+	}
+	defer func() { <-k.slot }()
+	was := k.placement.Now()
+	h, err := f(was)
+	if err != nil {
+		return was, err
+	}
+	b := h.Encode()
+	if old, _ := k.Encoded(); bytes.Equal(b, old) {
+		return was, nil
+	}
+	if err := k.disk.KeepHistory(ctx, b); err != nil {
+		return was, err
+	}
+	k.note(b)
+	k.tell(was, h)
+	return h, k.placement.Update(func(history.History) (history.History, error) { return h, nil })
+}
+
+// Merge joins what another node knows.
+func (k *Keeper) Merge(ctx context.Context, other history.History) (history.History, error) {
+	return k.Change(ctx, func(h history.History) (history.History, error) { return history.Merge(h, other) })
+}
+
+// tell logs what an operator wants to know of a change.
+func (k *Keeper) tell(was, h history.History) {
+	if !h.Joined() {
+		return
+	}
+	switch v := h.Newest(); {
+	case !was.Joined():
+		k.log.Info("heard of the cluster", "cluster", fmt.Sprintf("%016x", h.Cluster()), "version", v.String())
+	case !was.Knows(v) && was.Newest().Number <= v.Number:
+		k.log.Info("layout changes", "version", v.String(), "live", len(h.Live()))
+	}
+	if was.Joined() && h.Oldest().Number > was.Oldest().Number {
+		k.log.Info("layout settled", "version", h.Oldest().String(), "live", len(h.Live()))
+	}
+}
