@@ -20,7 +20,10 @@ type DriverOptions struct {
 	Keeper *Keeper      // required
 	// Sync returns nil when this node has what its partitions of v held before, by h. It ends early when
 	// ctx does, and may be called again for the same version. Required.
-	Sync   func(ctx context.Context, h history.History, v history.Version) error
+	Sync func(ctx context.Context, h history.History, v history.Version) error
+	// HandOver returns nil when the owners of v have all that this node holds and gives up by v. Otherwise as Sync. Required.
+	HandOver func(ctx context.Context, h history.History, v history.Version) error
+
 	Rand   store.Rand    // spreads the retries; required
 	Retry  time.Duration // wait after a step that failed; default 1s
 	Logger *slog.Logger  // default discards
@@ -37,8 +40,8 @@ func (o DriverOptions) withDefaults() DriverOptions {
 }
 
 func (o DriverOptions) validate() error {
-	if o.Self == "" || o.Keeper == nil || o.Sync == nil || o.Rand == nil || o.Retry < 0 {
-		return fmt.Errorf("membership: want Self, Keeper, Sync and Rand, and no negative Retry: %w", store.ErrInvalid)
+	if o.Self == "" || o.Keeper == nil || o.Sync == nil || o.HandOver == nil || o.Rand == nil || o.Retry < 0 {
+		return fmt.Errorf("membership: want Self, Keeper, Sync, HandOver and Rand, and no negative Retry: %w", store.ErrInvalid)
 	}
 	return nil
 }
@@ -146,9 +149,11 @@ func (d *Driver) do(ctx context.Context, h history.History, s step) (err error) 
 	case "ack":
 		err = d.opts.Keeper.Placement().WritesEnded(ctx, s.version)
 	case "sync-ack":
-		err = d.opts.Keeper.Placement().ReadsEnded(ctx, s.version)
+		if err = d.opts.Keeper.Placement().ReadsEnded(ctx, s.version); err == nil {
+			err = d.work(ctx, h, s, d.opts.HandOver)
+		}
 	case "sync":
-		err = d.sync(ctx, h, s)
+		err = d.work(ctx, h, s, d.opts.Sync)
 	}
 	if err != nil {
 		if !d.opts.Keeper.Now().Knows(s.version) {
@@ -162,14 +167,14 @@ func (d *Driver) do(ctx context.Context, h history.History, s step) (err error) 
 	return err
 }
 
-// sync has the data copied, until the history asks for another step.
-func (d *Driver) sync(ctx context.Context, h history.History, s step) error {
+// work does what may take long, until it is done or the history asks for another step.
+func (d *Driver) work(ctx context.Context, h history.History, s step, f func(context.Context, history.History, history.Version) error) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	done := make(chan error, 1)
 	var work sync.WaitGroup
 	defer work.Wait()
-	work.Go(func() { done <- d.opts.Sync(ctx, h, s.version) })
+	work.Go(func() { done <- f(ctx, h, s.version) })
 	for {
 		select {
 		case err := <-done:

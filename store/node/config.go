@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -16,28 +17,35 @@ import (
 	"cartwheel/store/storage"
 )
 
-// Config of a node. Members, Partitions and N must be the same on every node.
+// Config of a node. N, and at the first start of a cluster Members and Partitions, must be the same on every node.
 type Config struct {
-	ID         store.NodeID   // required, one of Members
-	Members    []store.Member // all nodes, this one included; none: the node waits to be made a member
-	Partitions int            // default ring.DefaultPartitions
-	N          int            // owners of a key; default ring.DefaultReplicas
-	R          int            // replicas that must answer a get that does not say; default 2, or N if that is less
-	W          int            // replicas that must store a put that does not say; default 2, or N if that is less
-	Buckets    store.Buckets  // defaults for parts of the key space, the same on every node; default none
+	ID      store.NodeID // required
+	Address string       // where others reach this node, host:port; default as in Members
+	// Members are those of the first layout of a cluster, all that are to be, with this one among them. A disk that knows
+	// a layout wins over them. None: the node asks Seeds, and waits
+	// for the others to give it a role.
+	Members    []store.Member
+	Seeds      []string      // addresses, host:port, of some nodes of the cluster; default none: the node waits to be told
+	Partitions int           // default ring.DefaultPartitions
+	N          int           // owners of a key; default ring.DefaultReplicas
+	R          int           // replicas that must answer a get that does not say; default 2, or N if that is less
+	W          int           // replicas that must store a put that does not say; default 2, or N if that is less
+	Buckets    store.Buckets // defaults for parts of the key space, the same on every node; default none
 
 	Durability store.Durability // of a write that does not say, and whose bucket does not; default all
 	FlushAfter time.Duration    // what a lower durability leaves in memory is on disk so much later; default 100ms
 	// ObjectBuffer allows writes of DurabilityNone: an experiment, which loses acknowledged writes when power is lost.
 	ObjectBuffer bool
 
-	Dir   string                        // of the data; required
-	FS    vfs.FS                        // default the operating system's
-	Disk  func(storage.KV) storage.KV   // put around each database; default none
-	Clock clock.Clock                   // stamps versions; default clock.System
-	Now   func() time.Duration          // monotonic time since some moment; required
-	Rand  store.Rand                    // its seed must be this process's alone; required
-	Peers func(store.Member) Connection // the connection to a node, always the same one for one address; nil: there is none; must not block; required
+	Dir   string                      // of the data; required
+	FS    vfs.FS                      // default the operating system's
+	Disk  func(storage.KV) storage.KV // put around each database; default none
+	Clock clock.Clock                 // stamps versions; default clock.System
+	Now   func() time.Duration        // monotonic time since some moment; required
+	Rand  store.Rand                  // its seed must be this process's alone; required
+	// Peers returns the connection to a node, always the same one for one address; required. It must not block. A
+	// seed has no id yet. nil: no such node.
+	Peers func(store.Member) Connection
 
 	ReplicaTimeout time.Duration // of one call of a replica; default 1s
 	ForwardTimeout time.Duration // of a write that is handed to another coordinator; default twice ReplicaTimeout
@@ -46,9 +54,12 @@ type Config struct {
 	ProbeInterval  time.Duration // between probes of a peer that is down; default 500ms
 	HintInterval   time.Duration // between rounds of hint delivery; default 500ms
 	RepairInterval time.Duration // between comparisons with a peer; default 2s, negative: none, so that hints and reads alone repair
+	GossipInterval time.Duration // between rounds of gossip; default 1s
+	DropInterval   time.Duration // between looks for records that others own now; default 5s
 	InFlight       int           // requests coordinated at once; default 1024
 
-	HintSizeBytesMax uint64 // of all hints kept for others, half of it for one; default 1 GiB
+	TransferRateBytes int    // a second, copied or handed over by this node when the layout changes; default 32 MiB
+	HintSizeBytesMax  uint64 // of all hints kept for others, half of it for one; default 1 GiB
 
 	Logger *slog.Logger // default discards
 }
@@ -85,17 +96,27 @@ func (c Config) validate() error {
 	if c.Now == nil || c.Rand == nil || c.Peers == nil {
 		errs = append(errs, fmt.Errorf("now, rand and peers are required: %w", store.ErrInvalid))
 	}
-	member := len(c.Members) == 0
-	for _, m := range c.Members {
-		member = member || m.ID == c.ID
+	if c.ID == "" {
+		errs = append(errs, fmt.Errorf("a node without a name: %w", store.ErrInvalid))
 	}
-	if !member {
+	if self, ok := c.member(); len(c.Members) > 0 && !ok {
 		errs = append(errs, fmt.Errorf("node %q is not among the members: %w", c.ID, store.ErrInvalid))
+	} else if ok && c.Address != "" && c.Address != self.Address {
+		errs = append(errs, fmt.Errorf("node %q is at %s among the members, and itself says %s: %w", c.ID, self.Address, c.Address, store.ErrInvalid))
 	}
 	return errors.Join(errs...)
 }
 
-// history is what a node begins with.
+// member returns this node as Members have it.
+func (c Config) member() (store.Member, bool) {
+	i := slices.IndexFunc(c.Members, func(m store.Member) bool { return m.ID == c.ID })
+	if i < 0 {
+		return store.Member{ID: c.ID, Address: c.Address}, false
+	}
+	return c.Members[i], true
+}
+
+// history is what a node with a new disk begins with.
 func (c Config) history() (history.History, error) {
 	if len(c.Members) == 0 {
 		return history.History{}, nil

@@ -50,6 +50,15 @@ func (d *disk) Buffer(ctx context.Context, p ring.Partition, key store.Key, hint
 	return changed, err
 }
 
+// MergeAll joins states (see [storage.Replica.MergeAll]).
+func (d *disk) MergeAll(ctx context.Context, p ring.Partition, states []storage.State) (int, error) {
+	changed, err := d.Replica.MergeAll(ctx, p, states)
+	if changed > 0 || err != nil {
+		d.note()
+	}
+	return changed, err
+}
+
 // note is called when a change is complete; of two at once the later moment stays.
 func (d *disk) note() {
 	d.changes.Add(1)

@@ -108,7 +108,21 @@ func (n *Node) counters() map[string]uint64 {
 	if n.repair != nil {
 		r = n.repair.Stats()
 	}
+	g, t, m := n.gossip.Stats(), n.members.transfers.Stats(), n.members.driver.Stats()
 	return map[string]uint64{
+		"gossip_rounds":            g.Rounds,
+		"gossip_failed":            g.Failed,
+		"gossip_told":              g.Told,
+		"gossip_heard":             g.Heard,
+		"gossip_damaged":           g.Damaged,
+		"gossip_forked":            g.Forked,
+		"membership_steps":         m.Steps,
+		"membership_failed":        m.Failed,
+		"transfer_copied":          t.Copied,
+		"transfer_copied_bytes":    t.CopiedBytes,
+		"transfer_handed_over":     t.HandedOver,
+		"transfer_dropped":         t.Dropped,
+		"transfer_damaged":         t.Damaged,
 		"storage_changes":          n.disk.changes.Load(),
 		"storage_amnesia":          s.Amnesia,
 		"storage_damaged":          s.Damaged,

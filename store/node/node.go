@@ -14,6 +14,7 @@ import (
 	"cartwheel/store"
 	"cartwheel/store/coordinator"
 	"cartwheel/store/detector"
+	"cartwheel/store/gossip"
 	"cartwheel/store/hint"
 	"cartwheel/store/placement"
 	"cartwheel/store/repair"
@@ -34,6 +35,8 @@ type Node struct {
 	coordinator *coordinator.Coordinator
 	handoff     *hint.Handoff
 	repair      *repair.AntiEntropy // nil: this node compares with nobody, and answers those who do
+	members     memberParts
+	gossip      *gossip.Gossip
 	server      *transport.Server
 
 	mu       sync.Mutex // guards closing, never a wait
@@ -48,15 +51,11 @@ func Open(c Config) (*Node, error) {
 	if err := c.validate(); err != nil {
 		return nil, fmt.Errorf("open node: %w", err)
 	}
-	first, err := c.history()
-	if err != nil {
-		return nil, fmt.Errorf("open node %s: %w", c.ID, err)
-	}
-	n := &Node{config: c, log: c.Logger, placement: placement.New(first), began: c.Now(), closed: make(chan struct{})}
+	n := &Node{config: c, log: c.Logger, began: c.Now(), closed: make(chan struct{})}
 	if err := n.start(); err != nil {
 		return nil, fmt.Errorf("open node %s: %w", c.ID, errors.Join(err, n.Close()))
 	}
-	n.log.Info("opened node", "members", len(c.Members), "cluster", fmt.Sprintf("%016x", first.Cluster()), "version", first.Stamp().Number)
+	n.logLayout()
 	return n, nil
 }
 
@@ -71,6 +70,9 @@ func (n *Node) start() error {
 		return err
 	}
 	n.disk = newDisk(replica, c.Now)
+	if err := n.openMembership(); err != nil {
+		return err
+	}
 	var handoff atomic.Pointer[hint.Handoff] // the detector starts first and kicks it later
 	if n.detector, err = detector.Start(detector.Options{
 		Self: c.ID, Now: c.Now, Rand: c.Rand, ProbeInterval: c.ProbeInterval, Logger: c.Logger,
@@ -86,7 +88,7 @@ func (n *Node) start() error {
 		return err
 	}
 	n.peers = transport.NewPeers(transport.PeersOptions{
-		Self: c.ID, Placement: n.placement, Dial: n.dial, Detector: n.detector,
+		Self: c.ID, Placement: n.placement, Dial: n.dial, Detector: n.detector, Behind: n.behind,
 		Timeout: c.ReplicaTimeout, ForwardTimeout: c.ForwardTimeout,
 	})
 	if n.coordinator, err = coordinator.New(coordinator.Options{
@@ -113,8 +115,12 @@ func (n *Node) start() error {
 	}); err != nil {
 		return err
 	}
+	if err := n.startMembership(); err != nil {
+		return err
+	}
 	n.server = transport.NewServer(transport.Services{
 		Self: c.ID, Placement: n.placement, Coordinator: n.coordinator, Local: n.disk, Inspector: inspector{n},
+		Gossip: n.gossip, Membership: operator{n}, Behind: n.behind,
 	})
 	return nil
 }
@@ -168,6 +174,7 @@ func (n *Node) Close() error {
 	if n.server != nil {
 		errs = append(errs, n.server.Close())
 	}
+	errs = append(errs, n.closeMembership())
 	if n.repair != nil {
 		errs = append(errs, n.repair.Close())
 	}

@@ -19,12 +19,7 @@ import (
 type Local interface {
 	// TreeRoots lists the roots of the trees that hold a key in the partitions that owned accepts, by partition.
 	TreeRoots(owned func(ring.Partition) bool) []merkle.Root
-	// TreeGroups returns the sums of the groups of a tree.
-	TreeGroups(p ring.Partition) merkle.Sums
-	// TreeSegments returns the sums of the segments of a group.
-	TreeSegments(p ring.Partition, group int) merkle.Sums
-	// TreeLeaves lists leaves of a segment behind a key, in order, and whether there are more.
-	TreeLeaves(ctx context.Context, p ring.Partition, seg merkle.Segment, after store.Key, limit int) (leaves []merkle.Leaf, more bool, err error)
+	WalkLocal
 	// CheckTrees compares the trees with the records and mends them.
 	CheckTrees(ctx context.Context) (storage.TreeCheck, error)
 	// Record returns the node's own record of a key.
@@ -39,10 +34,7 @@ type Peers interface {
 	// TreeRoots is asked with the sum over this node's roots of the shared partitions. Unless
 	// the node's have the same sum, it returns them in the order of Local.TreeRoots.
 	TreeRoots(ctx context.Context, from store.NodeID, sum merkle.Sum) (equal bool, roots []merkle.Root, err error)
-	// TreeNodes returns the sums of the groups of a tree, or, for each group given, those of its segments.
-	TreeNodes(ctx context.Context, from store.NodeID, p ring.Partition, groups []int) ([]merkle.Sums, error)
-	// TreeLeaves lists leaves of segments, which are in ascending order, behind a key in the first of them.
-	TreeLeaves(ctx context.Context, from store.NodeID, p ring.Partition, segments []merkle.Segment, after store.Key, limit int) (leaves []merkle.Leaf, more bool, err error)
+	WalkPeers
 	// Get returns what a node knows of a key.
 	Get(ctx context.Context, at history.Stamp, from store.NodeID, key store.Key) (version.Set, error)
 	// Merge returns when the node has joined the state into its own record (hintFor is

@@ -62,6 +62,9 @@ func (r *Replica) mergeAll(ctx context.Context, p ring.Partition, states []State
 		leaves = append(leaves, newLeaf{s.Key, sumOf(s.Key, rec)})
 		r.warnSiblings(s.Key, before, rec.set)
 	}
+	if len(leaves) == 0 {
+		return 0, r.settle(false) // what it holds already may be in memory only
+	}
 	return len(leaves), r.writeWithLeaves(&b, p, leaves)
 }
 

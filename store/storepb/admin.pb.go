@@ -24,6 +24,61 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+type Wish_Kind int32
+
+const (
+	Wish_JOIN         Wish_Kind = 0
+	Wish_LEAVE        Wish_Kind = 1
+	Wish_REPLACE      Wish_Kind = 2 // node leaves, and other takes its place, zone and capacity
+	Wish_SET          Wish_Kind = 3 // another zone, capacity or address
+	Wish_FORCE_REMOVE Wish_Kind = 4
+)
+
+// Enum value maps for Wish_Kind.
+var (
+	Wish_Kind_name = map[int32]string{
+		0: "JOIN",
+		1: "LEAVE",
+		2: "REPLACE",
+		3: "SET",
+		4: "FORCE_REMOVE",
+	}
+	Wish_Kind_value = map[string]int32{
+		"JOIN":         0,
+		"LEAVE":        1,
+		"REPLACE":      2,
+		"SET":          3,
+		"FORCE_REMOVE": 4,
+	}
+)
+
+func (x Wish_Kind) Enum() *Wish_Kind {
+	p := new(Wish_Kind)
+	*p = x
+	return p
+}
+
+func (x Wish_Kind) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Wish_Kind) Descriptor() protoreflect.EnumDescriptor {
+	return file_store_storepb_admin_proto_enumTypes[0].Descriptor()
+}
+
+func (Wish_Kind) Type() protoreflect.EnumType {
+	return &file_store_storepb_admin_proto_enumTypes[0]
+}
+
+func (x Wish_Kind) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Wish_Kind.Descriptor instead.
+func (Wish_Kind) EnumDescriptor() ([]byte, []int) {
+	return file_store_storepb_admin_proto_rawDescGZIP(), []int{12, 0}
+}
+
 type ReadReplicaRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Key           []byte                 `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
@@ -620,6 +675,803 @@ func (x *PeerStatus) GetCleanAgeNanos() int64 {
 	return 0
 }
 
+type Role struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Member        *Member                `protobuf:"bytes,1,opt,name=member,proto3" json:"member,omitempty"`
+	Zone          string                 `protobuf:"bytes,2,opt,name=zone,proto3" json:"zone,omitempty"`
+	Capacity      uint32                 `protobuf:"varint,3,opt,name=capacity,proto3" json:"capacity,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Role) Reset() {
+	*x = Role{}
+	mi := &file_store_storepb_admin_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Role) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Role) ProtoMessage() {}
+
+func (x *Role) ProtoReflect() protoreflect.Message {
+	mi := &file_store_storepb_admin_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Role.ProtoReflect.Descriptor instead.
+func (*Role) Descriptor() ([]byte, []int) {
+	return file_store_storepb_admin_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *Role) GetMember() *Member {
+	if x != nil {
+		return x.Member
+	}
+	return nil
+}
+
+func (x *Role) GetZone() string {
+	if x != nil {
+		return x.Zone
+	}
+	return ""
+}
+
+func (x *Role) GetCapacity() uint32 {
+	if x != nil {
+		return x.Capacity
+	}
+	return 0
+}
+
+type MembersRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MembersRequest) Reset() {
+	*x = MembersRequest{}
+	mi := &file_store_storepb_admin_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MembersRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MembersRequest) ProtoMessage() {}
+
+func (x *MembersRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_store_storepb_admin_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MembersRequest.ProtoReflect.Descriptor instead.
+func (*MembersRequest) Descriptor() ([]byte, []int) {
+	return file_store_storepb_admin_proto_rawDescGZIP(), []int{10}
+}
+
+type MembersReply struct {
+	state         protoimpl.MessageState  `protogen:"open.v1"`
+	Node          string                  `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`                         // that answers
+	Cluster       uint64                  `protobuf:"fixed64,2,opt,name=cluster,proto3" json:"cluster,omitempty"`                 // 0: the node knows none
+	Live          []*MembersReply_Version `protobuf:"bytes,3,rep,name=live,proto3" json:"live,omitempty"`                         // oldest first
+	Read          uint64                  `protobuf:"varint,4,opt,name=read,proto3" json:"read,omitempty"`                        // number of the version that reads go by
+	Nodes         []*MembersReply_Node    `protobuf:"bytes,5,rep,name=nodes,proto3" json:"nodes,omitempty"`                       // of all live versions, by id
+	Waiting       []*Member               `protobuf:"bytes,6,rep,name=waiting,proto3" json:"waiting,omitempty"`                   // nodes that have asked this one for a role
+	Removed       []string                `protobuf:"bytes,7,rep,name=removed,proto3" json:"removed,omitempty"`                   // former members; these ids never come back
+	Step          string                  `protobuf:"bytes,8,opt,name=step,proto3" json:"step,omitempty"`                         // that the change waits for: "ack", "sync" or "sync-ack"; empty: none is pending
+	WaitsFor      []string                `protobuf:"bytes,9,rep,name=waits_for,json=waitsFor,proto3" json:"waits_for,omitempty"` // nodes that have not taken it
+	Forked        []*MembersReply_Fork    `protobuf:"bytes,10,rep,name=forked,proto3" json:"forked,omitempty"`                    // nodes whose history is of another cluster
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MembersReply) Reset() {
+	*x = MembersReply{}
+	mi := &file_store_storepb_admin_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MembersReply) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MembersReply) ProtoMessage() {}
+
+func (x *MembersReply) ProtoReflect() protoreflect.Message {
+	mi := &file_store_storepb_admin_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MembersReply.ProtoReflect.Descriptor instead.
+func (*MembersReply) Descriptor() ([]byte, []int) {
+	return file_store_storepb_admin_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *MembersReply) GetNode() string {
+	if x != nil {
+		return x.Node
+	}
+	return ""
+}
+
+func (x *MembersReply) GetCluster() uint64 {
+	if x != nil {
+		return x.Cluster
+	}
+	return 0
+}
+
+func (x *MembersReply) GetLive() []*MembersReply_Version {
+	if x != nil {
+		return x.Live
+	}
+	return nil
+}
+
+func (x *MembersReply) GetRead() uint64 {
+	if x != nil {
+		return x.Read
+	}
+	return 0
+}
+
+func (x *MembersReply) GetNodes() []*MembersReply_Node {
+	if x != nil {
+		return x.Nodes
+	}
+	return nil
+}
+
+func (x *MembersReply) GetWaiting() []*Member {
+	if x != nil {
+		return x.Waiting
+	}
+	return nil
+}
+
+func (x *MembersReply) GetRemoved() []string {
+	if x != nil {
+		return x.Removed
+	}
+	return nil
+}
+
+func (x *MembersReply) GetStep() string {
+	if x != nil {
+		return x.Step
+	}
+	return ""
+}
+
+func (x *MembersReply) GetWaitsFor() []string {
+	if x != nil {
+		return x.WaitsFor
+	}
+	return nil
+}
+
+func (x *MembersReply) GetForked() []*MembersReply_Fork {
+	if x != nil {
+		return x.Forked
+	}
+	return nil
+}
+
+// A Wish is one part of a plan.
+type Wish struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Kind          Wish_Kind              `protobuf:"varint,1,opt,name=kind,proto3,enum=cartwheel.store.v1.Wish_Kind" json:"kind,omitempty"`
+	Node          string                 `protobuf:"bytes,2,opt,name=node,proto3" json:"node,omitempty"`
+	Other         string                 `protobuf:"bytes,3,opt,name=other,proto3" json:"other,omitempty"`
+	Address       string                 `protobuf:"bytes,4,opt,name=address,proto3" json:"address,omitempty"` // of who joins; empty: where it said that it is
+	Zone          *string                `protobuf:"bytes,5,opt,name=zone,proto3,oneof" json:"zone,omitempty"`
+	Capacity      uint32                 `protobuf:"varint,6,opt,name=capacity,proto3" json:"capacity,omitempty"` // 0: as before, or 1
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Wish) Reset() {
+	*x = Wish{}
+	mi := &file_store_storepb_admin_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Wish) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Wish) ProtoMessage() {}
+
+func (x *Wish) ProtoReflect() protoreflect.Message {
+	mi := &file_store_storepb_admin_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Wish.ProtoReflect.Descriptor instead.
+func (*Wish) Descriptor() ([]byte, []int) {
+	return file_store_storepb_admin_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *Wish) GetKind() Wish_Kind {
+	if x != nil {
+		return x.Kind
+	}
+	return Wish_JOIN
+}
+
+func (x *Wish) GetNode() string {
+	if x != nil {
+		return x.Node
+	}
+	return ""
+}
+
+func (x *Wish) GetOther() string {
+	if x != nil {
+		return x.Other
+	}
+	return ""
+}
+
+func (x *Wish) GetAddress() string {
+	if x != nil {
+		return x.Address
+	}
+	return ""
+}
+
+func (x *Wish) GetZone() string {
+	if x != nil && x.Zone != nil {
+		return *x.Zone
+	}
+	return ""
+}
+
+func (x *Wish) GetCapacity() uint32 {
+	if x != nil {
+		return x.Capacity
+	}
+	return 0
+}
+
+type StageRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Wishes        []*Wish                `protobuf:"bytes,1,rep,name=wishes,proto3" json:"wishes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *StageRequest) Reset() {
+	*x = StageRequest{}
+	mi := &file_store_storepb_admin_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StageRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StageRequest) ProtoMessage() {}
+
+func (x *StageRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_store_storepb_admin_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StageRequest.ProtoReflect.Descriptor instead.
+func (*StageRequest) Descriptor() ([]byte, []int) {
+	return file_store_storepb_admin_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *StageRequest) GetWishes() []*Wish {
+	if x != nil {
+		return x.Wishes
+	}
+	return nil
+}
+
+type PlanRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PlanRequest) Reset() {
+	*x = PlanRequest{}
+	mi := &file_store_storepb_admin_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PlanRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PlanRequest) ProtoMessage() {}
+
+func (x *PlanRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_store_storepb_admin_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PlanRequest.ProtoReflect.Descriptor instead.
+func (*PlanRequest) Descriptor() ([]byte, []int) {
+	return file_store_storepb_admin_proto_rawDescGZIP(), []int{14}
+}
+
+type PlanReply struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Number        uint64                 `protobuf:"varint,1,opt,name=number,proto3" json:"number,omitempty"` // that commit has to name
+	Wishes        []*Wish                `protobuf:"bytes,2,rep,name=wishes,proto3" json:"wishes,omitempty"`  // empty: nothing is planned
+	Shares        []*PlanReply_Share     `protobuf:"bytes,3,rep,name=shares,proto3" json:"shares,omitempty"`
+	Moves         []*PlanReply_Move      `protobuf:"bytes,4,rep,name=moves,proto3" json:"moves,omitempty"`
+	Replicas      uint32                 `protobuf:"varint,5,opt,name=replicas,proto3" json:"replicas,omitempty"` // all that there are
+	Bytes         uint64                 `protobuf:"varint,6,opt,name=bytes,proto3" json:"bytes,omitempty"`       // that the moves are estimated to copy, by this node's own records
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PlanReply) Reset() {
+	*x = PlanReply{}
+	mi := &file_store_storepb_admin_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PlanReply) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PlanReply) ProtoMessage() {}
+
+func (x *PlanReply) ProtoReflect() protoreflect.Message {
+	mi := &file_store_storepb_admin_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PlanReply.ProtoReflect.Descriptor instead.
+func (*PlanReply) Descriptor() ([]byte, []int) {
+	return file_store_storepb_admin_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *PlanReply) GetNumber() uint64 {
+	if x != nil {
+		return x.Number
+	}
+	return 0
+}
+
+func (x *PlanReply) GetWishes() []*Wish {
+	if x != nil {
+		return x.Wishes
+	}
+	return nil
+}
+
+func (x *PlanReply) GetShares() []*PlanReply_Share {
+	if x != nil {
+		return x.Shares
+	}
+	return nil
+}
+
+func (x *PlanReply) GetMoves() []*PlanReply_Move {
+	if x != nil {
+		return x.Moves
+	}
+	return nil
+}
+
+func (x *PlanReply) GetReplicas() uint32 {
+	if x != nil {
+		return x.Replicas
+	}
+	return 0
+}
+
+func (x *PlanReply) GetBytes() uint64 {
+	if x != nil {
+		return x.Bytes
+	}
+	return 0
+}
+
+type CommitRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Number        uint64                 `protobuf:"varint,1,opt,name=number,proto3" json:"number,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CommitRequest) Reset() {
+	*x = CommitRequest{}
+	mi := &file_store_storepb_admin_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CommitRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CommitRequest) ProtoMessage() {}
+
+func (x *CommitRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_store_storepb_admin_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CommitRequest.ProtoReflect.Descriptor instead.
+func (*CommitRequest) Descriptor() ([]byte, []int) {
+	return file_store_storepb_admin_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *CommitRequest) GetNumber() uint64 {
+	if x != nil {
+		return x.Number
+	}
+	return 0
+}
+
+type CommitReply struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Number        uint64                 `protobuf:"varint,1,opt,name=number,proto3" json:"number,omitempty"`
+	Id            uint64                 `protobuf:"fixed64,2,opt,name=id,proto3" json:"id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CommitReply) Reset() {
+	*x = CommitReply{}
+	mi := &file_store_storepb_admin_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CommitReply) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CommitReply) ProtoMessage() {}
+
+func (x *CommitReply) ProtoReflect() protoreflect.Message {
+	mi := &file_store_storepb_admin_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CommitReply.ProtoReflect.Descriptor instead.
+func (*CommitReply) Descriptor() ([]byte, []int) {
+	return file_store_storepb_admin_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *CommitReply) GetNumber() uint64 {
+	if x != nil {
+		return x.Number
+	}
+	return 0
+}
+
+func (x *CommitReply) GetId() uint64 {
+	if x != nil {
+		return x.Id
+	}
+	return 0
+}
+
+type AbortRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Number        uint64                 `protobuf:"varint,1,opt,name=number,proto3" json:"number,omitempty"` // as of commit; 0: drop a plan only
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AbortRequest) Reset() {
+	*x = AbortRequest{}
+	mi := &file_store_storepb_admin_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AbortRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AbortRequest) ProtoMessage() {}
+
+func (x *AbortRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_store_storepb_admin_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AbortRequest.ProtoReflect.Descriptor instead.
+func (*AbortRequest) Descriptor() ([]byte, []int) {
+	return file_store_storepb_admin_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *AbortRequest) GetNumber() uint64 {
+	if x != nil {
+		return x.Number
+	}
+	return 0
+}
+
+type AbortReply struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Number        uint64                 `protobuf:"varint,1,opt,name=number,proto3" json:"number,omitempty"` // of the version that takes the change back; 0: a plan was dropped
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AbortReply) Reset() {
+	*x = AbortReply{}
+	mi := &file_store_storepb_admin_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AbortReply) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AbortReply) ProtoMessage() {}
+
+func (x *AbortReply) ProtoReflect() protoreflect.Message {
+	mi := &file_store_storepb_admin_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AbortReply.ProtoReflect.Descriptor instead.
+func (*AbortReply) Descriptor() ([]byte, []int) {
+	return file_store_storepb_admin_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *AbortReply) GetNumber() uint64 {
+	if x != nil {
+		return x.Number
+	}
+	return 0
+}
+
+type TransfersRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TransfersRequest) Reset() {
+	*x = TransfersRequest{}
+	mi := &file_store_storepb_admin_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TransfersRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TransfersRequest) ProtoMessage() {}
+
+func (x *TransfersRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_store_storepb_admin_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TransfersRequest.ProtoReflect.Descriptor instead.
+func (*TransfersRequest) Descriptor() ([]byte, []int) {
+	return file_store_storepb_admin_proto_rawDescGZIP(), []int{20}
+}
+
+type TransfersReply struct {
+	state          protoimpl.MessageState `protogen:"open.v1"`
+	Node           string                 `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`
+	Work           []*TransfersReply_Work `protobuf:"bytes,2,rep,name=work,proto3" json:"work,omitempty"`                                // under way
+	KeysCopied     uint64                 `protobuf:"varint,3,opt,name=keys_copied,json=keysCopied,proto3" json:"keys_copied,omitempty"` // since start, here and below
+	BytesCopied    uint64                 `protobuf:"varint,4,opt,name=bytes_copied,json=bytesCopied,proto3" json:"bytes_copied,omitempty"`
+	KeysHandedOver uint64                 `protobuf:"varint,5,opt,name=keys_handed_over,json=keysHandedOver,proto3" json:"keys_handed_over,omitempty"`
+	KeysDropped    uint64                 `protobuf:"varint,6,opt,name=keys_dropped,json=keysDropped,proto3" json:"keys_dropped,omitempty"`
+	KeysDamaged    uint64                 `protobuf:"varint,7,opt,name=keys_damaged,json=keysDamaged,proto3" json:"keys_damaged,omitempty"`
+	KeysHeld       uint64                 `protobuf:"varint,8,opt,name=keys_held,json=keysHeld,proto3" json:"keys_held,omitempty"` // now, of partitions that the node owns in no live version
+	HintsHeld      uint64                 `protobuf:"varint,9,opt,name=hints_held,json=hintsHeld,proto3" json:"hints_held,omitempty"`
+	Trouble        string                 `protobuf:"bytes,10,opt,name=trouble,proto3" json:"trouble,omitempty"` // why the last attempt failed; empty: it did not
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *TransfersReply) Reset() {
+	*x = TransfersReply{}
+	mi := &file_store_storepb_admin_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TransfersReply) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TransfersReply) ProtoMessage() {}
+
+func (x *TransfersReply) ProtoReflect() protoreflect.Message {
+	mi := &file_store_storepb_admin_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TransfersReply.ProtoReflect.Descriptor instead.
+func (*TransfersReply) Descriptor() ([]byte, []int) {
+	return file_store_storepb_admin_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *TransfersReply) GetNode() string {
+	if x != nil {
+		return x.Node
+	}
+	return ""
+}
+
+func (x *TransfersReply) GetWork() []*TransfersReply_Work {
+	if x != nil {
+		return x.Work
+	}
+	return nil
+}
+
+func (x *TransfersReply) GetKeysCopied() uint64 {
+	if x != nil {
+		return x.KeysCopied
+	}
+	return 0
+}
+
+func (x *TransfersReply) GetBytesCopied() uint64 {
+	if x != nil {
+		return x.BytesCopied
+	}
+	return 0
+}
+
+func (x *TransfersReply) GetKeysHandedOver() uint64 {
+	if x != nil {
+		return x.KeysHandedOver
+	}
+	return 0
+}
+
+func (x *TransfersReply) GetKeysDropped() uint64 {
+	if x != nil {
+		return x.KeysDropped
+	}
+	return 0
+}
+
+func (x *TransfersReply) GetKeysDamaged() uint64 {
+	if x != nil {
+		return x.KeysDamaged
+	}
+	return 0
+}
+
+func (x *TransfersReply) GetKeysHeld() uint64 {
+	if x != nil {
+		return x.KeysHeld
+	}
+	return 0
+}
+
+func (x *TransfersReply) GetHintsHeld() uint64 {
+	if x != nil {
+		return x.HintsHeld
+	}
+	return 0
+}
+
+func (x *TransfersReply) GetTrouble() string {
+	if x != nil {
+		return x.Trouble
+	}
+	return ""
+}
+
 type HintStatsReply_Target struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Node          string                 `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`
@@ -631,7 +1483,7 @@ type HintStatsReply_Target struct {
 
 func (x *HintStatsReply_Target) Reset() {
 	*x = HintStatsReply_Target{}
-	mi := &file_store_storepb_admin_proto_msgTypes[9]
+	mi := &file_store_storepb_admin_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -643,7 +1495,7 @@ func (x *HintStatsReply_Target) String() string {
 func (*HintStatsReply_Target) ProtoMessage() {}
 
 func (x *HintStatsReply_Target) ProtoReflect() protoreflect.Message {
-	mi := &file_store_storepb_admin_proto_msgTypes[9]
+	mi := &file_store_storepb_admin_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -691,7 +1543,7 @@ type TreesReply_Tree struct {
 
 func (x *TreesReply_Tree) Reset() {
 	*x = TreesReply_Tree{}
-	mi := &file_store_storepb_admin_proto_msgTypes[10]
+	mi := &file_store_storepb_admin_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -703,7 +1555,7 @@ func (x *TreesReply_Tree) String() string {
 func (*TreesReply_Tree) ProtoMessage() {}
 
 func (x *TreesReply_Tree) ProtoReflect() protoreflect.Message {
-	mi := &file_store_storepb_admin_proto_msgTypes[10]
+	mi := &file_store_storepb_admin_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -753,7 +1605,7 @@ type TreesReply_Check struct {
 
 func (x *TreesReply_Check) Reset() {
 	*x = TreesReply_Check{}
-	mi := &file_store_storepb_admin_proto_msgTypes[11]
+	mi := &file_store_storepb_admin_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -765,7 +1617,7 @@ func (x *TreesReply_Check) String() string {
 func (*TreesReply_Check) ProtoMessage() {}
 
 func (x *TreesReply_Check) ProtoReflect() protoreflect.Message {
-	mi := &file_store_storepb_admin_proto_msgTypes[11]
+	mi := &file_store_storepb_admin_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -814,6 +1666,438 @@ func (x *TreesReply_Check) GetTrees() uint64 {
 		return x.Trees
 	}
 	return 0
+}
+
+type MembersReply_Node struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Role          *Role                  `protobuf:"bytes,1,opt,name=role,proto3" json:"role,omitempty"`
+	State         string                 `protobuf:"bytes,2,opt,name=state,proto3" json:"state,omitempty"`                     // "member", "joining", "leaving" or "removed by force"
+	Owns          uint32                 `protobuf:"varint,3,opt,name=owns,proto3" json:"owns,omitempty"`                      // partitions, in the oldest live version
+	WillOwn       uint32                 `protobuf:"varint,4,opt,name=will_own,json=willOwn,proto3" json:"will_own,omitempty"` // in the newest
+	Acked         uint64                 `protobuf:"varint,5,opt,name=acked,proto3" json:"acked,omitempty"`                    // numbers of the newest versions that it has
+	Synced        uint64                 `protobuf:"varint,6,opt,name=synced,proto3" json:"synced,omitempty"`
+	SyncAcked     uint64                 `protobuf:"varint,7,opt,name=sync_acked,json=syncAcked,proto3" json:"sync_acked,omitempty"`
+	Up            bool                   `protobuf:"varint,8,opt,name=up,proto3" json:"up,omitempty"` // as this node believes
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MembersReply_Node) Reset() {
+	*x = MembersReply_Node{}
+	mi := &file_store_storepb_admin_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MembersReply_Node) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MembersReply_Node) ProtoMessage() {}
+
+func (x *MembersReply_Node) ProtoReflect() protoreflect.Message {
+	mi := &file_store_storepb_admin_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MembersReply_Node.ProtoReflect.Descriptor instead.
+func (*MembersReply_Node) Descriptor() ([]byte, []int) {
+	return file_store_storepb_admin_proto_rawDescGZIP(), []int{11, 0}
+}
+
+func (x *MembersReply_Node) GetRole() *Role {
+	if x != nil {
+		return x.Role
+	}
+	return nil
+}
+
+func (x *MembersReply_Node) GetState() string {
+	if x != nil {
+		return x.State
+	}
+	return ""
+}
+
+func (x *MembersReply_Node) GetOwns() uint32 {
+	if x != nil {
+		return x.Owns
+	}
+	return 0
+}
+
+func (x *MembersReply_Node) GetWillOwn() uint32 {
+	if x != nil {
+		return x.WillOwn
+	}
+	return 0
+}
+
+func (x *MembersReply_Node) GetAcked() uint64 {
+	if x != nil {
+		return x.Acked
+	}
+	return 0
+}
+
+func (x *MembersReply_Node) GetSynced() uint64 {
+	if x != nil {
+		return x.Synced
+	}
+	return 0
+}
+
+func (x *MembersReply_Node) GetSyncAcked() uint64 {
+	if x != nil {
+		return x.SyncAcked
+	}
+	return 0
+}
+
+func (x *MembersReply_Node) GetUp() bool {
+	if x != nil {
+		return x.Up
+	}
+	return false
+}
+
+type MembersReply_Version struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Number        uint64                 `protobuf:"varint,1,opt,name=number,proto3" json:"number,omitempty"`
+	Id            uint64                 `protobuf:"fixed64,2,opt,name=id,proto3" json:"id,omitempty"`
+	Kind          string                 `protobuf:"bytes,3,opt,name=kind,proto3" json:"kind,omitempty"` // "planned", "abort" or "forced"
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MembersReply_Version) Reset() {
+	*x = MembersReply_Version{}
+	mi := &file_store_storepb_admin_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MembersReply_Version) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MembersReply_Version) ProtoMessage() {}
+
+func (x *MembersReply_Version) ProtoReflect() protoreflect.Message {
+	mi := &file_store_storepb_admin_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MembersReply_Version.ProtoReflect.Descriptor instead.
+func (*MembersReply_Version) Descriptor() ([]byte, []int) {
+	return file_store_storepb_admin_proto_rawDescGZIP(), []int{11, 1}
+}
+
+func (x *MembersReply_Version) GetNumber() uint64 {
+	if x != nil {
+		return x.Number
+	}
+	return 0
+}
+
+func (x *MembersReply_Version) GetId() uint64 {
+	if x != nil {
+		return x.Id
+	}
+	return 0
+}
+
+func (x *MembersReply_Version) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+type MembersReply_Fork struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Node          string                 `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`
+	Error         string                 `protobuf:"bytes,2,opt,name=error,proto3" json:"error,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MembersReply_Fork) Reset() {
+	*x = MembersReply_Fork{}
+	mi := &file_store_storepb_admin_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MembersReply_Fork) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MembersReply_Fork) ProtoMessage() {}
+
+func (x *MembersReply_Fork) ProtoReflect() protoreflect.Message {
+	mi := &file_store_storepb_admin_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MembersReply_Fork.ProtoReflect.Descriptor instead.
+func (*MembersReply_Fork) Descriptor() ([]byte, []int) {
+	return file_store_storepb_admin_proto_rawDescGZIP(), []int{11, 2}
+}
+
+func (x *MembersReply_Fork) GetNode() string {
+	if x != nil {
+		return x.Node
+	}
+	return ""
+}
+
+func (x *MembersReply_Fork) GetError() string {
+	if x != nil {
+		return x.Error
+	}
+	return ""
+}
+
+type PlanReply_Share struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Role          *Role                  `protobuf:"bytes,1,opt,name=role,proto3" json:"role,omitempty"`
+	Before        uint32                 `protobuf:"varint,2,opt,name=before,proto3" json:"before,omitempty"`
+	After         uint32                 `protobuf:"varint,3,opt,name=after,proto3" json:"after,omitempty"`
+	Gains         uint32                 `protobuf:"varint,4,opt,name=gains,proto3" json:"gains,omitempty"`
+	Drops         uint32                 `protobuf:"varint,5,opt,name=drops,proto3" json:"drops,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PlanReply_Share) Reset() {
+	*x = PlanReply_Share{}
+	mi := &file_store_storepb_admin_proto_msgTypes[29]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PlanReply_Share) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PlanReply_Share) ProtoMessage() {}
+
+func (x *PlanReply_Share) ProtoReflect() protoreflect.Message {
+	mi := &file_store_storepb_admin_proto_msgTypes[29]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PlanReply_Share.ProtoReflect.Descriptor instead.
+func (*PlanReply_Share) Descriptor() ([]byte, []int) {
+	return file_store_storepb_admin_proto_rawDescGZIP(), []int{15, 0}
+}
+
+func (x *PlanReply_Share) GetRole() *Role {
+	if x != nil {
+		return x.Role
+	}
+	return nil
+}
+
+func (x *PlanReply_Share) GetBefore() uint32 {
+	if x != nil {
+		return x.Before
+	}
+	return 0
+}
+
+func (x *PlanReply_Share) GetAfter() uint32 {
+	if x != nil {
+		return x.After
+	}
+	return 0
+}
+
+func (x *PlanReply_Share) GetGains() uint32 {
+	if x != nil {
+		return x.Gains
+	}
+	return 0
+}
+
+func (x *PlanReply_Share) GetDrops() uint32 {
+	if x != nil {
+		return x.Drops
+	}
+	return 0
+}
+
+type PlanReply_Move struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Partition     uint32                 `protobuf:"varint,1,opt,name=partition,proto3" json:"partition,omitempty"`
+	To            string                 `protobuf:"bytes,2,opt,name=to,proto3" json:"to,omitempty"`
+	From          []string               `protobuf:"bytes,3,rep,name=from,proto3" json:"from,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PlanReply_Move) Reset() {
+	*x = PlanReply_Move{}
+	mi := &file_store_storepb_admin_proto_msgTypes[30]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PlanReply_Move) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PlanReply_Move) ProtoMessage() {}
+
+func (x *PlanReply_Move) ProtoReflect() protoreflect.Message {
+	mi := &file_store_storepb_admin_proto_msgTypes[30]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PlanReply_Move.ProtoReflect.Descriptor instead.
+func (*PlanReply_Move) Descriptor() ([]byte, []int) {
+	return file_store_storepb_admin_proto_rawDescGZIP(), []int{15, 1}
+}
+
+func (x *PlanReply_Move) GetPartition() uint32 {
+	if x != nil {
+		return x.Partition
+	}
+	return 0
+}
+
+func (x *PlanReply_Move) GetTo() string {
+	if x != nil {
+		return x.To
+	}
+	return ""
+}
+
+func (x *PlanReply_Move) GetFrom() []string {
+	if x != nil {
+		return x.From
+	}
+	return nil
+}
+
+type TransfersReply_Work struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Kind          string                 `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"` // "copy", "hand over" or "drop"
+	Version       uint64                 `protobuf:"varint,2,opt,name=version,proto3" json:"version,omitempty"`
+	Done          uint32                 `protobuf:"varint,3,opt,name=done,proto3" json:"done,omitempty"` // pairs of a partition and a peer, or partitions
+	All           uint32                 `protobuf:"varint,4,opt,name=all,proto3" json:"all,omitempty"`
+	Partition     uint32                 `protobuf:"varint,5,opt,name=partition,proto3" json:"partition,omitempty"` // under way
+	Peer          string                 `protobuf:"bytes,6,opt,name=peer,proto3" json:"peer,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TransfersReply_Work) Reset() {
+	*x = TransfersReply_Work{}
+	mi := &file_store_storepb_admin_proto_msgTypes[31]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TransfersReply_Work) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TransfersReply_Work) ProtoMessage() {}
+
+func (x *TransfersReply_Work) ProtoReflect() protoreflect.Message {
+	mi := &file_store_storepb_admin_proto_msgTypes[31]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TransfersReply_Work.ProtoReflect.Descriptor instead.
+func (*TransfersReply_Work) Descriptor() ([]byte, []int) {
+	return file_store_storepb_admin_proto_rawDescGZIP(), []int{21, 0}
+}
+
+func (x *TransfersReply_Work) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *TransfersReply_Work) GetVersion() uint64 {
+	if x != nil {
+		return x.Version
+	}
+	return 0
+}
+
+func (x *TransfersReply_Work) GetDone() uint32 {
+	if x != nil {
+		return x.Done
+	}
+	return 0
+}
+
+func (x *TransfersReply_Work) GetAll() uint32 {
+	if x != nil {
+		return x.All
+	}
+	return 0
+}
+
+func (x *TransfersReply_Work) GetPartition() uint32 {
+	if x != nil {
+		return x.Partition
+	}
+	return 0
+}
+
+func (x *TransfersReply_Work) GetPeer() string {
+	if x != nil {
+		return x.Peer
+	}
+	return ""
 }
 
 var File_store_storepb_admin_proto protoreflect.FileDescriptor
@@ -888,11 +2172,117 @@ const file_store_storepb_admin_proto_rawDesc = "" +
 	"\x04node\x18\x01 \x01(\tR\x04node\x12\x0e\n" +
 	"\x02up\x18\x02 \x01(\bR\x02up\x12\x1a\n" +
 	"\bcompared\x18\x03 \x01(\bR\bcompared\x12&\n" +
-	"\x0fclean_age_nanos\x18\x04 \x01(\x03R\rcleanAgeNanos2\xd4\x02\n" +
+	"\x0fclean_age_nanos\x18\x04 \x01(\x03R\rcleanAgeNanos\"j\n" +
+	"\x04Role\x122\n" +
+	"\x06member\x18\x01 \x01(\v2\x1a.cartwheel.store.v1.MemberR\x06member\x12\x12\n" +
+	"\x04zone\x18\x02 \x01(\tR\x04zone\x12\x1a\n" +
+	"\bcapacity\x18\x03 \x01(\rR\bcapacity\"\x10\n" +
+	"\x0eMembersRequest\"\xdd\x05\n" +
+	"\fMembersReply\x12\x12\n" +
+	"\x04node\x18\x01 \x01(\tR\x04node\x12\x18\n" +
+	"\acluster\x18\x02 \x01(\x06R\acluster\x12<\n" +
+	"\x04live\x18\x03 \x03(\v2(.cartwheel.store.v1.MembersReply.VersionR\x04live\x12\x12\n" +
+	"\x04read\x18\x04 \x01(\x04R\x04read\x12;\n" +
+	"\x05nodes\x18\x05 \x03(\v2%.cartwheel.store.v1.MembersReply.NodeR\x05nodes\x124\n" +
+	"\awaiting\x18\x06 \x03(\v2\x1a.cartwheel.store.v1.MemberR\awaiting\x12\x18\n" +
+	"\aremoved\x18\a \x03(\tR\aremoved\x12\x12\n" +
+	"\x04step\x18\b \x01(\tR\x04step\x12\x1b\n" +
+	"\twaits_for\x18\t \x03(\tR\bwaitsFor\x12=\n" +
+	"\x06forked\x18\n" +
+	" \x03(\v2%.cartwheel.store.v1.MembersReply.ForkR\x06forked\x1a\xd6\x01\n" +
+	"\x04Node\x12,\n" +
+	"\x04role\x18\x01 \x01(\v2\x18.cartwheel.store.v1.RoleR\x04role\x12\x14\n" +
+	"\x05state\x18\x02 \x01(\tR\x05state\x12\x12\n" +
+	"\x04owns\x18\x03 \x01(\rR\x04owns\x12\x19\n" +
+	"\bwill_own\x18\x04 \x01(\rR\awillOwn\x12\x14\n" +
+	"\x05acked\x18\x05 \x01(\x04R\x05acked\x12\x16\n" +
+	"\x06synced\x18\x06 \x01(\x04R\x06synced\x12\x1d\n" +
+	"\n" +
+	"sync_acked\x18\a \x01(\x04R\tsyncAcked\x12\x0e\n" +
+	"\x02up\x18\b \x01(\bR\x02up\x1aE\n" +
+	"\aVersion\x12\x16\n" +
+	"\x06number\x18\x01 \x01(\x04R\x06number\x12\x0e\n" +
+	"\x02id\x18\x02 \x01(\x06R\x02id\x12\x12\n" +
+	"\x04kind\x18\x03 \x01(\tR\x04kind\x1a0\n" +
+	"\x04Fork\x12\x12\n" +
+	"\x04node\x18\x01 \x01(\tR\x04node\x12\x14\n" +
+	"\x05error\x18\x02 \x01(\tR\x05error\"\x80\x02\n" +
+	"\x04Wish\x121\n" +
+	"\x04kind\x18\x01 \x01(\x0e2\x1d.cartwheel.store.v1.Wish.KindR\x04kind\x12\x12\n" +
+	"\x04node\x18\x02 \x01(\tR\x04node\x12\x14\n" +
+	"\x05other\x18\x03 \x01(\tR\x05other\x12\x18\n" +
+	"\aaddress\x18\x04 \x01(\tR\aaddress\x12\x17\n" +
+	"\x04zone\x18\x05 \x01(\tH\x00R\x04zone\x88\x01\x01\x12\x1a\n" +
+	"\bcapacity\x18\x06 \x01(\rR\bcapacity\"C\n" +
+	"\x04Kind\x12\b\n" +
+	"\x04JOIN\x10\x00\x12\t\n" +
+	"\x05LEAVE\x10\x01\x12\v\n" +
+	"\aREPLACE\x10\x02\x12\a\n" +
+	"\x03SET\x10\x03\x12\x10\n" +
+	"\fFORCE_REMOVE\x10\x04B\a\n" +
+	"\x05_zone\"@\n" +
+	"\fStageRequest\x120\n" +
+	"\x06wishes\x18\x01 \x03(\v2\x18.cartwheel.store.v1.WishR\x06wishes\"\r\n" +
+	"\vPlanRequest\"\xda\x03\n" +
+	"\tPlanReply\x12\x16\n" +
+	"\x06number\x18\x01 \x01(\x04R\x06number\x120\n" +
+	"\x06wishes\x18\x02 \x03(\v2\x18.cartwheel.store.v1.WishR\x06wishes\x12;\n" +
+	"\x06shares\x18\x03 \x03(\v2#.cartwheel.store.v1.PlanReply.ShareR\x06shares\x128\n" +
+	"\x05moves\x18\x04 \x03(\v2\".cartwheel.store.v1.PlanReply.MoveR\x05moves\x12\x1a\n" +
+	"\breplicas\x18\x05 \x01(\rR\breplicas\x12\x14\n" +
+	"\x05bytes\x18\x06 \x01(\x04R\x05bytes\x1a\x8f\x01\n" +
+	"\x05Share\x12,\n" +
+	"\x04role\x18\x01 \x01(\v2\x18.cartwheel.store.v1.RoleR\x04role\x12\x16\n" +
+	"\x06before\x18\x02 \x01(\rR\x06before\x12\x14\n" +
+	"\x05after\x18\x03 \x01(\rR\x05after\x12\x14\n" +
+	"\x05gains\x18\x04 \x01(\rR\x05gains\x12\x14\n" +
+	"\x05drops\x18\x05 \x01(\rR\x05drops\x1aH\n" +
+	"\x04Move\x12\x1c\n" +
+	"\tpartition\x18\x01 \x01(\rR\tpartition\x12\x0e\n" +
+	"\x02to\x18\x02 \x01(\tR\x02to\x12\x12\n" +
+	"\x04from\x18\x03 \x03(\tR\x04from\"'\n" +
+	"\rCommitRequest\x12\x16\n" +
+	"\x06number\x18\x01 \x01(\x04R\x06number\"5\n" +
+	"\vCommitReply\x12\x16\n" +
+	"\x06number\x18\x01 \x01(\x04R\x06number\x12\x0e\n" +
+	"\x02id\x18\x02 \x01(\x06R\x02id\"&\n" +
+	"\fAbortRequest\x12\x16\n" +
+	"\x06number\x18\x01 \x01(\x04R\x06number\"$\n" +
+	"\n" +
+	"AbortReply\x12\x16\n" +
+	"\x06number\x18\x01 \x01(\x04R\x06number\"\x12\n" +
+	"\x10TransfersRequest\"\xfa\x03\n" +
+	"\x0eTransfersReply\x12\x12\n" +
+	"\x04node\x18\x01 \x01(\tR\x04node\x12;\n" +
+	"\x04work\x18\x02 \x03(\v2'.cartwheel.store.v1.TransfersReply.WorkR\x04work\x12\x1f\n" +
+	"\vkeys_copied\x18\x03 \x01(\x04R\n" +
+	"keysCopied\x12!\n" +
+	"\fbytes_copied\x18\x04 \x01(\x04R\vbytesCopied\x12(\n" +
+	"\x10keys_handed_over\x18\x05 \x01(\x04R\x0ekeysHandedOver\x12!\n" +
+	"\fkeys_dropped\x18\x06 \x01(\x04R\vkeysDropped\x12!\n" +
+	"\fkeys_damaged\x18\a \x01(\x04R\vkeysDamaged\x12\x1b\n" +
+	"\tkeys_held\x18\b \x01(\x04R\bkeysHeld\x12\x1d\n" +
+	"\n" +
+	"hints_held\x18\t \x01(\x04R\thintsHeld\x12\x18\n" +
+	"\atrouble\x18\n" +
+	" \x01(\tR\atrouble\x1a\x8c\x01\n" +
+	"\x04Work\x12\x12\n" +
+	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x18\n" +
+	"\aversion\x18\x02 \x01(\x04R\aversion\x12\x12\n" +
+	"\x04done\x18\x03 \x01(\rR\x04done\x12\x10\n" +
+	"\x03all\x18\x04 \x01(\rR\x03all\x12\x1c\n" +
+	"\tpartition\x18\x05 \x01(\rR\tpartition\x12\x12\n" +
+	"\x04peer\x18\x06 \x01(\tR\x04peer2\xa7\x06\n" +
 	"\x05Admin\x12[\n" +
 	"\vReadReplica\x12&.cartwheel.store.v1.ReadReplicaRequest\x1a$.cartwheel.store.v1.ReadReplicaReply\x12U\n" +
 	"\tHintStats\x12$.cartwheel.store.v1.HintStatsRequest\x1a\".cartwheel.store.v1.HintStatsReply\x12I\n" +
-	"\x05Trees\x12 .cartwheel.store.v1.TreesRequest\x1a\x1e.cartwheel.store.v1.TreesReply\x12L\n" +
+	"\x05Trees\x12 .cartwheel.store.v1.TreesRequest\x1a\x1e.cartwheel.store.v1.TreesReply\x12O\n" +
+	"\aMembers\x12\".cartwheel.store.v1.MembersRequest\x1a .cartwheel.store.v1.MembersReply\x12H\n" +
+	"\x05Stage\x12 .cartwheel.store.v1.StageRequest\x1a\x1d.cartwheel.store.v1.PlanReply\x12F\n" +
+	"\x04Plan\x12\x1f.cartwheel.store.v1.PlanRequest\x1a\x1d.cartwheel.store.v1.PlanReply\x12L\n" +
+	"\x06Commit\x12!.cartwheel.store.v1.CommitRequest\x1a\x1f.cartwheel.store.v1.CommitReply\x12I\n" +
+	"\x05Abort\x12 .cartwheel.store.v1.AbortRequest\x1a\x1e.cartwheel.store.v1.AbortReply\x12U\n" +
+	"\tTransfers\x12$.cartwheel.store.v1.TransfersRequest\x1a\".cartwheel.store.v1.TransfersReply\x12L\n" +
 	"\x06Status\x12!.cartwheel.store.v1.StatusRequest\x1a\x1f.cartwheel.store.v1.StatusReplyB\x19Z\x17cartwheel/store/storepbb\x06proto3"
 
 var (
@@ -908,45 +2298,92 @@ func file_store_storepb_admin_proto_rawDescGZIP() []byte {
 }
 
 var (
-	file_store_storepb_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
-	file_store_storepb_admin_proto_goTypes  = []any{
-		(*ReadReplicaRequest)(nil),    // 0: cartwheel.store.v1.ReadReplicaRequest
-		(*ReadReplicaReply)(nil),      // 1: cartwheel.store.v1.ReadReplicaReply
-		(*HintStatsRequest)(nil),      // 2: cartwheel.store.v1.HintStatsRequest
-		(*HintStatsReply)(nil),        // 3: cartwheel.store.v1.HintStatsReply
-		(*TreesRequest)(nil),          // 4: cartwheel.store.v1.TreesRequest
-		(*TreesReply)(nil),            // 5: cartwheel.store.v1.TreesReply
-		(*StatusRequest)(nil),         // 6: cartwheel.store.v1.StatusRequest
-		(*StatusReply)(nil),           // 7: cartwheel.store.v1.StatusReply
-		(*PeerStatus)(nil),            // 8: cartwheel.store.v1.PeerStatus
-		(*HintStatsReply_Target)(nil), // 9: cartwheel.store.v1.HintStatsReply.Target
-		(*TreesReply_Tree)(nil),       // 10: cartwheel.store.v1.TreesReply.Tree
-		(*TreesReply_Check)(nil),      // 11: cartwheel.store.v1.TreesReply.Check
-		nil,                           // 12: cartwheel.store.v1.StatusReply.CountersEntry
-		(*Version)(nil),               // 13: cartwheel.store.v1.Version
+	file_store_storepb_admin_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
+	file_store_storepb_admin_proto_msgTypes  = make([]protoimpl.MessageInfo, 32)
+	file_store_storepb_admin_proto_goTypes   = []any{
+		Wish_Kind(0),                  // 0: cartwheel.store.v1.Wish.Kind
+		(*ReadReplicaRequest)(nil),    // 1: cartwheel.store.v1.ReadReplicaRequest
+		(*ReadReplicaReply)(nil),      // 2: cartwheel.store.v1.ReadReplicaReply
+		(*HintStatsRequest)(nil),      // 3: cartwheel.store.v1.HintStatsRequest
+		(*HintStatsReply)(nil),        // 4: cartwheel.store.v1.HintStatsReply
+		(*TreesRequest)(nil),          // 5: cartwheel.store.v1.TreesRequest
+		(*TreesReply)(nil),            // 6: cartwheel.store.v1.TreesReply
+		(*StatusRequest)(nil),         // 7: cartwheel.store.v1.StatusRequest
+		(*StatusReply)(nil),           // 8: cartwheel.store.v1.StatusReply
+		(*PeerStatus)(nil),            // 9: cartwheel.store.v1.PeerStatus
+		(*Role)(nil),                  // 10: cartwheel.store.v1.Role
+		(*MembersRequest)(nil),        // 11: cartwheel.store.v1.MembersRequest
+		(*MembersReply)(nil),          // 12: cartwheel.store.v1.MembersReply
+		(*Wish)(nil),                  // 13: cartwheel.store.v1.Wish
+		(*StageRequest)(nil),          // 14: cartwheel.store.v1.StageRequest
+		(*PlanRequest)(nil),           // 15: cartwheel.store.v1.PlanRequest
+		(*PlanReply)(nil),             // 16: cartwheel.store.v1.PlanReply
+		(*CommitRequest)(nil),         // 17: cartwheel.store.v1.CommitRequest
+		(*CommitReply)(nil),           // 18: cartwheel.store.v1.CommitReply
+		(*AbortRequest)(nil),          // 19: cartwheel.store.v1.AbortRequest
+		(*AbortReply)(nil),            // 20: cartwheel.store.v1.AbortReply
+		(*TransfersRequest)(nil),      // 21: cartwheel.store.v1.TransfersRequest
+		(*TransfersReply)(nil),        // 22: cartwheel.store.v1.TransfersReply
+		(*HintStatsReply_Target)(nil), // 23: cartwheel.store.v1.HintStatsReply.Target
+		(*TreesReply_Tree)(nil),       // 24: cartwheel.store.v1.TreesReply.Tree
+		(*TreesReply_Check)(nil),      // 25: cartwheel.store.v1.TreesReply.Check
+		nil,                           // 26: cartwheel.store.v1.StatusReply.CountersEntry
+		(*MembersReply_Node)(nil),     // 27: cartwheel.store.v1.MembersReply.Node
+		(*MembersReply_Version)(nil),  // 28: cartwheel.store.v1.MembersReply.Version
+		(*MembersReply_Fork)(nil),     // 29: cartwheel.store.v1.MembersReply.Fork
+		(*PlanReply_Share)(nil),       // 30: cartwheel.store.v1.PlanReply.Share
+		(*PlanReply_Move)(nil),        // 31: cartwheel.store.v1.PlanReply.Move
+		(*TransfersReply_Work)(nil),   // 32: cartwheel.store.v1.TransfersReply.Work
+		(*Version)(nil),               // 33: cartwheel.store.v1.Version
+		(*Member)(nil),                // 34: cartwheel.store.v1.Member
 	}
 )
 
 var file_store_storepb_admin_proto_depIdxs = []int32{
-	13, // 0: cartwheel.store.v1.ReadReplicaReply.versions:type_name -> cartwheel.store.v1.Version
-	9,  // 1: cartwheel.store.v1.HintStatsReply.targets:type_name -> cartwheel.store.v1.HintStatsReply.Target
-	10, // 2: cartwheel.store.v1.TreesReply.trees:type_name -> cartwheel.store.v1.TreesReply.Tree
-	11, // 3: cartwheel.store.v1.TreesReply.check:type_name -> cartwheel.store.v1.TreesReply.Check
-	8,  // 4: cartwheel.store.v1.StatusReply.peers:type_name -> cartwheel.store.v1.PeerStatus
-	12, // 5: cartwheel.store.v1.StatusReply.counters:type_name -> cartwheel.store.v1.StatusReply.CountersEntry
-	0,  // 6: cartwheel.store.v1.Admin.ReadReplica:input_type -> cartwheel.store.v1.ReadReplicaRequest
-	2,  // 7: cartwheel.store.v1.Admin.HintStats:input_type -> cartwheel.store.v1.HintStatsRequest
-	4,  // 8: cartwheel.store.v1.Admin.Trees:input_type -> cartwheel.store.v1.TreesRequest
-	6,  // 9: cartwheel.store.v1.Admin.Status:input_type -> cartwheel.store.v1.StatusRequest
-	1,  // 10: cartwheel.store.v1.Admin.ReadReplica:output_type -> cartwheel.store.v1.ReadReplicaReply
-	3,  // 11: cartwheel.store.v1.Admin.HintStats:output_type -> cartwheel.store.v1.HintStatsReply
-	5,  // 12: cartwheel.store.v1.Admin.Trees:output_type -> cartwheel.store.v1.TreesReply
-	7,  // 13: cartwheel.store.v1.Admin.Status:output_type -> cartwheel.store.v1.StatusReply
-	10, // [10:14] is the sub-list for method output_type
-	6,  // [6:10] is the sub-list for method input_type
-	6,  // [6:6] is the sub-list for extension type_name
-	6,  // [6:6] is the sub-list for extension extendee
-	0,  // [0:6] is the sub-list for field type_name
+	33, // 0: cartwheel.store.v1.ReadReplicaReply.versions:type_name -> cartwheel.store.v1.Version
+	23, // 1: cartwheel.store.v1.HintStatsReply.targets:type_name -> cartwheel.store.v1.HintStatsReply.Target
+	24, // 2: cartwheel.store.v1.TreesReply.trees:type_name -> cartwheel.store.v1.TreesReply.Tree
+	25, // 3: cartwheel.store.v1.TreesReply.check:type_name -> cartwheel.store.v1.TreesReply.Check
+	9,  // 4: cartwheel.store.v1.StatusReply.peers:type_name -> cartwheel.store.v1.PeerStatus
+	26, // 5: cartwheel.store.v1.StatusReply.counters:type_name -> cartwheel.store.v1.StatusReply.CountersEntry
+	34, // 6: cartwheel.store.v1.Role.member:type_name -> cartwheel.store.v1.Member
+	28, // 7: cartwheel.store.v1.MembersReply.live:type_name -> cartwheel.store.v1.MembersReply.Version
+	27, // 8: cartwheel.store.v1.MembersReply.nodes:type_name -> cartwheel.store.v1.MembersReply.Node
+	34, // 9: cartwheel.store.v1.MembersReply.waiting:type_name -> cartwheel.store.v1.Member
+	29, // 10: cartwheel.store.v1.MembersReply.forked:type_name -> cartwheel.store.v1.MembersReply.Fork
+	0,  // 11: cartwheel.store.v1.Wish.kind:type_name -> cartwheel.store.v1.Wish.Kind
+	13, // 12: cartwheel.store.v1.StageRequest.wishes:type_name -> cartwheel.store.v1.Wish
+	13, // 13: cartwheel.store.v1.PlanReply.wishes:type_name -> cartwheel.store.v1.Wish
+	30, // 14: cartwheel.store.v1.PlanReply.shares:type_name -> cartwheel.store.v1.PlanReply.Share
+	31, // 15: cartwheel.store.v1.PlanReply.moves:type_name -> cartwheel.store.v1.PlanReply.Move
+	32, // 16: cartwheel.store.v1.TransfersReply.work:type_name -> cartwheel.store.v1.TransfersReply.Work
+	10, // 17: cartwheel.store.v1.MembersReply.Node.role:type_name -> cartwheel.store.v1.Role
+	10, // 18: cartwheel.store.v1.PlanReply.Share.role:type_name -> cartwheel.store.v1.Role
+	1,  // 19: cartwheel.store.v1.Admin.ReadReplica:input_type -> cartwheel.store.v1.ReadReplicaRequest
+	3,  // 20: cartwheel.store.v1.Admin.HintStats:input_type -> cartwheel.store.v1.HintStatsRequest
+	5,  // 21: cartwheel.store.v1.Admin.Trees:input_type -> cartwheel.store.v1.TreesRequest
+	11, // 22: cartwheel.store.v1.Admin.Members:input_type -> cartwheel.store.v1.MembersRequest
+	14, // 23: cartwheel.store.v1.Admin.Stage:input_type -> cartwheel.store.v1.StageRequest
+	15, // 24: cartwheel.store.v1.Admin.Plan:input_type -> cartwheel.store.v1.PlanRequest
+	17, // 25: cartwheel.store.v1.Admin.Commit:input_type -> cartwheel.store.v1.CommitRequest
+	19, // 26: cartwheel.store.v1.Admin.Abort:input_type -> cartwheel.store.v1.AbortRequest
+	21, // 27: cartwheel.store.v1.Admin.Transfers:input_type -> cartwheel.store.v1.TransfersRequest
+	7,  // 28: cartwheel.store.v1.Admin.Status:input_type -> cartwheel.store.v1.StatusRequest
+	2,  // 29: cartwheel.store.v1.Admin.ReadReplica:output_type -> cartwheel.store.v1.ReadReplicaReply
+	4,  // 30: cartwheel.store.v1.Admin.HintStats:output_type -> cartwheel.store.v1.HintStatsReply
+	6,  // 31: cartwheel.store.v1.Admin.Trees:output_type -> cartwheel.store.v1.TreesReply
+	12, // 32: cartwheel.store.v1.Admin.Members:output_type -> cartwheel.store.v1.MembersReply
+	16, // 33: cartwheel.store.v1.Admin.Stage:output_type -> cartwheel.store.v1.PlanReply
+	16, // 34: cartwheel.store.v1.Admin.Plan:output_type -> cartwheel.store.v1.PlanReply
+	18, // 35: cartwheel.store.v1.Admin.Commit:output_type -> cartwheel.store.v1.CommitReply
+	20, // 36: cartwheel.store.v1.Admin.Abort:output_type -> cartwheel.store.v1.AbortReply
+	22, // 37: cartwheel.store.v1.Admin.Transfers:output_type -> cartwheel.store.v1.TransfersReply
+	8,  // 38: cartwheel.store.v1.Admin.Status:output_type -> cartwheel.store.v1.StatusReply
+	29, // [29:39] is the sub-list for method output_type
+	19, // [19:29] is the sub-list for method input_type
+	19, // [19:19] is the sub-list for extension type_name
+	19, // [19:19] is the sub-list for extension extendee
+	0,  // [0:19] is the sub-list for field type_name
 }
 
 func init() { file_store_storepb_admin_proto_init() }
@@ -955,18 +2392,20 @@ func file_store_storepb_admin_proto_init() {
 		return
 	}
 	file_store_storepb_kv_proto_init()
+	file_store_storepb_admin_proto_msgTypes[12].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_store_storepb_admin_proto_rawDesc), len(file_store_storepb_admin_proto_rawDesc)),
-			NumEnums:      0,
-			NumMessages:   13,
+			NumEnums:      1,
+			NumMessages:   32,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
 		GoTypes:           file_store_storepb_admin_proto_goTypes,
 		DependencyIndexes: file_store_storepb_admin_proto_depIdxs,
+		EnumInfos:         file_store_storepb_admin_proto_enumTypes,
 		MessageInfos:      file_store_storepb_admin_proto_msgTypes,
 	}.Build()
 	File_store_storepb_admin_proto = out.File

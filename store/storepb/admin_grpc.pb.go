@@ -25,6 +25,12 @@ const (
 	Admin_ReadReplica_FullMethodName = "/cartwheel.store.v1.Admin/ReadReplica"
 	Admin_HintStats_FullMethodName   = "/cartwheel.store.v1.Admin/HintStats"
 	Admin_Trees_FullMethodName       = "/cartwheel.store.v1.Admin/Trees"
+	Admin_Members_FullMethodName     = "/cartwheel.store.v1.Admin/Members"
+	Admin_Stage_FullMethodName       = "/cartwheel.store.v1.Admin/Stage"
+	Admin_Plan_FullMethodName        = "/cartwheel.store.v1.Admin/Plan"
+	Admin_Commit_FullMethodName      = "/cartwheel.store.v1.Admin/Commit"
+	Admin_Abort_FullMethodName       = "/cartwheel.store.v1.Admin/Abort"
+	Admin_Transfers_FullMethodName   = "/cartwheel.store.v1.Admin/Transfers"
 	Admin_Status_FullMethodName      = "/cartwheel.store.v1.Admin/Status"
 )
 
@@ -38,6 +44,18 @@ type AdminClient interface {
 	HintStats(ctx context.Context, in *HintStatsRequest, opts ...grpc.CallOption) (*HintStatsReply, error)
 	// Trees describes the hash trees of this node's partitions, after checking them if asked to.
 	Trees(ctx context.Context, in *TreesRequest, opts ...grpc.CallOption) (*TreesReply, error)
+	// Members says who is and will be a member, how far a change is, and what waits.
+	Members(ctx context.Context, in *MembersRequest, opts ...grpc.CallOption) (*MembersReply, error)
+	// Stage adds wishes to the plan that this node holds, and returns what it would do. Nothing moves.
+	Stage(ctx context.Context, in *StageRequest, opts ...grpc.CallOption) (*PlanReply, error)
+	// Plan returns what the plan that this node holds would do.
+	Plan(ctx context.Context, in *PlanRequest, opts ...grpc.CallOption) (*PlanReply, error)
+	// Commit makes the plan the next version of the layout.
+	Commit(ctx context.Context, in *CommitRequest, opts ...grpc.CallOption) (*CommitReply, error)
+	// Abort drops the plan, or else takes back the change that is pending.
+	Abort(ctx context.Context, in *AbortRequest, opts ...grpc.CallOption) (*AbortReply, error)
+	// Transfers says what this node copies, hands over and drops because of changes.
+	Transfers(ctx context.Context, in *TransfersRequest, opts ...grpc.CallOption) (*TransfersReply, error)
 	// Status says how the node is and what it believes of its peers.
 	Status(ctx context.Context, in *StatusRequest, opts ...grpc.CallOption) (*StatusReply, error)
 }
@@ -80,6 +98,66 @@ func (c *adminClient) Trees(ctx context.Context, in *TreesRequest, opts ...grpc.
 	return out, nil
 }
 
+func (c *adminClient) Members(ctx context.Context, in *MembersRequest, opts ...grpc.CallOption) (*MembersReply, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(MembersReply)
+	err := c.cc.Invoke(ctx, Admin_Members_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *adminClient) Stage(ctx context.Context, in *StageRequest, opts ...grpc.CallOption) (*PlanReply, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(PlanReply)
+	err := c.cc.Invoke(ctx, Admin_Stage_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *adminClient) Plan(ctx context.Context, in *PlanRequest, opts ...grpc.CallOption) (*PlanReply, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(PlanReply)
+	err := c.cc.Invoke(ctx, Admin_Plan_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *adminClient) Commit(ctx context.Context, in *CommitRequest, opts ...grpc.CallOption) (*CommitReply, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(CommitReply)
+	err := c.cc.Invoke(ctx, Admin_Commit_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *adminClient) Abort(ctx context.Context, in *AbortRequest, opts ...grpc.CallOption) (*AbortReply, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(AbortReply)
+	err := c.cc.Invoke(ctx, Admin_Abort_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *adminClient) Transfers(ctx context.Context, in *TransfersRequest, opts ...grpc.CallOption) (*TransfersReply, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(TransfersReply)
+	err := c.cc.Invoke(ctx, Admin_Transfers_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *adminClient) Status(ctx context.Context, in *StatusRequest, opts ...grpc.CallOption) (*StatusReply, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(StatusReply)
@@ -100,6 +178,18 @@ type AdminServer interface {
 	HintStats(context.Context, *HintStatsRequest) (*HintStatsReply, error)
 	// Trees describes the hash trees of this node's partitions, after checking them if asked to.
 	Trees(context.Context, *TreesRequest) (*TreesReply, error)
+	// Members says who is and will be a member, how far a change is, and what waits.
+	Members(context.Context, *MembersRequest) (*MembersReply, error)
+	// Stage adds wishes to the plan that this node holds, and returns what it would do. Nothing moves.
+	Stage(context.Context, *StageRequest) (*PlanReply, error)
+	// Plan returns what the plan that this node holds would do.
+	Plan(context.Context, *PlanRequest) (*PlanReply, error)
+	// Commit makes the plan the next version of the layout.
+	Commit(context.Context, *CommitRequest) (*CommitReply, error)
+	// Abort drops the plan, or else takes back the change that is pending.
+	Abort(context.Context, *AbortRequest) (*AbortReply, error)
+	// Transfers says what this node copies, hands over and drops because of changes.
+	Transfers(context.Context, *TransfersRequest) (*TransfersReply, error)
 	// Status says how the node is and what it believes of its peers.
 	Status(context.Context, *StatusRequest) (*StatusReply, error)
 	mustEmbedUnimplementedAdminServer()
@@ -122,6 +212,30 @@ func (UnimplementedAdminServer) HintStats(context.Context, *HintStatsRequest) (*
 
 func (UnimplementedAdminServer) Trees(context.Context, *TreesRequest) (*TreesReply, error) {
 	return nil, status.Error(codes.Unimplemented, "method Trees not implemented")
+}
+
+func (UnimplementedAdminServer) Members(context.Context, *MembersRequest) (*MembersReply, error) {
+	return nil, status.Error(codes.Unimplemented, "method Members not implemented")
+}
+
+func (UnimplementedAdminServer) Stage(context.Context, *StageRequest) (*PlanReply, error) {
+	return nil, status.Error(codes.Unimplemented, "method Stage not implemented")
+}
+
+func (UnimplementedAdminServer) Plan(context.Context, *PlanRequest) (*PlanReply, error) {
+	return nil, status.Error(codes.Unimplemented, "method Plan not implemented")
+}
+
+func (UnimplementedAdminServer) Commit(context.Context, *CommitRequest) (*CommitReply, error) {
+	return nil, status.Error(codes.Unimplemented, "method Commit not implemented")
+}
+
+func (UnimplementedAdminServer) Abort(context.Context, *AbortRequest) (*AbortReply, error) {
+	return nil, status.Error(codes.Unimplemented, "method Abort not implemented")
+}
+
+func (UnimplementedAdminServer) Transfers(context.Context, *TransfersRequest) (*TransfersReply, error) {
+	return nil, status.Error(codes.Unimplemented, "method Transfers not implemented")
 }
 
 func (UnimplementedAdminServer) Status(context.Context, *StatusRequest) (*StatusReply, error) {
@@ -202,6 +316,114 @@ func _Admin_Trees_Handler(srv interface{}, ctx context.Context, dec func(interfa
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Admin_Members_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(MembersRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServer).Members(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Admin_Members_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServer).Members(ctx, req.(*MembersRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Admin_Stage_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(StageRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServer).Stage(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Admin_Stage_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServer).Stage(ctx, req.(*StageRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Admin_Plan_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(PlanRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServer).Plan(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Admin_Plan_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServer).Plan(ctx, req.(*PlanRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Admin_Commit_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(CommitRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServer).Commit(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Admin_Commit_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServer).Commit(ctx, req.(*CommitRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Admin_Abort_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(AbortRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServer).Abort(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Admin_Abort_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServer).Abort(ctx, req.(*AbortRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Admin_Transfers_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(TransfersRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServer).Transfers(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Admin_Transfers_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServer).Transfers(ctx, req.(*TransfersRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _Admin_Status_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(StatusRequest)
 	if err := dec(in); err != nil {
@@ -238,6 +460,30 @@ var Admin_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Trees",
 			Handler:    _Admin_Trees_Handler,
+		},
+		{
+			MethodName: "Members",
+			Handler:    _Admin_Members_Handler,
+		},
+		{
+			MethodName: "Stage",
+			Handler:    _Admin_Stage_Handler,
+		},
+		{
+			MethodName: "Plan",
+			Handler:    _Admin_Plan_Handler,
+		},
+		{
+			MethodName: "Commit",
+			Handler:    _Admin_Commit_Handler,
+		},
+		{
+			MethodName: "Abort",
+			Handler:    _Admin_Abort_Handler,
+		},
+		{
+			MethodName: "Transfers",
+			Handler:    _Admin_Transfers_Handler,
 		},
 		{
 			MethodName: "Status",

@@ -843,6 +843,388 @@ func (x *PingReply) GetCluster() uint64 {
 	return 0
 }
 
+type FetchRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Partition     uint32                 `protobuf:"varint,1,opt,name=partition,proto3" json:"partition,omitempty"`
+	Keys          [][]byte               `protobuf:"bytes,2,rep,name=keys,proto3" json:"keys,omitempty"` // at most 1024, ascending
+	Stamp         *Stamp                 `protobuf:"bytes,3,opt,name=stamp,proto3" json:"stamp,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FetchRequest) Reset() {
+	*x = FetchRequest{}
+	mi := &file_store_storepb_peer_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FetchRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FetchRequest) ProtoMessage() {}
+
+func (x *FetchRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_store_storepb_peer_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FetchRequest.ProtoReflect.Descriptor instead.
+func (*FetchRequest) Descriptor() ([]byte, []int) {
+	return file_store_storepb_peer_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *FetchRequest) GetPartition() uint32 {
+	if x != nil {
+		return x.Partition
+	}
+	return 0
+}
+
+func (x *FetchRequest) GetKeys() [][]byte {
+	if x != nil {
+		return x.Keys
+	}
+	return nil
+}
+
+func (x *FetchRequest) GetStamp() *Stamp {
+	if x != nil {
+		return x.Stamp
+	}
+	return nil
+}
+
+type FetchReply struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// In the order of the keys, as many as fit into about a megabyte, at least one. Empty: no record. The keys
+	// behind are to be asked for again.
+	States        [][]byte `protobuf:"bytes,1,rep,name=states,proto3" json:"states,omitempty"`
+	Damaged       []uint32 `protobuf:"varint,2,rep,packed,name=damaged,proto3" json:"damaged,omitempty"` // places of those whose record cannot be read; their state is empty
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FetchReply) Reset() {
+	*x = FetchReply{}
+	mi := &file_store_storepb_peer_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FetchReply) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FetchReply) ProtoMessage() {}
+
+func (x *FetchReply) ProtoReflect() protoreflect.Message {
+	mi := &file_store_storepb_peer_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FetchReply.ProtoReflect.Descriptor instead.
+func (*FetchReply) Descriptor() ([]byte, []int) {
+	return file_store_storepb_peer_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *FetchReply) GetStates() [][]byte {
+	if x != nil {
+		return x.States
+	}
+	return nil
+}
+
+func (x *FetchReply) GetDamaged() []uint32 {
+	if x != nil {
+		return x.Damaged
+	}
+	return nil
+}
+
+type KeyState struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Key           []byte                 `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
+	State         []byte                 `protobuf:"bytes,2,opt,name=state,proto3" json:"state,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *KeyState) Reset() {
+	*x = KeyState{}
+	mi := &file_store_storepb_peer_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *KeyState) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*KeyState) ProtoMessage() {}
+
+func (x *KeyState) ProtoReflect() protoreflect.Message {
+	mi := &file_store_storepb_peer_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use KeyState.ProtoReflect.Descriptor instead.
+func (*KeyState) Descriptor() ([]byte, []int) {
+	return file_store_storepb_peer_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *KeyState) GetKey() []byte {
+	if x != nil {
+		return x.Key
+	}
+	return nil
+}
+
+func (x *KeyState) GetState() []byte {
+	if x != nil {
+		return x.State
+	}
+	return nil
+}
+
+type HandOverRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	From          string                 `protobuf:"bytes,1,opt,name=from,proto3" json:"from,omitempty"`
+	Partition     uint32                 `protobuf:"varint,2,opt,name=partition,proto3" json:"partition,omitempty"`
+	States        []*KeyState            `protobuf:"bytes,3,rep,name=states,proto3" json:"states,omitempty"` // by key, ascending
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HandOverRequest) Reset() {
+	*x = HandOverRequest{}
+	mi := &file_store_storepb_peer_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HandOverRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HandOverRequest) ProtoMessage() {}
+
+func (x *HandOverRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_store_storepb_peer_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HandOverRequest.ProtoReflect.Descriptor instead.
+func (*HandOverRequest) Descriptor() ([]byte, []int) {
+	return file_store_storepb_peer_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *HandOverRequest) GetFrom() string {
+	if x != nil {
+		return x.From
+	}
+	return ""
+}
+
+func (x *HandOverRequest) GetPartition() uint32 {
+	if x != nil {
+		return x.Partition
+	}
+	return 0
+}
+
+func (x *HandOverRequest) GetStates() []*KeyState {
+	if x != nil {
+		return x.States
+	}
+	return nil
+}
+
+type HandOverReply struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HandOverReply) Reset() {
+	*x = HandOverReply{}
+	mi := &file_store_storepb_peer_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HandOverReply) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HandOverReply) ProtoMessage() {}
+
+func (x *HandOverReply) ProtoReflect() protoreflect.Message {
+	mi := &file_store_storepb_peer_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HandOverReply.ProtoReflect.Descriptor instead.
+func (*HandOverReply) Descriptor() ([]byte, []int) {
+	return file_store_storepb_peer_proto_rawDescGZIP(), []int{18}
+}
+
+type GossipRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	From          *Member                `protobuf:"bytes,1,opt,name=from,proto3" json:"from,omitempty"`       // where the caller wants to be reached
+	Digest        uint64                 `protobuf:"fixed64,2,opt,name=digest,proto3" json:"digest,omitempty"` // of its history
+	History       []byte                 `protobuf:"bytes,3,opt,name=history,proto3" json:"history,omitempty"` // encoded (package history); empty: left out
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GossipRequest) Reset() {
+	*x = GossipRequest{}
+	mi := &file_store_storepb_peer_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GossipRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GossipRequest) ProtoMessage() {}
+
+func (x *GossipRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_store_storepb_peer_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GossipRequest.ProtoReflect.Descriptor instead.
+func (*GossipRequest) Descriptor() ([]byte, []int) {
+	return file_store_storepb_peer_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *GossipRequest) GetFrom() *Member {
+	if x != nil {
+		return x.From
+	}
+	return nil
+}
+
+func (x *GossipRequest) GetDigest() uint64 {
+	if x != nil {
+		return x.Digest
+	}
+	return 0
+}
+
+func (x *GossipRequest) GetHistory() []byte {
+	if x != nil {
+		return x.History
+	}
+	return nil
+}
+
+type GossipReply struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	From          *Member                `protobuf:"bytes,1,opt,name=from,proto3" json:"from,omitempty"`
+	Digest        uint64                 `protobuf:"fixed64,2,opt,name=digest,proto3" json:"digest,omitempty"`
+	History       []byte                 `protobuf:"bytes,3,opt,name=history,proto3" json:"history,omitempty"` // empty: it is the caller's, or the node has none
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GossipReply) Reset() {
+	*x = GossipReply{}
+	mi := &file_store_storepb_peer_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GossipReply) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GossipReply) ProtoMessage() {}
+
+func (x *GossipReply) ProtoReflect() protoreflect.Message {
+	mi := &file_store_storepb_peer_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GossipReply.ProtoReflect.Descriptor instead.
+func (*GossipReply) Descriptor() ([]byte, []int) {
+	return file_store_storepb_peer_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *GossipReply) GetFrom() *Member {
+	if x != nil {
+		return x.From
+	}
+	return nil
+}
+
+func (x *GossipReply) GetDigest() uint64 {
+	if x != nil {
+		return x.Digest
+	}
+	return 0
+}
+
+func (x *GossipReply) GetHistory() []byte {
+	if x != nil {
+		return x.History
+	}
+	return nil
+}
+
 type TreeRootsReply_Root struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Partition     uint32                 `protobuf:"varint,1,opt,name=partition,proto3" json:"partition,omitempty"`
@@ -853,7 +1235,7 @@ type TreeRootsReply_Root struct {
 
 func (x *TreeRootsReply_Root) Reset() {
 	*x = TreeRootsReply_Root{}
-	mi := &file_store_storepb_peer_proto_msgTypes[14]
+	mi := &file_store_storepb_peer_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -865,7 +1247,7 @@ func (x *TreeRootsReply_Root) String() string {
 func (*TreeRootsReply_Root) ProtoMessage() {}
 
 func (x *TreeRootsReply_Root) ProtoReflect() protoreflect.Message {
-	mi := &file_store_storepb_peer_proto_msgTypes[14]
+	mi := &file_store_storepb_peer_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -905,7 +1287,7 @@ type TreeLeavesReply_Leaf struct {
 
 func (x *TreeLeavesReply_Leaf) Reset() {
 	*x = TreeLeavesReply_Leaf{}
-	mi := &file_store_storepb_peer_proto_msgTypes[15]
+	mi := &file_store_storepb_peer_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -917,7 +1299,7 @@ func (x *TreeLeavesReply_Leaf) String() string {
 func (*TreeLeavesReply_Leaf) ProtoMessage() {}
 
 func (x *TreeLeavesReply_Leaf) ProtoReflect() protoreflect.Message {
-	mi := &file_store_storepb_peer_proto_msgTypes[15]
+	mi := &file_store_storepb_peer_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1007,7 +1389,31 @@ const file_store_storepb_peer_proto_rawDesc = "" +
 	"\x04from\x18\x01 \x01(\tR\x04from\"5\n" +
 	"\tPingReply\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x18\n" +
-	"\acluster\x18\x02 \x01(\x06R\acluster2\xdd\x04\n" +
+	"\acluster\x18\x02 \x01(\x06R\acluster\"q\n" +
+	"\fFetchRequest\x12\x1c\n" +
+	"\tpartition\x18\x01 \x01(\rR\tpartition\x12\x12\n" +
+	"\x04keys\x18\x02 \x03(\fR\x04keys\x12/\n" +
+	"\x05stamp\x18\x03 \x01(\v2\x19.cartwheel.store.v1.StampR\x05stamp\">\n" +
+	"\n" +
+	"FetchReply\x12\x16\n" +
+	"\x06states\x18\x01 \x03(\fR\x06states\x12\x18\n" +
+	"\adamaged\x18\x02 \x03(\rR\adamaged\"2\n" +
+	"\bKeyState\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\fR\x03key\x12\x14\n" +
+	"\x05state\x18\x02 \x01(\fR\x05state\"y\n" +
+	"\x0fHandOverRequest\x12\x12\n" +
+	"\x04from\x18\x01 \x01(\tR\x04from\x12\x1c\n" +
+	"\tpartition\x18\x02 \x01(\rR\tpartition\x124\n" +
+	"\x06states\x18\x03 \x03(\v2\x1c.cartwheel.store.v1.KeyStateR\x06states\"\x0f\n" +
+	"\rHandOverReply\"q\n" +
+	"\rGossipRequest\x12.\n" +
+	"\x04from\x18\x01 \x01(\v2\x1a.cartwheel.store.v1.MemberR\x04from\x12\x16\n" +
+	"\x06digest\x18\x02 \x01(\x06R\x06digest\x12\x18\n" +
+	"\ahistory\x18\x03 \x01(\fR\ahistory\"o\n" +
+	"\vGossipReply\x12.\n" +
+	"\x04from\x18\x01 \x01(\v2\x1a.cartwheel.store.v1.MemberR\x04from\x12\x16\n" +
+	"\x06digest\x18\x02 \x01(\x06R\x06digest\x12\x18\n" +
+	"\ahistory\x18\x03 \x01(\fR\ahistory2\xca\x06\n" +
 	"\x04Peer\x12K\n" +
 	"\aForward\x12\".cartwheel.store.v1.ForwardRequest\x1a\x1c.cartwheel.store.v1.PutReply\x12X\n" +
 	"\n" +
@@ -1016,7 +1422,10 @@ const file_store_storepb_peer_proto_rawDesc = "" +
 	"\tTreeRoots\x12$.cartwheel.store.v1.TreeRootsRequest\x1a\".cartwheel.store.v1.TreeRootsReply\x12U\n" +
 	"\tTreeNodes\x12$.cartwheel.store.v1.TreeNodesRequest\x1a\".cartwheel.store.v1.TreeNodesReply\x12X\n" +
 	"\n" +
-	"TreeLeaves\x12%.cartwheel.store.v1.TreeLeavesRequest\x1a#.cartwheel.store.v1.TreeLeavesReply\x12F\n" +
+	"TreeLeaves\x12%.cartwheel.store.v1.TreeLeavesRequest\x1a#.cartwheel.store.v1.TreeLeavesReply\x12I\n" +
+	"\x05Fetch\x12 .cartwheel.store.v1.FetchRequest\x1a\x1e.cartwheel.store.v1.FetchReply\x12R\n" +
+	"\bHandOver\x12#.cartwheel.store.v1.HandOverRequest\x1a!.cartwheel.store.v1.HandOverReply\x12L\n" +
+	"\x06Gossip\x12!.cartwheel.store.v1.GossipRequest\x1a\x1f.cartwheel.store.v1.GossipReply\x12F\n" +
 	"\x04Ping\x12\x1f.cartwheel.store.v1.PingRequest\x1a\x1d.cartwheel.store.v1.PingReplyB\x19Z\x17cartwheel/store/storepbb\x06proto3"
 
 var (
@@ -1032,7 +1441,7 @@ func file_store_storepb_peer_proto_rawDescGZIP() []byte {
 }
 
 var (
-	file_store_storepb_peer_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
+	file_store_storepb_peer_proto_msgTypes = make([]protoimpl.MessageInfo, 23)
 	file_store_storepb_peer_proto_goTypes  = []any{
 		(*Stamp)(nil),                // 0: cartwheel.store.v1.Stamp
 		(*ForwardRequest)(nil),       // 1: cartwheel.store.v1.ForwardRequest
@@ -1048,44 +1457,62 @@ var (
 		(*TreeLeavesReply)(nil),      // 11: cartwheel.store.v1.TreeLeavesReply
 		(*PingRequest)(nil),          // 12: cartwheel.store.v1.PingRequest
 		(*PingReply)(nil),            // 13: cartwheel.store.v1.PingReply
-		(*TreeRootsReply_Root)(nil),  // 14: cartwheel.store.v1.TreeRootsReply.Root
-		(*TreeLeavesReply_Leaf)(nil), // 15: cartwheel.store.v1.TreeLeavesReply.Leaf
-		(*PutRequest)(nil),           // 16: cartwheel.store.v1.PutRequest
-		(*DeleteRequest)(nil),        // 17: cartwheel.store.v1.DeleteRequest
-		(*PutReply)(nil),             // 18: cartwheel.store.v1.PutReply
+		(*FetchRequest)(nil),         // 14: cartwheel.store.v1.FetchRequest
+		(*FetchReply)(nil),           // 15: cartwheel.store.v1.FetchReply
+		(*KeyState)(nil),             // 16: cartwheel.store.v1.KeyState
+		(*HandOverRequest)(nil),      // 17: cartwheel.store.v1.HandOverRequest
+		(*HandOverReply)(nil),        // 18: cartwheel.store.v1.HandOverReply
+		(*GossipRequest)(nil),        // 19: cartwheel.store.v1.GossipRequest
+		(*GossipReply)(nil),          // 20: cartwheel.store.v1.GossipReply
+		(*TreeRootsReply_Root)(nil),  // 21: cartwheel.store.v1.TreeRootsReply.Root
+		(*TreeLeavesReply_Leaf)(nil), // 22: cartwheel.store.v1.TreeLeavesReply.Leaf
+		(*PutRequest)(nil),           // 23: cartwheel.store.v1.PutRequest
+		(*DeleteRequest)(nil),        // 24: cartwheel.store.v1.DeleteRequest
+		(*Member)(nil),               // 25: cartwheel.store.v1.Member
+		(*PutReply)(nil),             // 26: cartwheel.store.v1.PutReply
 	}
 )
 
 var file_store_storepb_peer_proto_depIdxs = []int32{
-	16, // 0: cartwheel.store.v1.ForwardRequest.put:type_name -> cartwheel.store.v1.PutRequest
-	17, // 1: cartwheel.store.v1.ForwardRequest.delete:type_name -> cartwheel.store.v1.DeleteRequest
+	23, // 0: cartwheel.store.v1.ForwardRequest.put:type_name -> cartwheel.store.v1.PutRequest
+	24, // 1: cartwheel.store.v1.ForwardRequest.delete:type_name -> cartwheel.store.v1.DeleteRequest
 	0,  // 2: cartwheel.store.v1.ForwardRequest.stamp:type_name -> cartwheel.store.v1.Stamp
 	0,  // 3: cartwheel.store.v1.ReplicaGetRequest.stamp:type_name -> cartwheel.store.v1.Stamp
 	0,  // 4: cartwheel.store.v1.ReplicaMergeRequest.stamp:type_name -> cartwheel.store.v1.Stamp
 	0,  // 5: cartwheel.store.v1.TreeRootsRequest.stamp:type_name -> cartwheel.store.v1.Stamp
-	14, // 6: cartwheel.store.v1.TreeRootsReply.roots:type_name -> cartwheel.store.v1.TreeRootsReply.Root
+	21, // 6: cartwheel.store.v1.TreeRootsReply.roots:type_name -> cartwheel.store.v1.TreeRootsReply.Root
 	0,  // 7: cartwheel.store.v1.TreeNodesRequest.stamp:type_name -> cartwheel.store.v1.Stamp
 	0,  // 8: cartwheel.store.v1.TreeLeavesRequest.stamp:type_name -> cartwheel.store.v1.Stamp
-	15, // 9: cartwheel.store.v1.TreeLeavesReply.leaves:type_name -> cartwheel.store.v1.TreeLeavesReply.Leaf
-	1,  // 10: cartwheel.store.v1.Peer.Forward:input_type -> cartwheel.store.v1.ForwardRequest
-	2,  // 11: cartwheel.store.v1.Peer.ReplicaGet:input_type -> cartwheel.store.v1.ReplicaGetRequest
-	4,  // 12: cartwheel.store.v1.Peer.ReplicaMerge:input_type -> cartwheel.store.v1.ReplicaMergeRequest
-	6,  // 13: cartwheel.store.v1.Peer.TreeRoots:input_type -> cartwheel.store.v1.TreeRootsRequest
-	8,  // 14: cartwheel.store.v1.Peer.TreeNodes:input_type -> cartwheel.store.v1.TreeNodesRequest
-	10, // 15: cartwheel.store.v1.Peer.TreeLeaves:input_type -> cartwheel.store.v1.TreeLeavesRequest
-	12, // 16: cartwheel.store.v1.Peer.Ping:input_type -> cartwheel.store.v1.PingRequest
-	18, // 17: cartwheel.store.v1.Peer.Forward:output_type -> cartwheel.store.v1.PutReply
-	3,  // 18: cartwheel.store.v1.Peer.ReplicaGet:output_type -> cartwheel.store.v1.ReplicaGetReply
-	5,  // 19: cartwheel.store.v1.Peer.ReplicaMerge:output_type -> cartwheel.store.v1.ReplicaMergeReply
-	7,  // 20: cartwheel.store.v1.Peer.TreeRoots:output_type -> cartwheel.store.v1.TreeRootsReply
-	9,  // 21: cartwheel.store.v1.Peer.TreeNodes:output_type -> cartwheel.store.v1.TreeNodesReply
-	11, // 22: cartwheel.store.v1.Peer.TreeLeaves:output_type -> cartwheel.store.v1.TreeLeavesReply
-	13, // 23: cartwheel.store.v1.Peer.Ping:output_type -> cartwheel.store.v1.PingReply
-	17, // [17:24] is the sub-list for method output_type
-	10, // [10:17] is the sub-list for method input_type
-	10, // [10:10] is the sub-list for extension type_name
-	10, // [10:10] is the sub-list for extension extendee
-	0,  // [0:10] is the sub-list for field type_name
+	22, // 9: cartwheel.store.v1.TreeLeavesReply.leaves:type_name -> cartwheel.store.v1.TreeLeavesReply.Leaf
+	0,  // 10: cartwheel.store.v1.FetchRequest.stamp:type_name -> cartwheel.store.v1.Stamp
+	16, // 11: cartwheel.store.v1.HandOverRequest.states:type_name -> cartwheel.store.v1.KeyState
+	25, // 12: cartwheel.store.v1.GossipRequest.from:type_name -> cartwheel.store.v1.Member
+	25, // 13: cartwheel.store.v1.GossipReply.from:type_name -> cartwheel.store.v1.Member
+	1,  // 14: cartwheel.store.v1.Peer.Forward:input_type -> cartwheel.store.v1.ForwardRequest
+	2,  // 15: cartwheel.store.v1.Peer.ReplicaGet:input_type -> cartwheel.store.v1.ReplicaGetRequest
+	4,  // 16: cartwheel.store.v1.Peer.ReplicaMerge:input_type -> cartwheel.store.v1.ReplicaMergeRequest
+	6,  // 17: cartwheel.store.v1.Peer.TreeRoots:input_type -> cartwheel.store.v1.TreeRootsRequest
+	8,  // 18: cartwheel.store.v1.Peer.TreeNodes:input_type -> cartwheel.store.v1.TreeNodesRequest
+	10, // 19: cartwheel.store.v1.Peer.TreeLeaves:input_type -> cartwheel.store.v1.TreeLeavesRequest
+	14, // 20: cartwheel.store.v1.Peer.Fetch:input_type -> cartwheel.store.v1.FetchRequest
+	17, // 21: cartwheel.store.v1.Peer.HandOver:input_type -> cartwheel.store.v1.HandOverRequest
+	19, // 22: cartwheel.store.v1.Peer.Gossip:input_type -> cartwheel.store.v1.GossipRequest
+	12, // 23: cartwheel.store.v1.Peer.Ping:input_type -> cartwheel.store.v1.PingRequest
+	26, // 24: cartwheel.store.v1.Peer.Forward:output_type -> cartwheel.store.v1.PutReply
+	3,  // 25: cartwheel.store.v1.Peer.ReplicaGet:output_type -> cartwheel.store.v1.ReplicaGetReply
+	5,  // 26: cartwheel.store.v1.Peer.ReplicaMerge:output_type -> cartwheel.store.v1.ReplicaMergeReply
+	7,  // 27: cartwheel.store.v1.Peer.TreeRoots:output_type -> cartwheel.store.v1.TreeRootsReply
+	9,  // 28: cartwheel.store.v1.Peer.TreeNodes:output_type -> cartwheel.store.v1.TreeNodesReply
+	11, // 29: cartwheel.store.v1.Peer.TreeLeaves:output_type -> cartwheel.store.v1.TreeLeavesReply
+	15, // 30: cartwheel.store.v1.Peer.Fetch:output_type -> cartwheel.store.v1.FetchReply
+	18, // 31: cartwheel.store.v1.Peer.HandOver:output_type -> cartwheel.store.v1.HandOverReply
+	20, // 32: cartwheel.store.v1.Peer.Gossip:output_type -> cartwheel.store.v1.GossipReply
+	13, // 33: cartwheel.store.v1.Peer.Ping:output_type -> cartwheel.store.v1.PingReply
+	24, // [24:34] is the sub-list for method output_type
+	14, // [14:24] is the sub-list for method input_type
+	14, // [14:14] is the sub-list for extension type_name
+	14, // [14:14] is the sub-list for extension extendee
+	0,  // [0:14] is the sub-list for field type_name
 }
 
 func init() { file_store_storepb_peer_proto_init() }
@@ -1104,7 +1531,7 @@ func file_store_storepb_peer_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_store_storepb_peer_proto_rawDesc), len(file_store_storepb_peer_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   16,
+			NumMessages:   23,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -29,6 +29,9 @@ const (
 	Peer_TreeRoots_FullMethodName    = "/cartwheel.store.v1.Peer/TreeRoots"
 	Peer_TreeNodes_FullMethodName    = "/cartwheel.store.v1.Peer/TreeNodes"
 	Peer_TreeLeaves_FullMethodName   = "/cartwheel.store.v1.Peer/TreeLeaves"
+	Peer_Fetch_FullMethodName        = "/cartwheel.store.v1.Peer/Fetch"
+	Peer_HandOver_FullMethodName     = "/cartwheel.store.v1.Peer/HandOver"
+	Peer_Gossip_FullMethodName       = "/cartwheel.store.v1.Peer/Gossip"
 	Peer_Ping_FullMethodName         = "/cartwheel.store.v1.Peer/Ping"
 )
 
@@ -49,6 +52,13 @@ type PeerClient interface {
 	TreeNodes(ctx context.Context, in *TreeNodesRequest, opts ...grpc.CallOption) (*TreeNodesReply, error)
 	// TreeLeaves lists keys of some segments of a tree, with the hash of each state.
 	TreeLeaves(ctx context.Context, in *TreeLeavesRequest, opts ...grpc.CallOption) (*TreeLeavesReply, error)
+	// Fetch returns this node's own records of keys of one partition.
+	Fetch(ctx context.Context, in *FetchRequest, opts ...grpc.CallOption) (*FetchReply, error)
+	// HandOver joins states into the records of this node, which owns their partition, and returns when the
+	// result is on disk. A node that was removed may call it too: so what it still held is not lost.
+	HandOver(ctx context.Context, in *HandOverRequest, opts ...grpc.CallOption) (*HandOverReply, error)
+	// Gossip tells what the caller knows of the layouts, and returns what this node knows.
+	Gossip(ctx context.Context, in *GossipRequest, opts ...grpc.CallOption) (*GossipReply, error)
 	// Ping answers when the node serves.
 	Ping(ctx context.Context, in *PingRequest, opts ...grpc.CallOption) (*PingReply, error)
 }
@@ -121,6 +131,36 @@ func (c *peerClient) TreeLeaves(ctx context.Context, in *TreeLeavesRequest, opts
 	return out, nil
 }
 
+func (c *peerClient) Fetch(ctx context.Context, in *FetchRequest, opts ...grpc.CallOption) (*FetchReply, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(FetchReply)
+	err := c.cc.Invoke(ctx, Peer_Fetch_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *peerClient) HandOver(ctx context.Context, in *HandOverRequest, opts ...grpc.CallOption) (*HandOverReply, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(HandOverReply)
+	err := c.cc.Invoke(ctx, Peer_HandOver_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *peerClient) Gossip(ctx context.Context, in *GossipRequest, opts ...grpc.CallOption) (*GossipReply, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(GossipReply)
+	err := c.cc.Invoke(ctx, Peer_Gossip_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *peerClient) Ping(ctx context.Context, in *PingRequest, opts ...grpc.CallOption) (*PingReply, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(PingReply)
@@ -148,6 +188,13 @@ type PeerServer interface {
 	TreeNodes(context.Context, *TreeNodesRequest) (*TreeNodesReply, error)
 	// TreeLeaves lists keys of some segments of a tree, with the hash of each state.
 	TreeLeaves(context.Context, *TreeLeavesRequest) (*TreeLeavesReply, error)
+	// Fetch returns this node's own records of keys of one partition.
+	Fetch(context.Context, *FetchRequest) (*FetchReply, error)
+	// HandOver joins states into the records of this node, which owns their partition, and returns when the
+	// result is on disk. A node that was removed may call it too: so what it still held is not lost.
+	HandOver(context.Context, *HandOverRequest) (*HandOverReply, error)
+	// Gossip tells what the caller knows of the layouts, and returns what this node knows.
+	Gossip(context.Context, *GossipRequest) (*GossipReply, error)
 	// Ping answers when the node serves.
 	Ping(context.Context, *PingRequest) (*PingReply, error)
 	mustEmbedUnimplementedPeerServer()
@@ -182,6 +229,18 @@ func (UnimplementedPeerServer) TreeNodes(context.Context, *TreeNodesRequest) (*T
 
 func (UnimplementedPeerServer) TreeLeaves(context.Context, *TreeLeavesRequest) (*TreeLeavesReply, error) {
 	return nil, status.Error(codes.Unimplemented, "method TreeLeaves not implemented")
+}
+
+func (UnimplementedPeerServer) Fetch(context.Context, *FetchRequest) (*FetchReply, error) {
+	return nil, status.Error(codes.Unimplemented, "method Fetch not implemented")
+}
+
+func (UnimplementedPeerServer) HandOver(context.Context, *HandOverRequest) (*HandOverReply, error) {
+	return nil, status.Error(codes.Unimplemented, "method HandOver not implemented")
+}
+
+func (UnimplementedPeerServer) Gossip(context.Context, *GossipRequest) (*GossipReply, error) {
+	return nil, status.Error(codes.Unimplemented, "method Gossip not implemented")
 }
 
 func (UnimplementedPeerServer) Ping(context.Context, *PingRequest) (*PingReply, error) {
@@ -316,6 +375,60 @@ func _Peer_TreeLeaves_Handler(srv interface{}, ctx context.Context, dec func(int
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Peer_Fetch_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(FetchRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PeerServer).Fetch(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Peer_Fetch_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PeerServer).Fetch(ctx, req.(*FetchRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Peer_HandOver_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(HandOverRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PeerServer).HandOver(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Peer_HandOver_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PeerServer).HandOver(ctx, req.(*HandOverRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Peer_Gossip_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GossipRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PeerServer).Gossip(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Peer_Gossip_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PeerServer).Gossip(ctx, req.(*GossipRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _Peer_Ping_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(PingRequest)
 	if err := dec(in); err != nil {
@@ -364,6 +477,18 @@ var Peer_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "TreeLeaves",
 			Handler:    _Peer_TreeLeaves_Handler,
+		},
+		{
+			MethodName: "Fetch",
+			Handler:    _Peer_Fetch_Handler,
+		},
+		{
+			MethodName: "HandOver",
+			Handler:    _Peer_HandOver_Handler,
+		},
+		{
+			MethodName: "Gossip",
+			Handler:    _Peer_Gossip_Handler,
 		},
 		{
 			MethodName: "Ping",

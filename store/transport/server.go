@@ -29,6 +29,7 @@ type Local interface {
 	// Buffer is Merge, and may return before the result is on disk.
 	Buffer(ctx context.Context, p ring.Partition, key store.Key, hintFor store.NodeID, s version.Set) (changed bool, err error)
 	Trees
+	Bulk
 }
 
 // An Inspector tells operators what this node holds and believes.
@@ -47,6 +48,8 @@ type Services struct {
 	Coordinator Coordinator
 	Local       Local
 	Inspector   Inspector
+	Gossip      Gossiper
+	Membership  Membership
 	Behind      func(of store.NodeID) // as in PeersOptions
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -21,6 +22,7 @@ import (
 	"cartwheel/store/placement"
 	"cartwheel/store/ring"
 	"cartwheel/store/ring/history"
+	"cartwheel/store/storage"
 	"cartwheel/store/storepb"
 	"cartwheel/store/version"
 )
@@ -111,6 +113,26 @@ func (f fakeDisk) TreeSegments(_ ring.Partition, group int) merkle.Sums {
 	return merkle.Sums{6: {3, byte(group)}}
 }
 
+// Records are 0.6 MiB each, so that two fill an answer; that of "bad" is damaged and "none" has none.
+func (f fakeDisk) Record(ctx context.Context, _ ring.Partition, key store.Key) (version.Set, error) {
+	switch key {
+	case "bad":
+		return version.Set{}, store.ErrCorrupt
+	case "none":
+		return version.Set{}, nil
+	}
+	return stateOf(string(key) + strings.Repeat(".", 600<<10)), f.work(ctx)
+}
+
+func (f fakeDisk) MergeAll(ctx context.Context, _ ring.Partition, states []storage.State) (int, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, s := range states {
+		f.merges = append(f.merges, fmt.Sprintf("%s: %s", s.Key, s.Set.Siblings()[0].Value))
+	}
+	return len(states), f.work(ctx)
+}
+
 // Each segment has two leaves; the first is left out behind its key.
 func (f fakeDisk) TreeLeaves(ctx context.Context, _ ring.Partition, seg merkle.Segment, after store.Key, limit int) ([]merkle.Leaf, bool, error) {
 	f.limit = limit
@@ -155,7 +177,7 @@ func between(t *testing.T) (*Peers, *node, *Server, *believer) {
 	}
 	n := &node{methods: map[string]method{}, work: fine}
 	placed := placement.New(history.New(layout))
-	s := NewServer(Services{Self: "n2", Placement: placed, Coordinator: fakeCoordinator{n}, Local: fakeDisk{n}})
+	s := NewServer(Services{Self: "n2", Placement: placed, Coordinator: fakeCoordinator{n}, Local: fakeDisk{n}, Gossip: echo{}})
 	s.Register(n)
 	b := &believer{}
 	return NewPeers(PeersOptions{

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 	"strings"
 	"time"
 
@@ -24,7 +25,9 @@ const envPrefix = "CARTWHEELD_"
 type settings struct {
 	id             string
 	listen         string
+	advertise      string
 	members        []string
+	join           []string
 	bucketFlags    []string
 	buckets        store.Buckets
 	data           string
@@ -44,11 +47,13 @@ type settings struct {
 }
 
 func (s *settings) register(f *pflag.FlagSet) {
-	f.StringVar(&s.id, "id", "", "name of this node, one of --members (required)")
+	f.StringVar(&s.id, "id", "", "name of this node (required)")
 	f.StringVar(&s.listen, "listen", ":7070", "host:port on which clients and peers are served")
-	f.StringSliceVar(&s.members, "members", nil, "all nodes as n1=host:port,n2=host:port,..., the same on every node (required)")
+	f.StringVar(&s.advertise, "advertise", "", "host:port at which other nodes reach this one; required with --join on a new disk, otherwise as in --members")
+	f.StringSliceVar(&s.members, "members", nil, "begins a cluster: all its first nodes as n1=host:port,n2=host:port,..., the same on each of them.\nA disk that knows a layout wins over it")
+	f.StringSliceVar(&s.join, "join", nil, "joins a cluster: host:port of some of its nodes. The node waits until 'cartwheelctl join' and 'commit' give it a role")
 	f.StringVar(&s.data, "data", "data", "directory of the data, created if missing")
-	f.IntVar(&s.partitions, "partitions", ring.DefaultPartitions, "partitions of the ring, a power of two, the same on every node")
+	f.IntVar(&s.partitions, "partitions", ring.DefaultPartitions, "partitions of the ring that --members begins, a power of two, the same on every node")
 	f.IntVar(&s.replicas, "replicas", ring.DefaultReplicas, "owners of each key (N), the same on every node")
 	f.IntVar(&s.readQuorum, "read-quorum", 2, "replicas that must answer a get that does not say (R)")
 	f.IntVar(&s.writeQuorum, "write-quorum", 2, "replicas that must store a put that does not say (W)")
@@ -88,8 +93,16 @@ func (s *settings) check() error {
 	if s.id == "" {
 		errs = append(errs, errors.New("--id is required: the name of this node"))
 	}
-	if len(s.members) == 0 {
-		errs = append(errs, errors.New("--members is required: all nodes as n1=host:port,n2=host:port and so on"))
+	if len(s.members) == 0 && len(s.join) == 0 {
+		errs = append(errs, errors.New("one of --members and --join is required: begin a cluster with all its nodes as n1=host:port,n2=host:port and so on, or join one by host:port of some of its nodes"))
+	}
+	if len(s.members) == 0 && s.advertise == "" {
+		errs = append(errs, errors.New("--advertise is required with --join: host:port at which the other nodes reach this one"))
+	}
+	for _, a := range append(slices.Clone(s.join), s.advertise) {
+		if a != "" && !strings.Contains(a, ":") {
+			errs = append(errs, fmt.Errorf("%q is not of the form host:port", a))
+		}
 	}
 	for _, m := range s.members {
 		if id, address, ok := strings.Cut(m, "="); !ok || id == "" || !strings.Contains(address, ":") {
@@ -164,7 +177,7 @@ func (s *settings) clock(log *slog.Logger) clock.Clock {
 // log tells the effective configuration once.
 func (s *settings) log(l *slog.Logger) {
 	l.Info("configured",
-		"id", s.id, "listen", s.listen, "members", s.members, "data", s.data, "partitions", s.partitions, "replicas", s.replicas,
+		"id", s.id, "listen", s.listen, "advertise", s.advertise, "members", s.members, "join", s.join, "data", s.data, "partitions", s.partitions, "replicas", s.replicas,
 		"read_quorum", s.readQuorum, "write_quorum", s.writeQuorum, "buckets", s.bucketFlags, "hint_bytes", s.hintSize, "replica_timeout", s.replicaTimeout,
 		"repair_interval", s.repairInterval, "durability", s.durabilityName, "object_buffer", s.objectBuffer, "flush_after", s.flushAfter, "clock_skew", s.clockSkew, "log_level", s.logLevel)
 }
@@ -172,10 +185,10 @@ func (s *settings) log(l *slog.Logger) {
 // command is the command line.
 func command(s *settings, lookupEnv func(string) (string, bool), serve func(*cobra.Command) error) *cobra.Command {
 	cmd := &cobra.Command{
-		Use:   "cartwheeld --id n1 --members n1=host:port,n2=host:port,...",
+		Use:   "cartwheeld --id n1 (--members n1=host:port,n2=host:port,... | --join host:port,... --advertise host:port)",
 		Short: "A node of the store",
-		Long: "A node of a Dynamo-style store. All nodes are given the same --members, --partitions and\n" +
-			"--replicas. Every flag falls back to an environment variable: --read-quorum to " + envPrefix + "READ_QUORUM.",
+		Long: "A node of a Dynamo-style store. The nodes that begin a cluster are given the same --members, --partitions and\n" +
+			"--replicas; later ones are given --join. Every flag falls back to an environment variable: --read-quorum to " + envPrefix + "READ_QUORUM.",
 		Args:              cobra.NoArgs,
 		SilenceUsage:      true,
 		SilenceErrors:     true,

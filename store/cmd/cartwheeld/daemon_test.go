@@ -212,8 +212,9 @@ func TestWrongSettingsAreRefusedAllAtOnce(t *testing.T) {
 		args []string
 		want []string
 	}{
-		{name: "nothing given", want: []string{"--id is required", "--members is required", "--help"}},
+		{name: "nothing given", want: []string{"--id is required", "one of --members and --join is required", "--help"}},
 		{name: "malformed member", args: []string{"--id", "n1", "--members", "n1"}, want: []string{"id=host:port"}},
+		{name: "nowhere to be reached", args: []string{"--id", "n1", "--join", "a:1"}, want: []string{"--advertise is required"}},
 		{name: "environment is named", vars: map[string]string{"CARTWHEELD_PARTITIONS": "many"}, want: []string{"CARTWHEELD_PARTITIONS"}},
 		{name: "unknown level", args: []string{"--id", "n1", "--members", "n1=a:1", "--log-level", "loud"}, want: []string{"--log-level"}},
 		{

@@ -134,6 +134,28 @@ func TestADeadNodeHoldsAChangeUpUntilItIsRemovedByForce(t *testing.T) {
 	}
 }
 
+// It was to leave and died before it had: nobody else can end what it holds up.
+func TestANodeThatDiesWhileItLeavesIsRemovedByForce(t *testing.T) {
+	h := begin(t, "n1", "n2", "n3")
+	h = must(t)(h.Commit("n1", 2, ring.Plain(members("n1", "n2", "n4"))))
+	h = must(t)(h.ForceRemove("n2", 3, "n3"))
+	for step, want := range []string{"ack", "sync", "sync-ack"} {
+		if got, nodes := h.Pending(); got != want || !slices.Equal(nodes, []store.NodeID{"n1", "n2", "n4"}) {
+			t.Fatalf("step %d: %s of %v, want %s", step, got, nodes, want)
+		}
+		for _, n := range h.Waits() {
+			next := h.Next(n)
+			h = h.Acked(n, next.Ack).Synced(n, next.Sync).SyncAcked(n, next.SyncAck)
+			if notes := h.Notes(n); !h.Settled() && notes != []Notes{{Acked: 3}, {3, 3, 0}, {3, 3, 3}}[step] {
+				t.Errorf("%s has noted %+v", n, notes)
+			}
+		}
+	}
+	if step, _ := h.Pending(); !h.Settled() || !h.Fenced("n3") || step != "" {
+		t.Errorf("got %s, removed %v", describe(h), h.Removed())
+	}
+}
+
 func TestProposalsAreRefused(t *testing.T) {
 	settled := begin(t, "n1", "n2", "n3", "n4")
 	pending := must(t)(settled.Commit("n1", 2, ring.Plain(members("n1", "n2", "n3"))))

@@ -56,14 +56,14 @@ func (h History) Abort(self store.NodeID, number uint64) (History, error) {
 }
 
 // ForceRemove appends a version of that number without nodes that will not come back. A
-// pending change is no hindrance: they may be what holds it up. Writes that only they hold are lost.
+// pending change is no hindrance: they may be what holds it up, also as nodes that were about to leave. Writes that only they hold are lost.
 func (h History) ForceRemove(self store.NodeID, number uint64, nodes ...store.NodeID) (History, error) {
 	if err := h.mayPropose(self, number); err != nil {
 		return h, fmt.Errorf("remove by force as version %d: %w", number, err)
 	}
-	base := h.Newest().Layout
+	base, waits := h.Newest().Layout, h.Waits()
 	for _, n := range nodes {
-		if _, ok := base.Member(n); !ok || n == self {
+		if !slices.Contains(waits, n) || n == self {
 			return h, fmt.Errorf("remove %s by force, on %s: want another member: %w", n, self, store.ErrInvalid)
 		}
 	}
