@@ -40,7 +40,7 @@ var layers = map[string][]string{
 	"store/storepb":          {},
 	"store/transport":        {"store", "store/version", "store/ring", "store/ring/history", "store/storage", "store/coordinator", "store/storepb", "store/merkle", "store/gossip", "store/membership", "store/transfer"},
 	"store/crdt":             {"store", "store/version"},
-	"store/client":           {"store", "store/version", "store/transport", "store/storepb", "store/crdt", "store/clock", "store/ring"},
+	"store/client":           {"store", "store/version", "store/transport", "store/storepb", "store/crdt", "store/clock", "store/ring", "store/membership", "store/ring/history"},
 	"store/node":             {"store/..."},
 	"store/cmd/cartwheeld":   {"store/..."},
 	"store/cmd/cartwheelctl": {"store/..."},

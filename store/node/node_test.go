@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"hash/fnv"
 	"log/slog"
+	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -22,9 +24,10 @@ import (
 
 var five = []store.NodeID{"n1", "n2", "n3", "n4", "n5"}
 
-// A cluster is five nodes in one bubble.
+// A cluster is some nodes in one bubble.
 type cluster struct {
 	t       *testing.T
+	first   []store.NodeID // that it begins with
 	net     *network
 	began   time.Time
 	nodes   map[store.NodeID]*node.Node
@@ -46,14 +49,20 @@ func inCluster(t *testing.T, f func(t *testing.T, c *cluster)) {
 // inClusterOf is inCluster with nodes that are set up otherwise.
 func inClusterOf(t *testing.T, configure func(*node.Config), f func(t *testing.T, c *cluster)) {
 	t.Helper()
+	inClusterWith(t, five, configure, f)
+}
+
+// inClusterWith is inClusterOf with other nodes.
+func inClusterWith(t *testing.T, nodes []store.NodeID, configure func(*node.Config), f func(t *testing.T, c *cluster)) {
+	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		c := &cluster{t: t, net: newNetwork(), began: time.Now(), nodes: map[store.NodeID]*node.Node{}, disks: map[store.NodeID]*vfs.MemFS{}, configure: configure}
-		layout, err := ring.New(ring.Options{Members: members(), Partitions: 16})
+		c := &cluster{t: t, first: nodes, net: newNetwork(), began: time.Now(), nodes: map[store.NodeID]*node.Node{}, disks: map[store.NodeID]*vfs.MemFS{}, configure: configure}
+		layout, err := ring.New(ring.Options{Members: members(nodes...), Partitions: 16})
 		if err != nil {
 			t.Fatal(err)
 		}
 		c.layout = layout
-		for _, id := range five {
+		for _, id := range nodes {
 			c.disks[id] = vfs.NewCrashableMem()
 			c.start(id)
 		}
@@ -62,26 +71,38 @@ func inClusterOf(t *testing.T, configure func(*node.Config), f func(t *testing.T
 	})
 }
 
-func members() (out []store.Member) {
-	for _, id := range five {
+func members(nodes ...store.NodeID) (out []store.Member) {
+	for _, id := range nodes {
 		out = append(out, store.Member{ID: id, Address: string(id) + ":7070"})
 	}
 	return out
 }
 
+// start starts one of the nodes that the cluster began with, or one that waits for a role.
 func (c *cluster) start(id store.NodeID) {
 	c.t.Helper()
 	c.starts++
+	var seeds []string
+	first := members(c.first...)
+	if !slices.Contains(c.first, id) {
+		seeds, first = []string{string(c.first[0]) + ":7070", string(c.first[1]) + ":7070"}, nil
+	}
+	if c.disks[id] == nil {
+		c.disks[id] = vfs.NewCrashableMem()
+	}
 	life := uint64(c.starts)
 	config := node.Config{
-		ID: id, Members: members(), Partitions: 16, Dir: "data", FS: c.disks[id],
+		ID: id, Address: string(id) + ":7070", Members: first, Seeds: seeds, Partitions: 16, Dir: "data", FS: c.disks[id],
 		Now: func() time.Duration { return time.Since(c.began) },
 		Rand: func(names ...uint64) uint64 {
 			h := fnv.New64a()
 			fmt.Fprintln(h, id, life, names)
 			return h.Sum64()
 		},
-		Peers:  func(to store.Member) node.Connection { return link{c.net, id, to.ID} },
+		Peers: func(to store.Member) node.Connection {
+			host, _, _ := strings.Cut(to.Address, ":")
+			return link{c.net, id, store.NodeID(host)}
+		},
 		Logger: slog.New(slog.NewTextHandler(c.t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn})),
 	}
 	if c.configure != nil {
@@ -119,7 +140,7 @@ func (c *cluster) stop(id store.NodeID) {
 
 func (c *cluster) close() {
 	c.net.split()
-	for _, id := range five {
+	for _, id := range c.running() {
 		c.stop(id)
 	}
 }
@@ -150,13 +171,16 @@ func (c *cluster) keyOf(first store.NodeID) (store.Key, []store.NodeID) {
 	return "", nil
 }
 
+// running returns the nodes that run, sorted.
+func (c *cluster) running() []store.NodeID { return slices.Sorted(maps.Keys(c.nodes)) }
+
 // settle waits until all nodes say that they have settled.
 func (c *cluster) settle() {
 	c.t.Helper()
 	deadline := time.Now().Add(5 * time.Minute)
 	for quiet := 0; quiet < 2; {
 		if time.Now().After(deadline) {
-			for _, id := range five {
+			for _, id := range c.running() {
 				st, err := c.admin(id).Status(context.Background())
 				c.t.Logf("%s: %+v, %v", id, st, err)
 			}
@@ -164,7 +188,7 @@ func (c *cluster) settle() {
 		}
 		time.Sleep(time.Second)
 		quiet++
-		for _, id := range five {
+		for _, id := range c.running() {
 			if st, err := c.admin(id).Status(context.Background()); err != nil || !st.Settled {
 				quiet = 0
 			}
