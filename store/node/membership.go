@@ -65,7 +65,12 @@ func (n *Node) startMembership() (err error) {
 	}); err != nil {
 		return err
 	}
+	known := true // what it is told of first was there before
 	n.placement.Subscribe(func(history.History) {
+		if known {
+			known = false
+			return
+		}
 		n.gossip.Changed()
 		m.transfers.Changed()
 	})
