@@ -183,7 +183,6 @@ func (d *Driver) work(ctx context.Context, h history.History, s step, f func(con
 			now := first(d.opts.Keeper.Now().Next(d.opts.Self))
 			if now.name != s.name || now.version.ID != s.version.ID {
 				cancel()
-				<-done
 				return errOvertaken
 			}
 		}
