@@ -75,7 +75,7 @@ func (n *Node) start() error {
 	}
 	var handoff atomic.Pointer[hint.Handoff] // the detector starts first and kicks it later
 	if n.detector, err = detector.Start(detector.Options{
-		Self: c.ID, Now: c.Now, Rand: c.Rand, ProbeInterval: c.ProbeInterval, Logger: c.Logger,
+		Self: c.ID, Peers: memberIDs(n.placement.Now()), Now: c.Now, Rand: c.Rand, ProbeInterval: c.ProbeInterval, Logger: c.Logger,
 		Ping: func(ctx context.Context, to store.NodeID) error {
 			return transport.Ping(ctx, n.dial, n.placement, c.ID, to)
 		},
