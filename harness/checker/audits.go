@@ -31,6 +31,9 @@ func audits(_ context.Context, x *index) harness.Finding {
 			})
 		}
 	}
+	if len(x.times) == 0 {
+		return unknown("an empty history")
+	}
 	if len(x.audits) == 0 {
 		return c.finding("no node: this store cannot audit itself", nil, map[string]float64{"audited": 0})
 	}

@@ -3,7 +3,9 @@ package checker
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
+	"time"
 
 	"cartwheel/harness"
 )
@@ -17,12 +19,14 @@ const (
 // Convergence judges the last round of the final phase's reads: after all faults are
 // healed and the cluster has become quiet, every replica of a key holds the same
 // (section 4.7 of the paper). Copies that differ in a cluster that was not quiet, and
-// that still changed from round to round, may only be late: they are unknown.
+// that still changed from round to round, may only be late: they are unknown. How long
+// after the faults and its last write each key was found converged is a figure.
 func Convergence() harness.Checker { return newCheck("convergence", convergence) }
 
 func convergence(ctx context.Context, x *index) harness.Finding {
 	c := x.collect(Divergent, MissingReplica)
 	copies, compared, unread, partial, moving := 0, 0, 0, 0, 0
+	agreed := make(map[string]time.Duration)
 	for _, k := range x.keys {
 		if ctx.Err() != nil {
 			break
@@ -42,6 +46,8 @@ func convergence(ctx context.Context, x *index) harness.Finding {
 		}
 		odd := k.odd(read)
 		switch {
+		case odd == none && len(read) == len(last):
+			agreed[k.key] = k.agreed(x)
 		case odd == none:
 		case x.unrest != "" && !k.stuck():
 			moving++
@@ -66,8 +72,35 @@ func convergence(ctx context.Context, x *index) harness.Finding {
 		doubts = append(doubts, "no key was read on two replicas at the end")
 	}
 	f := c.finding(fmt.Sprintf("%s of %s", count(copies, "final copy", "final copies"), count(len(x.keys), "key", "keys")), doubts,
-		map[string]float64{"copies": float64(copies), "keys": float64(len(x.keys))})
+		agreement(agreed, copies, len(x.keys)))
 	return f
+}
+
+// agreed is how long a key's replicas may have differed: from the end of the last fault, or
+// of the key's last write if that was later, to the look that found them equal. Copies are
+// first looked at when the cluster is quiet, so it is an upper bound.
+func (k *keyIndex) agreed(x *index) time.Duration {
+	var since time.Duration
+	for _, w := range x.faults {
+		if w.to < forever {
+			since = max(since, w.to)
+		}
+	}
+	for i := range k.writes {
+		since = max(since, k.times[max(k.writes[i].inv, k.writes[i].done)])
+	}
+	last := k.last()
+	return max(0, k.times[last[len(last)-1].done]-since)
+}
+
+// agreement makes the figures of convergence: how long keys took, and which took longest.
+func agreement(agreed map[string]time.Duration, copies, keys int) map[string]float64 {
+	figures := map[string]float64{"copies": float64(copies), "keys": float64(keys)}
+	for _, key := range widest(agreed) {
+		figures["agreed_within_seconds/"+key] = agreed[key].Seconds()
+	}
+	percentiles(figures, "agreed_within_seconds", slices.Collect(maps.Values(agreed)), time.Duration.Seconds)
+	return figures
 }
 
 // odd is the first copy that differs from the first one, or none.

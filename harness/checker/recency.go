@@ -37,12 +37,13 @@ func recency(ctx context.Context, x *index) harness.Finding {
 	var ages []time.Duration
 	var versions []int
 	curve := visibility{predicted: predict(x.served, x.copiesOf())}
-	var lags []time.Duration // of every acknowledged write: how long a get that was called later could still lack it
+	lagging := make(map[string]time.Duration) // the longest lag of a key
+	var lags []time.Duration                  // of every acknowledged write: how long a get that was called later could still lack it
 	for _, k := range x.keys {
 		if ctx.Err() != nil {
 			break
 		}
-		lag := make(map[int32]time.Duration)
+		lag, longest := make(map[int32]time.Duration), time.Duration(0)
 		n, skipped := k.stale(&curve, func(s staleness) {
 			for _, w := range s.missing {
 				lag[w] = k.times[k.answers[s.answer].inv] - k.times[k.writes[w].done]
@@ -54,7 +55,11 @@ func recency(ctx context.Context, x *index) harness.Finding {
 		for i := range k.writes {
 			if k.writes[i].acked() {
 				lags = append(lags, lag[int32(i)])
+				longest = max(longest, lag[int32(i)])
 			}
+		}
+		if longest > 0 {
+			lagging[k.key] = longest
 		}
 	}
 	if reads == 0 {
@@ -64,6 +69,9 @@ func recency(ctx context.Context, x *index) harness.Finding {
 	percentiles(figures, "stale_seconds", ages, time.Duration.Seconds)
 	percentiles(figures, "stale_versions", versions, func(n int) float64 { return float64(n) })
 	percentiles(figures, "lag_seconds", lags, time.Duration.Seconds)
+	for _, key := range widest(lagging) {
+		figures["lag_seconds_max/"+key] = lagging[key].Seconds()
+	}
 	curve.into(figures)
 	checked := count(reads, "get", "gets") + " of " + count(len(x.keys), "key", "keys")
 	if len(ages) > 0 {

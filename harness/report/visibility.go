@@ -13,14 +13,15 @@ const visibilitySteps = 20
 
 // visibilityPlot draws how many of the gets that were called so long after the newest
 // acknowledgement of their key saw that write: what Bailis and others call t-visibility
-// (PBS, VLDB 2012). The points are figures of the checker that measures recency.
+// (PBS, VLDB 2012), and beside it what they predict from latencies alone. The points are
+// figures of the checker that measures recency.
 func (a *analysis) visibilityPlot() (sketch, bool) {
-	var shares [visibilitySteps]float64
+	var shares, predicted [visibilitySteps]float64
 	first, last, reads := visibilitySteps, -1, 0.0
 	for step := range shares {
 		name := fmt.Sprintf("%dms", 1<<step)
 		share, n := a.figureNamed("visible_within/"+name), a.figureNamed("visible_within_reads/"+name)
-		shares[step] = share
+		shares[step], predicted[step] = share, a.figureNamed("visible_predicted/"+name)
 		if !math.IsNaN(n) {
 			first, last, reads = min(first, step), step, reads+n
 		}
@@ -38,12 +39,17 @@ func (a *analysis) visibilityPlot() (sketch, bool) {
 	p.X.Tick.Marker = ticks
 	p.Y.Min, p.Y.Max = 0, 1.05
 	p.Y.Tick.Marker = plot.ConstantTicks{{Value: 0, Label: "0"}, {Value: 0.25, Label: "25 %"}, {Value: 0.5, Label: "50 %"}, {Value: 0.75, Label: "75 %"}, {Value: 1, Label: "100 %"}}
-	p.Add(grid{}, steps{values: shares[first : last+1], ink: roleMean, width: 1.8})
-	return sketch{
+	p.Add(grid{}, steps{values: predicted[first : last+1], ink: roleSoft, width: 1.8}, steps{values: shares[first : last+1], ink: roleMean, width: 1.8})
+	out := sketch{
 		title: "Visibility of acknowledged writes", plot: p,
 		caption: "Of the gets called so long after a key's newest acknowledgement, how many saw that write.",
 		legend:  []legendEntry{{"━", roleMean.name, fmt.Sprintf("measured on %s gets", thousands(int(reads)))}},
-	}, true
+	}
+	if n, r, w := a.figureNamed("predicted_n"), a.figureNamed("predicted_r"), a.figureNamed("predicted_w"); !math.IsNaN(n) {
+		out.caption += " The prediction knows how long replicas take to answer, and of no faults."
+		out.legend = append(out.legend, legendEntry{"━", roleSoft.name, fmt.Sprintf("predicted from latencies alone, N=%.0f R=%.0f W=%.0f", n, r, w)})
+	}
+	return out, true
 }
 
 // longest tells milliseconds in a few characters.
