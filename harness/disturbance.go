@@ -114,6 +114,7 @@ const (
 	DiskWriteErrors = "write-errors"
 	DiskFull        = "full"
 	DiskReadOnly    = "read-only"
+	DiskBitFlips    = "bit-flips"
 )
 
 // A DiskFault is how a bad disk treats a node. The zero DiskFault is a good disk. Chances
@@ -124,6 +125,7 @@ type DiskFault struct {
 	WriteErrors float64       `json:"write_errors,omitempty"` // chance that a write fails (EIO); it may have taken effect
 	Full        bool          `json:"full,omitempty"`         // nothing more can be written (ENOSPC)
 	ReadOnly    bool          `json:"read_only,omitempty"`    // nothing can be written (EROFS)
+	BitFlips    float64       `json:"bit_flips,omitempty"`    // chance that what is read has one bit that is wrong
 }
 
 // Does lists what the fault does, of the Disk constants.
@@ -134,6 +136,7 @@ func (f DiskFault) Does() []string {
 		{DiskWriteErrors, f.WriteErrors != 0},
 		{DiskFull, f.Full},
 		{DiskReadOnly, f.ReadOnly},
+		{DiskBitFlips, f.BitFlips != 0},
 	}.names()
 }
 
@@ -144,6 +147,7 @@ func (f DiskFault) Fails() bool { return f != DiskFault{Slow: f.Slow} }
 func (f DiskFault) Valid() error {
 	errs := []error{
 		positive(DiskSlow, f.Slow), chance(DiskReadErrors, f.ReadErrors), chance(DiskWriteErrors, f.WriteErrors),
+		chance(DiskBitFlips, f.BitFlips),
 	}
 	if f == (DiskFault{}) {
 		errs = append(errs, errors.New("a disk fault that does nothing"))

@@ -16,7 +16,8 @@ import (
 const DiskKind = "disk"
 
 // A Disk makes disks of a minority bad, since those of one node may not be used at all: slow, write-errors, read-errors, full,
-// read-only. The zero value makes those that the cluster it was checked for can make.
+// read-only. Where Names ask for them there are bit-flips as well: wrong bits that a storage
+// engine's own checksums did not find, which a store need not withstand. The zero value makes those that the cluster it was checked for can make.
 type Disk struct {
 	Names  []string        // default all
 	Timing schedule.Timing // its rhythm
@@ -37,6 +38,9 @@ var disks = tableOf(DiskKind,
 	}),
 	minority.called(harness.DiskFull, func(_ *rand.Rand, f *harness.Fault) { f.Disk = &harness.DiskFault{Full: true} }),
 	minority.called(harness.DiskReadOnly, func(_ *rand.Rand, f *harness.Fault) { f.Disk = &harness.DiskFault{ReadOnly: true} }),
+	onlyAsked(minority.called(harness.DiskBitFlips, func(r *rand.Rand, f *harness.Fault) {
+		f.Disk = &harness.DiskFault{BitFlips: upTo(r, 0.1, 0.5)}
+	})),
 )
 
 // DiskNames lists the ways to be bad.

@@ -219,7 +219,7 @@ func TestDisturbancesArePlannedAsFarAsTheClusterCan(t *testing.T) {
 		{&Packet{}, []string{"flaky", "lossy", "slow"}},
 		{&Packet{Names: []string{"lossy"}}, []string{"lossy"}},
 		{&Clock{}, []string{"bump", "drift", "freeze", "strobe"}},
-		{&Disk{}, []string{"full", "slow"}},
+		{&Disk{}, []string{"full", "slow"}}, // the fake's, and nothing that must be asked for
 	} {
 		if err := tt.nemesis.Check(c); err != nil {
 			t.Fatal(err)

@@ -52,6 +52,11 @@ func (t target) called(name string, with func(r *rand.Rand, f *harness.Fault)) t
 	return t
 }
 
+func onlyAsked(t target) target {
+	t.asked = true
+	return t
+}
+
 // draw makes a fault of random nodes.
 func (t target) draw(r *rand.Rand, nodes []harness.NodeID) harness.Fault {
 	var f harness.Fault
@@ -125,7 +130,7 @@ func (a *ability) Skipped() []harness.Skip { return a.lacks }
 func (t table) able(kind string, c harness.Cluster, names, can []string, does func(harness.Fault) []string) (a ability, err error) {
 	var errs []error
 	for _, m := range t {
-		if m.Nodes > len(c.Nodes()) {
+		if m.Nodes > len(c.Nodes()) || m.Asked && !slices.Contains(names, m.Name) {
 			continue
 		}
 		lacks := slices.DeleteFunc(does(m.Make(rand.New(rand.NewPCG(0, 0)), c.Nodes())), func(s string) bool { return slices.Contains(can, s) })

@@ -177,6 +177,7 @@ var diskFaultsOf = map[string]harness.DiskFault{
 	harness.DiskWriteErrors: {WriteErrors: 0.5},
 	harness.DiskFull:        {Full: true},
 	harness.DiskReadOnly:    {ReadOnly: true},
+	harness.DiskBitFlips:    {BitFlips: 0.5},
 }
 
 // testDisks tells nothing of what a bad disk does: the suite's nodes need not use theirs.

@@ -84,7 +84,7 @@ func (c *Cluster) Offset(ctx context.Context, n harness.NodeID) (ahead time.Dura
 
 // DiskFaults lists all there are.
 func (c *Cluster) DiskFaults() []string {
-	return []string{harness.DiskSlow, harness.DiskReadErrors, harness.DiskWriteErrors, harness.DiskFull, harness.DiskReadOnly}
+	return []string{harness.DiskSlow, harness.DiskReadErrors, harness.DiskWriteErrors, harness.DiskFull, harness.DiskReadOnly, harness.DiskBitFlips}
 }
 
 // Disturb makes the node's disk slow or failing.

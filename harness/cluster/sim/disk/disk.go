@@ -1,6 +1,7 @@
 package disk
 
 import (
+	"bytes"
 	"errors"
 	"sync"
 	"time"
@@ -134,17 +135,22 @@ type wrapped struct {
 }
 
 func (w *wrapped) Get(key []byte) ([]byte, bool, error) {
-	if err := w.mount.read(fate.Hash(get, fate.Bytes(key))); err != nil {
+	name, err := w.mount.read(fate.Hash(get, fate.Bytes(key)))
+	if err != nil {
 		return nil, false, err
 	}
-	return w.kv.Get(key)
+	value, found, err := w.kv.Get(key)
+	return w.mount.flip(name, value), found, err
 }
 
 func (w *wrapped) Scan(lo, hi []byte, fn func(key, value []byte) bool) error {
-	if err := w.mount.read(fate.Hash(scan, fate.Bytes(lo), fate.Bytes(hi))); err != nil {
+	name, err := w.mount.read(fate.Hash(scan, fate.Bytes(lo), fate.Bytes(hi)))
+	if err != nil {
 		return err
 	}
-	return w.kv.Scan(lo, hi, fn)
+	return w.kv.Scan(lo, hi, func(key, value []byte) bool {
+		return fn(key, w.mount.flip(fate.Hash(name, fate.Bytes(key)), value))
+	})
 }
 
 // Apply takes its time before or after the engine's work, so that a crash may find a
@@ -197,18 +203,34 @@ func refusal(f harness.DiskFault) error {
 
 func (w *wrapped) Close() error { return w.kv.Close() }
 
-// read waits as long as a read takes and decides whether it fails.
-func (m *Mount) read(what uint64) error {
+// flip returns what a read brings, with one bit wrong if the disk is bad and the read's
+// name says so. What is on disk stays as it is.
+func (m *Mount) flip(name uint64, value []byte) []byte {
+	m.disk.mu.Lock()
+	chance := m.disk.fault.BitFlips
+	m.disk.mu.Unlock()
+	if len(value) == 0 || !fate.Chance(chance, fate.Hash(name, 'b')) {
+		return value
+	}
+	m.disk.hits(true)
+	wrong := bytes.Clone(value)
+	at := fate.Hash(name, 'p') % uint64(8*len(wrong))
+	wrong[at/8] ^= 1 << (at % 8)
+	return wrong
+}
+
+// read waits as long as a read takes, decides whether it fails, and names it.
+func (m *Mount) read(what uint64) (uint64, error) {
 	d, fault, name := m.delay(what, m.disk.opts.ReadMin, m.disk.opts.ReadMax)
 	fails := fate.Chance(fault.ReadErrors, fate.Hash(name, 'f'))
 	m.disk.hits(fails || fault.Slow > 0)
 	if err := m.wait(d); err != nil {
-		return err
+		return 0, err
 	}
 	if fails {
-		return ErrIO
+		return 0, ErrIO
 	}
-	return nil
+	return name, nil
 }
 
 // delay names an operation that begins now.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"math/bits"
 	"slices"
 	"sync"
 	"testing"
@@ -143,6 +144,52 @@ func TestOperationsTakeVirtualTime(t *testing.T) {
 		d.Disturb(harness.DiskFault{Slow: time.Second})
 		if slow := took(func() { _, _, _ = kv.Get([]byte("a")) }); slow < time.Second {
 			t.Errorf("a slow disk's read took %v", slow)
+		}
+	})
+}
+
+// What a bad disk brings differs from what was written in one bit at most, some of the time,
+// and what is on disk is untouched.
+func TestReadsOfABadDiskBringWrongBits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := New(Options{Seed: 5})
+		kv := open(t, d.Mount())
+		defer closeKV(t, kv)
+		if err := set(kv, "a", "value", true); err != nil {
+			t.Fatal(err)
+		}
+		wrong := func(reads int) (n int) {
+			t.Helper()
+			for range reads {
+				got, found, err := kv.Get([]byte("a"))
+				if err != nil || !found || len(got) != len("value") {
+					t.Fatalf("got %q, %v, %v", got, found, err)
+				}
+				flipped := 0
+				for i, b := range got {
+					flipped += bits.OnesCount8(b ^ "value"[i])
+				}
+				if flipped > 1 {
+					t.Fatalf("%d bits are wrong", flipped)
+				}
+				n += flipped
+			}
+			return n
+		}
+		d.Disturb(harness.DiskFault{BitFlips: 0.5})
+		if n := wrong(100); n < 30 || n > 70 || d.Disturbed() != uint64(n) {
+			t.Errorf("%d of 100 reads were wrong, %d counted, want about half", n, d.Disturbed())
+		}
+		scans := map[string]bool{}
+		for range 20 {
+			scans[contents(t, kv)[0]] = true
+		}
+		if len(scans) < 5 {
+			t.Errorf("scans brought %v", scans)
+		}
+		d.Disturb(harness.DiskFault{})
+		if n := wrong(20); n > 0 {
+			t.Errorf("%d reads of a healed disk were wrong", n)
 		}
 	})
 }
