@@ -21,6 +21,7 @@ var (
 	ErrOverloaded = errors.New("overloaded")                           // refused at the door; try again later
 	ErrNoQuorum   = errors.New("quorum not reached")                   // see QuorumError
 	ErrCorrupt    = errors.New("stored data is corrupt")               // a checksum failed; never treated as not found
+	ErrReadOnly   = errors.New("disk takes no writes")                 // of this node; another may coordinate
 	ErrClosed     = errors.New("closed")                               // the component was closed
 	ErrDown       = errors.New("node believed down, request not sent") // refused locally; nothing left this node
 )
@@ -75,7 +76,7 @@ func Definite(err error) bool {
 	if errors.As(err, &missed) {
 		return missed.Outcome() == OutcomeNotWritten
 	}
-	for _, refusal := range []error{ErrInvalid, ErrTooLarge, ErrBadContext, ErrNotOwner, ErrNotMember, ErrWrongRing, ErrSiblings, ErrOverloaded, ErrClosed, ErrDown} {
+	for _, refusal := range []error{ErrInvalid, ErrTooLarge, ErrBadContext, ErrNotOwner, ErrNotMember, ErrWrongRing, ErrSiblings, ErrOverloaded, ErrReadOnly, ErrClosed, ErrDown} {
 		if errors.Is(err, refusal) {
 			return true
 		}

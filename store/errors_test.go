@@ -40,6 +40,7 @@ func TestOnlyProofMakesAnErrorDefinite(t *testing.T) {
 		want bool
 	}{
 		{name: "refused", err: fmt.Errorf("put: %w", ErrOverloaded), want: true},
+		{name: "refused by a disk that has failed", err: fmt.Errorf("put: %w", ErrReadOnly), want: true},
 		{name: "handed to nobody", err: &QuorumError{Need: 2}, want: true},
 		{name: "handed to nobody in time", err: fmt.Errorf("%w: %w", &QuorumError{Need: 2}, context.DeadlineExceeded), want: true},
 		{name: "handed to one", err: &QuorumError{Need: 2, Sent: 1}},

@@ -140,7 +140,7 @@ func (c *Client) learn(s stop, t target, err error) (again bool) {
 		return false
 	case neverSent(err), moved(err):
 		return true
-	case errors.Is(err, store.ErrClosed), errors.Is(err, store.ErrOverloaded):
+	case errors.Is(err, store.ErrClosed), errors.Is(err, store.ErrOverloaded), errors.Is(err, store.ErrReadOnly):
 		return store.Definite(err)
 	}
 	return t.read && silent // reads change nothing

@@ -76,6 +76,15 @@ func (c *Coordinator) leave() {
 // up reports whether a node is worth asking. This node always is.
 func (c *Coordinator) up(n store.NodeID) bool { return n == c.opts.Self || c.opts.Detector.Up(n) }
 
+// writable reports whether a node may coordinate a write. This one may not while its disk takes
+// none, and hands writes on as if it were down; others find out for themselves.
+func (c *Coordinator) writable(n store.NodeID) bool {
+	if disk, ok := c.opts.Local.(interface{ Healthy() error }); ok && n == c.opts.Self && disk.Healthy() != nil {
+		return false
+	}
+	return c.up(n)
+}
+
 // mayCoordinate returns nil if h lets this node serve clients. One that is no member would write
 // past a change of the layout, because nobody waits for its requests to end.
 func (c *Coordinator) mayCoordinate(h history.History) error {

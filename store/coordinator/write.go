@@ -64,7 +64,7 @@ func (c *Coordinator) write(ctx context.Context, w Write, forwarded bool) (store
 	rep := c.newReport(w.op(), p, place, writeConditions(w.Options).Acks)
 	rep.meta.Forwarded = forwarded
 	if !forwarded {
-		to := coordinators(place, c.opts.Self, token.Hint, w.Options.Mode, c.up)
+		to := coordinators(place, c.opts.Self, token.Hint, w.Options.Mode, c.writable)
 		if len(to) != 1 || to[0] != c.opts.Self {
 			defer c.leave()
 			end() // the other node goes by what it knows itself

@@ -126,6 +126,8 @@ func (n *Node) counters() map[string]uint64 {
 		"storage_changes":          n.disk.changes.Load(),
 		"storage_amnesia":          s.Amnesia,
 		"storage_damaged":          s.Damaged,
+		"storage_set_aside":        s.SetAside,
+		"storage_restored":         s.Restored,
 		"tree_drift":               s.Drift,
 		"hints_held":               s.Hints,
 		"hint_bytes_held":          s.HintBytes,

@@ -37,8 +37,9 @@ type network struct {
 	at     time.Duration  // of the last of these
 	listed int            // pages of leaves
 	bad    map[store.Key]error
-	slow   map[store.Key]bool // sending it takes longer than a request may
-	keys   int                // mended in a round; 0: the default
+	slow   map[store.Key]bool         // sending it takes longer than a request may
+	rots   map[store.NodeID]store.Key // what goes bad on a disk
+	keys   int                        // mended in a round; 0: the default
 }
 
 func newNetwork(t testing.TB, nodes int) *network {
@@ -51,7 +52,10 @@ func newNetwork(t testing.TB, nodes int) *network {
 	for i := range nodes {
 		id := store.NodeID(fmt.Sprint("n", i+1))
 		members = append(members, store.Member{ID: id})
-		r, err := storage.Open(storage.Options{FS: vfs.NewMem(), Dir: "node", Self: id, Rand: named})
+		r, err := storage.Open(storage.Options{
+			FS: vfs.NewMem(), Dir: "node", Self: id, Rand: named,
+			Wrap: func(kv storage.KV) storage.KV { return &rotten{KV: kv, w: w, on: id} },
+		})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -194,6 +194,9 @@ func (x *exchange) mend(ctx context.Context, p ring.Partition, d merkle.Differen
 		return err
 	}
 	joined, err := x.opts.Local.Record(ctx, p, d.Key)
+	if restorer, ok := x.opts.Local.(Restorer); ok && errors.Is(err, store.ErrCorrupt) {
+		joined, err = restorer.Restore(ctx, p, d.Key, x.peer, x.others(p))
+	}
 	if err != nil {
 		return err
 	}
@@ -208,6 +211,18 @@ func (x *exchange) mend(ctx context.Context, p ring.Partition, d merkle.Differen
 		return fmt.Errorf("send %q to %s: %w", d.Key, x.peer, err)
 	}
 	return nil
+}
+
+// others returns the owners of a partition in all live versions of the layout, but for this node.
+func (x *exchange) others(p ring.Partition) (out []store.NodeID) {
+	for _, v := range x.now.Live() {
+		for _, o := range v.Layout.Owners(p) {
+			if o != x.opts.Self && !slices.Contains(out, o) {
+				out = append(out, o)
+			}
+		}
+	}
+	return out
 }
 
 func (x *exchange) fetch(ctx context.Context, key store.Key) (version.Set, error) {

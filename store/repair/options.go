@@ -29,6 +29,13 @@ type Local interface {
 	Merge(ctx context.Context, p ring.Partition, key store.Key, hintFor store.NodeID, s version.Set) (changed bool, err error)
 }
 
+// A Restorer is a Local that sets damaged records aside until all other owners of the key have restored them.
+type Restorer interface {
+	// Restore notes that all that another owner holds of a key was merged here, and returns the
+	// node's own record. One that was set aside can be read again when that is so of all of owners.
+	Restore(ctx context.Context, p ring.Partition, key store.Key, from store.NodeID, owners []store.NodeID) (version.Set, error)
+}
+
 // Peers reaches other nodes.
 type Peers interface {
 	// TreeRoots is asked with the sum over this node's roots of the shared partitions. Unless

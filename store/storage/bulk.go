@@ -146,6 +146,10 @@ func (r *Replica) writeWithLeaves(b *Batch, p ring.Partition, leaves []newLeaf) 
 		var err error
 		before[i], err = r.leaf(p, l.key)
 		errs = append(errs, err)
+		if r.quarantine.has(p, l.key) {
+			l.sum = r.damagedSum(p, l.key)
+			leaves[i] = l
+		}
 		if l.sum.IsZero() {
 			b.Delete(leafKey(p, l.key))
 		} else {

@@ -7,7 +7,8 @@
 // soon after, and any later write that is not buffered takes them along.
 // Records are joined ([Replica.Merge]) or extended by one event ([Replica.Put]),
 // never replaced. Damaged bytes are an error that wraps store.ErrCorrupt, never "not
-// found"; the first write error of the engine is final, after it only reads are served.
+// found": a damaged record is in quarantine until other owners have restored it ([Replica.Restore]).
+// The first write error of the engine is final, after it only reads are served.
 // A Replica is safe for concurrent use; operations on one key happen one at a time,
 // those on different keys side by side.
 //

@@ -160,11 +160,14 @@ func TestDamageIsReportedAndContained(t *testing.T) {
 	page, _, nextErr := r.NextHints(ctx, "b", nil, 10)
 	for name, err := range map[string]error{
 		"get": getErr, "record": recordErr, "hints": hintsErr, "put": putErr, "put of a hint": putHintErr,
-		"merge": mergeErr, "merge of a hint": mergeHintErr, "drop": dropErr, "next hints": nextErr,
+		"merge of a hint": mergeHintErr, "drop": dropErr, "next hints": nextErr,
 	} {
 		if !errors.Is(err, store.ErrCorrupt) {
 			t.Errorf("%s: got %v, want %v", name, err, store.ErrCorrupt)
 		}
+	}
+	if _, err := r.Get(ctx, p, "bad"); mergeErr != nil || !errors.Is(err, store.ErrCorrupt) {
+		t.Errorf("merge: %v, and then get: %v; want the state taken and not shown for all there is", mergeErr, err)
 	}
 	if len(page) != 1 || page[0].Key != "good" {
 		t.Errorf("next hints: got %v, want the whole one", page)

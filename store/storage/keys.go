@@ -18,6 +18,7 @@ import (
 //	       m/leaves                                 format of the leaves
 //	       m/tree/<part:2>                          hash tree, kept by a clean shutdown
 //	       d/<part:2><key>                          record
+//	       q/<part:2><key>                          note of a damaged record that is not restored yet
 //	       t/<part:2><segment:2><key>               leaf of the record in the hash tree
 //	hints  m/flushed                                the same
 //	       h/<part:2><len:2><key><target>           hint record
@@ -32,7 +33,9 @@ var (
 	dataPrefix  = []byte("d/")
 	leafPrefix  = []byte("t/")
 	hintPrefix  = []byte("h/")
-	indexPrefix = []byte("i/")
+
+	quarantinePrefix = []byte("q/")
+	indexPrefix      = []byte("i/")
 )
 
 const partSizeBytes = 2
@@ -58,6 +61,10 @@ func parseCursor(b []byte) (ring.Partition, store.Key, error) {
 		return 0, "", fmt.Errorf("cursor %x: %w", b, store.ErrInvalid)
 	}
 	return ring.Partition(binary.BigEndian.Uint16(b)), store.Key(b[partSizeBytes:]), nil
+}
+
+func quarantineKey(p ring.Partition, key store.Key) []byte {
+	return append([]byte("q/"), cursorOf(p, key)...)
 }
 
 func dataKey(p ring.Partition, key store.Key) []byte {

@@ -9,6 +9,8 @@ import (
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"cartwheel/store"
 )
 
 // Sizes of one Pebble instance. They are modest because a node has two and a test
@@ -62,6 +64,9 @@ func (k *pebbleKV) Get(key []byte) ([]byte, bool, error) {
 	value, closer, err := k.db.Get(key)
 	if errors.Is(err, pebble.ErrNotFound) {
 		return nil, false, nil
+	}
+	if pebble.IsCorruptionError(err) {
+		err = fmt.Errorf("%w: %w", store.ErrCorrupt, err)
 	}
 	if err != nil {
 		return nil, false, fmt.Errorf("get %x: %w", key, err)

@@ -20,7 +20,7 @@ import (
 )
 
 // ErrStopped is what every write gets after one has failed.
-var ErrStopped = errors.New("storage takes no more writes")
+var ErrStopped = fmt.Errorf("storage takes no more writes until the node is restarted: %w", store.ErrReadOnly)
 
 // A WriteError means that the engine failed while it wrote: the change may or may not
 // be on disk. After any other error of Put or Merge nothing was written.
@@ -95,13 +95,14 @@ type Replica struct {
 	ledger      ledger // hints held, by target
 	forest      forest // hash trees over the node's own records
 	flusher     flusher
+	quarantine  quarantine
 	pageKeys    int // keys read at a time where all are gone through
 
 	failed   atomic.Pointer[error] // the first write error
 	closeErr error                 // of the one Close that closed; read by the others after gate.shut
 	closed   chan struct{}
 
-	amnesia, damaged, drift, refused atomic.Uint64
+	amnesia, damaged, drift, refused, restored atomic.Uint64
 }
 
 // Open opens or creates the databases in o.Dir. When it returns, the node's identity
@@ -144,6 +145,9 @@ func (r *Replica) open() (err error) {
 	if r.ids, err = openIdentity(r.data, r.opts, func(b *Batch) error { return r.write(r.data, b) }); err != nil {
 		return err
 	}
+	if err := r.loadQuarantine(); err != nil {
+		return err
+	}
 	if err := r.loadTrees(clean); err != nil {
 		return err
 	}
@@ -165,6 +169,8 @@ func (r *Replica) Healthy() error {
 type Stats struct {
 	Amnesia   uint64 // times the node was shown events of its own that it did not know
 	Damaged   uint64 // reads that met a damaged record
+	SetAside  uint64 // damaged records that are in quarantine now
+	Restored  uint64 // damaged records that other owners have restored
 	Drift     uint64 // leaves and sums of hash trees that were found wrong, and mended
 	Hints     uint64 // hints held
 	HintBytes uint64 // and their size as stored
@@ -173,7 +179,10 @@ type Stats struct {
 
 // Stats returns the counts.
 func (r *Replica) Stats() Stats {
-	s := Stats{Amnesia: r.amnesia.Load(), Damaged: r.damaged.Load(), Drift: r.drift.Load(), Refused: r.refused.Load()}
+	s := Stats{
+		Amnesia: r.amnesia.Load(), Damaged: r.damaged.Load(), Drift: r.drift.Load(), Refused: r.refused.Load(),
+		SetAside: uint64(r.quarantine.size()), Restored: r.restored.Load(),
+	}
 	for _, t := range r.ledger.list() {
 		s.Hints += t.Hints
 		s.HintBytes += t.Bytes
@@ -261,7 +270,8 @@ func (r *Replica) enter(ctx context.Context, p ring.Partition, key store.Key, hi
 // copies are all that this node holds of one key.
 type copies struct {
 	own      record
-	ownBytes int // as stored; 0 if there is none
+	ownBytes int  // as stored; 0 if there is none
+	damaged  bool // the own record is in quarantine: own is what was written since
 	hints    []heldHint
 }
 
@@ -281,6 +291,9 @@ func (r *Replica) Get(ctx context.Context, p ring.Partition, key store.Key) (ver
 	}
 	defer leave()
 	c, err := r.load(p, key)
+	if err == nil && c.damaged {
+		err = errDamaged()
+	}
 	if err != nil {
 		return version.Set{}, fmt.Errorf("get %q: %w", key, err)
 	}
@@ -295,6 +308,9 @@ func (r *Replica) Record(ctx context.Context, p ring.Partition, key store.Key) (
 	}
 	defer leave()
 	c, err := r.loadOwn(p, key)
+	if err == nil && c.damaged {
+		err = errDamaged()
+	}
 	if err != nil {
 		return version.Set{}, fmt.Errorf("read record %q: %w", key, err)
 	}
@@ -319,7 +335,8 @@ func (r *Replica) Hints(ctx context.Context, p ring.Partition, key store.Key) ([
 	return out, nil
 }
 
-// load reads the record and the hints of a key, which the caller has locked.
+// load reads the record and the hints of a key, which the caller has locked. A record that
+// is damaged is set aside.
 func (r *Replica) load(p ring.Partition, key store.Key) (copies, error) {
 	c, err := r.loadOwn(p, key)
 	if err != nil {
@@ -330,6 +347,15 @@ func (r *Replica) load(p ring.Partition, key store.Key) (copies, error) {
 }
 
 func (r *Replica) loadOwn(p ring.Partition, key store.Key) (c copies, err error) {
+	c, err = r.readOwn(p, key)
+	if errors.Is(err, store.ErrCorrupt) {
+		err = r.setAside(p, key, err)
+	}
+	c.damaged = r.quarantine.has(p, key)
+	return c, err
+}
+
+func (r *Replica) readOwn(p ring.Partition, key store.Key) (c copies, err error) {
 	at := dataKey(p, key)
 	b, ok, err := r.data.Get(at)
 	if err != nil || !ok {

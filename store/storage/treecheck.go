@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"hash/fnv"
 
 	"cartwheel/store"
 	"cartwheel/store/merkle"
@@ -95,13 +94,15 @@ func (r *Replica) checkLeaf(ctx context.Context, p ring.Partition, key store.Key
 	check.Keys++
 	if damaged {
 		check.Damaged++
+		if err := r.setAside(p, key, errDamaged()); err != nil {
+			return err
+		}
+		return nil
 	}
 	if got == want {
 		return nil
 	}
-	if !damaged {
-		check.Leaves++
-	}
+	check.Leaves++
 	return r.writeWithLeaf(&Batch{}, p, key, want)
 }
 
@@ -112,7 +113,7 @@ func (r *Replica) checkOrphan(ctx context.Context, p ring.Partition, key store.K
 		return err
 	}
 	defer unlock()
-	if _, ok, err := r.data.Get(dataKey(p, key)); err != nil || ok {
+	if _, ok, err := r.data.Get(dataKey(p, key)); err != nil || ok || r.quarantine.has(p, key) {
 		return err
 	}
 	if leaf, err := r.leaf(p, key); err != nil || leaf.IsZero() {
@@ -173,19 +174,23 @@ func (r *Replica) treeOf(p ring.Partition) (*merkle.Tree, error) {
 	return t, errors.Join(err, bad)
 }
 
-// recordSum returns the leaf that a record has to have. For a damaged one it is a hash of its bytes and
-// the node's number, which no other node has.
+// recordSum returns the leaf that a record has to have. For a damaged one it is one that no other node
+// has.
 func (r *Replica) recordSum(p ring.Partition, key store.Key) (sum merkle.Sum, damaged bool, err error) {
 	at := dataKey(p, key)
 	b, ok, err := r.data.Get(at)
-	if err != nil || !ok {
+	if err == nil && !ok {
+		return merkle.Sum{}, false, nil
+	}
+	var rec record
+	if err == nil {
+		rec, err = r.decode(at, b)
+	}
+	switch {
+	case r.quarantine.has(p, key), errors.Is(err, store.ErrCorrupt):
+		return r.damagedSum(p, key), true, nil
+	case err != nil:
 		return merkle.Sum{}, false, err
 	}
-	if rec, err := r.decode(at, b); err == nil {
-		return sumOf(key, rec), false, nil
-	}
-	h := fnv.New128a()
-	h.Write(binary.BigEndian.AppendUint64([]byte("damaged"), r.ids.node))
-	h.Write(b)
-	return merkle.Sum(h.Sum(nil)), true, nil
+	return sumOf(key, rec), false, nil
 }

@@ -167,6 +167,9 @@ func (r *Replica) writeWithLeaf(b *Batch, p ring.Partition, key store.Key, after
 // rehash makes the leaf of a record right that a merge found to be complete. A leaf that is
 // wrong would have the same repair done for ever. The caller has locked the key.
 func (r *Replica) rehash(p ring.Partition, key store.Key, rec record) error {
+	if r.quarantine.has(p, key) {
+		return nil
+	}
 	before, err := r.leaf(p, key)
 	if err != nil {
 		return err

@@ -105,8 +105,13 @@ func (p peerServer) ReplicaMerge(ctx context.Context, r *storepb.ReplicaMergeReq
 	})
 }
 
+// Ping answers as long as the node is fit to be a replica, which takes a disk that can be
+// written to: a node that refuses all writes at once would keep others from standing in for it.
 func (p peerServer) Ping(context.Context, *storepb.PingRequest) (*storepb.PingReply, error) {
 	return handle(p.s, func() (*storepb.PingReply, error) {
+		if disk, ok := p.s.Local.(interface{ Healthy() error }); ok && disk.Healthy() != nil {
+			return nil, disk.Healthy()
+		}
 		return &storepb.PingReply{Id: string(p.s.Self), Cluster: p.s.Placement.Now().Cluster()}, nil
 	})
 }

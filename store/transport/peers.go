@@ -134,7 +134,7 @@ func (p *Peers) call(ctx context.Context, to store.NodeID, timeout time.Duration
 	err := f(cctx, storepb.NewPeerClient(conn))
 	switch {
 	case isCanceled(err): // by our own side, before the peer had its time
-	case Unanswered(err):
+	case Unanswered(err), unfit(err):
 		p.opts.Detector.Failed(to)
 	default:
 		p.opts.Detector.Succeeded(to)
@@ -150,6 +150,11 @@ func (p *Peers) call(ctx context.Context, to store.NodeID, timeout time.Duration
 		return fmt.Errorf("%s: %w", to, err)
 	}
 	return nil
+}
+
+// unfit reports whether a node has said that it cannot be a replica any more.
+func unfit(err error) bool {
+	return errors.Is(Decode(err), store.ErrReadOnly) && !errors.Is(Decode(err), store.ErrNoQuorum)
 }
 
 // Ping makes a round trip to a node, which the caller tells the detector of. A node that is

@@ -48,6 +48,7 @@ var kinds = []kind{
 	{"WRONG_RING", store.ErrWrongRing, codes.FailedPrecondition},
 	{"SIBLINGS", store.ErrSiblings, codes.ResourceExhausted},
 	{"OVERLOADED", store.ErrOverloaded, codes.ResourceExhausted},
+	{"READ_ONLY_DISK", store.ErrReadOnly, codes.FailedPrecondition},
 	{"CLOSED", store.ErrClosed, codes.Unavailable},
 	{"CORRUPT", store.ErrCorrupt, codes.Internal},
 	{"DOWN", store.ErrDown, codes.Unavailable},
