@@ -21,7 +21,7 @@ func TestAuditsReportWhatNodesFoundInThemselves(t *testing.T) {
 		{name: "a store that cannot", want: harness.Valid, says: "cannot audit itself"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			var h []harness.Op
+			h := must(t, "0 put x a ok")
 			for _, a := range c.audits {
 				a.F, a.Process, a.Phase = harness.Audit, harness.FinalProcess, harness.Final
 				for _, kind := range []harness.Kind{harness.Invoke, a.Kind} {
