@@ -42,7 +42,12 @@ func cluster(t *testing.T) (flags []string) {
 		flags = append(flags, "--map", string(id)+"="+l.Addr().String())
 	}
 	for i, m := range members {
-		serve(t, m.ID, members, listeners[i], func(m store.Member) node.Connection { return conns[m.ID] })
+		serve(t, m.ID, members, listeners[i], func(m store.Member) node.Connection {
+			if conn := conns[m.ID]; conn != nil {
+				return conn
+			}
+			return nil
+		})
 	}
 	return append(flags, "--server", listeners[0].Addr().String())
 }
@@ -132,6 +137,7 @@ func TestALifeOfAKey(t *testing.T) {
 	expect(do("plan", "--join", "n4=n4.invalid:7070", "--moves"), "NODE", "n4", "FROM ALL OF", "6 of 24 replicas would be copied")
 	expect(do("plan", "--join", "n4=n4.invalid:7070", "--leave", "n1"), "8 of 24 replicas would be copied")
 	expect(do("plan", "--zone", "n1=a"), "0 of 24 replicas would be copied")
+	expect(do("plan"), "0 of 24 replicas would be copied")
 	expect(do("hints"), "no hints wait")
 	expect(do("trees"), "PARTITION", "(1)", "equal", "1 partitions hold keys; all owners are equal")
 	expect(do("trees", "--check"), "n1 checked 1 records: 0 wrong leaves", "n3 checked")

@@ -23,13 +23,16 @@ func planCommand(g *globals) *cobra.Command {
 	var w wish
 	cmd := &cobra.Command{
 		Use: "plan", Short: "Show what a change of members would move",
-		Long: "Show what a change of members would move. It is a preview: nothing is changed. The layout is the one that moves\n" +
-			"least; every partition has its owners on distinct nodes, in as many zones as there can be, and a node's share\n" +
-			"follows its capacity. A running cluster keeps the members that it was started with.",
+		Long: "Show what a change of members would move: the one that join, leave, replace, set and force-remove have planned on the\n" +
+			"first --server, or, with flags, one that nobody has planned. Nothing is changed. The layout is the one that moves least;\n" +
+			"every partition has its owners on distinct nodes, in as many zones as there can be, and a node's share follows its capacity.",
 		Example: "  cartwheelctl plan --join n6=10.0.0.6:7070 --leave n2\n" +
 			"  cartwheelctl plan --zone n1=a --zone n2=a --zone n3=b --zone n4=b --zone n5=c --capacity n5=2",
 		Args: arguments(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if w.none() {
+				return g.planned(cmd, w.moves)
+			}
 			return g.withClient(func(c *client.Client) error {
 				now, err := c.Layout(cmd.Context())
 				if err != nil {
@@ -39,7 +42,7 @@ func planCommand(g *globals) *cobra.Command {
 				if err != nil {
 					return err
 				}
-				return g.showPlan(cmd, from, to, w.moves)
+				return g.showPlan(cmd, client.Plan{Shares: ring.Shares(from, to), Moves: ring.Moves(from, to), Replicas: to.Partitions() * to.Replicas()}, w.moves)
 			})
 		},
 	}
@@ -51,6 +54,8 @@ func planCommand(g *globals) *cobra.Command {
 	f.BoolVar(&w.moves, "moves", false, "list every replica that is copied")
 	return cmd
 }
+
+func (w wish) none() bool { return len(w.join)+len(w.leave)+len(w.zone)+len(w.capacity) == 0 }
 
 // layouts returns what a cluster serves now, and what it would serve after the change.
 func (w wish) layouts(now client.Layout) (from, to *ring.Layout, err error) {
@@ -110,7 +115,8 @@ func (w wish) roles(now []ring.Role) ([]ring.Role, error) {
 	return roles, nil
 }
 
-func (g *globals) showPlan(cmd *cobra.Command, from, to *ring.Layout, list bool) error {
+// showPlan prints what a plan would do. One without a number was only asked about.
+func (g *globals) showPlan(cmd *cobra.Command, p client.Plan, list bool) error {
 	type nodeJSON struct {
 		ID       store.NodeID `json:"id"`
 		Address  string       `json:"address"`
@@ -127,20 +133,23 @@ func (g *globals) showPlan(cmd *cobra.Command, from, to *ring.Layout, list bool)
 		From      []store.NodeID `json:"from"`
 	}
 	nodes, rows := []nodeJSON{}, [][]string{{"NODE", "ZONE", "CAPACITY", "OWNS", "WOULD OWN", "COPIES IN", "GIVES UP"}}
-	for _, s := range ring.Shares(from, to) {
+	for _, s := range p.Shares {
 		nodes = append(nodes, nodeJSON{s.ID, s.Address, s.Zone, s.Capacity, s.Before, s.After, s.Gains, s.Drops})
 		rows = append(rows, []string{
 			string(s.ID), orDash(s.Zone), fmt.Sprint(s.Capacity), fmt.Sprint(s.Before), fmt.Sprint(s.After), fmt.Sprint(s.Gains), fmt.Sprint(s.Drops),
 		})
 	}
 	moves := []moveJSON{}
-	for _, m := range ring.Moves(from, to) {
+	for _, m := range p.Moves {
 		moves = append(moves, moveJSON{m.Partition, m.To, m.From})
 	}
-	total := to.Partitions() * to.Replicas()
+	wishes := []string{}
+	for _, w := range p.Wishes {
+		wishes = append(wishes, w.String())
+	}
 	if g.json {
 		return printJSON(cmd.OutOrStdout(), map[string]any{
-			"nodes": nodes, "moves": moves, "replicas": total, "digest": ringDigest(from.Digest()), "digest_after": ringDigest(to.Digest()),
+			"version": p.Number, "wishes": wishes, "nodes": nodes, "moves": moves, "replicas": p.Replicas, "bytes": p.Bytes,
 		})
 	}
 	if err := table(cmd.OutOrStdout(), rows); err != nil {
@@ -156,6 +165,15 @@ func (g *globals) showPlan(cmd *cobra.Command, from, to *ring.Layout, list bool)
 			return err
 		}
 	}
-	fmt.Fprintf(cmd.OutOrStdout(), "\n%d of %d replicas would be copied. Nothing has been changed.\n", len(moves), total)
+	fmt.Fprintf(cmd.OutOrStdout(), "\n%d of %d replicas would be copied", len(moves), p.Replicas)
+	if p.Number == 0 {
+		fmt.Fprintln(cmd.OutOrStdout(), ". Nothing has been changed.")
+		return nil
+	}
+	fmt.Fprintf(cmd.OutOrStdout(), ", about %s.\n", sizeText(p.Bytes))
+	for _, w := range wishes {
+		fmt.Fprintf(cmd.OutOrStdout(), "planned: %s\n", w)
+	}
+	fmt.Fprintf(cmd.OutOrStdout(), "Nothing has been changed. Make it so with 'commit %d', forget it with 'abort', both on the same --server.\n", p.Number)
 	return nil
 }
