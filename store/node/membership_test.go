@@ -78,21 +78,24 @@ type load struct {
 	c      *cluster
 	mu     sync.Mutex
 	at     []store.NodeID // nodes that are asked
-	stop   chan struct{}
-	wg     sync.WaitGroup
+	stop   func()         // returns when no client runs
 	acked  map[store.Key][]string
 	failed int
 }
 
 // startLoad has four clients add values to forty keys, siblings and all: every acknowledged value has to be there in the end.
 func (c *cluster) startLoad(seed uint64, at ...store.NodeID) *load {
-	l := &load{c: c, at: at, stop: make(chan struct{}), acked: map[store.Key][]string{}}
+	l := &load{c: c, at: at, acked: map[store.Key][]string{}}
+	ctx, cancel := context.WithCancel(context.Background())
+	var clients sync.WaitGroup
+	l.stop = func() { cancel(); clients.Wait() }
+	c.t.Cleanup(l.stop)
 	for i := range 4 {
 		r := rand.New(rand.NewPCG(seed, uint64(i)))
-		l.wg.Go(func() {
+		clients.Go(func() {
 			for n := 0; ; n++ {
 				select {
-				case <-l.stop:
+				case <-ctx.Done():
 					return
 				case <-time.After(time.Duration(r.IntN(int(200 * time.Millisecond)))):
 				}
@@ -138,8 +141,7 @@ func (l *load) ask(at ...store.NodeID) {
 // end stops the clients and looks for every acknowledged item on every owner.
 func (l *load) end(nodes ...store.NodeID) {
 	l.c.t.Helper()
-	close(l.stop)
-	l.wg.Wait()
+	l.stop()
 	l.c.settle()
 	total := 0
 	for key, items := range l.acked {
@@ -249,5 +251,78 @@ func TestAWipedNodeIsReplacedUnderWrites(t *testing.T) {
 		l.ask("n1", "n2", "n4")
 		time.Sleep(10 * time.Second)
 		l.end("n1", "n2", "n4")
+	})
+}
+
+// Power is lost on some nodes, others each time, in the middle of each step of a change, which a cut link holds up for as long
+// as that takes. What a node has noted is on its disk, so each goes on where it was.
+func TestAChangeSurvivesTheLossOfPowerInEachOfItsSteps(t *testing.T) {
+	inClusterWith(t, three, nil, func(t *testing.T, c *cluster) {
+		l := c.startLoad(3, "n1")
+		time.Sleep(20 * time.Second)
+		for _, id := range five[3:] {
+			c.start(id)
+			c.waitFor("the new node is seen", func() bool { return c.waits("n1", id) || c.waits("n2", id) })
+		}
+		c.net.split([]store.NodeID{"n3"}, []store.NodeID{"n1", "n2", "n4", "n5"})
+		c.change("n1", client.Wish{Kind: client.WishJoin, Node: "n4", Address: "n4:7070"}, client.Wish{Kind: client.WishLeave, Node: "n2"},
+			client.Wish{Kind: client.WishJoin, Node: "n5", Address: "n5:7070"})
+		for _, held := range []struct {
+			step    string
+			by      store.NodeID      // who cannot take it
+			next    [2][]store.NodeID // then these are cut off from each other
+			victims []store.NodeID
+		}{
+			{"ack", "n3", [2][]store.NodeID{{"n4"}, {"n3"}}, []store.NodeID{"n4", "n2"}},        // then n4 cannot copy from n3
+			{"sync", "n4", [2][]store.NodeID{{"n2"}, {"n4"}}, []store.NodeID{"n4", "n5", "n3"}}, // then n2 cannot compare with n4
+			{"sync-ack", "n2", [2][]store.NodeID{}, []store.NodeID{"n2", "n3", "n4", "n5"}},
+		} {
+			c.waitFor("the change waits for the "+held.step+" of "+string(held.by), func() bool {
+				m, err := c.admin("n1").Members(context.Background())
+				return err == nil && m.Step == held.step && slices.Equal(m.WaitsFor, []store.NodeID{held.by})
+			})
+			for _, id := range held.victims {
+				c.crash(id)
+				time.Sleep(time.Second)
+				c.start(id)
+			}
+			time.Sleep(30 * time.Second) // all that can be done is done again
+			if m, err := c.admin("n1").Members(context.Background()); err != nil || m.Step != held.step {
+				t.Fatalf("the change waits for the %s of %v, want the %s of %s, %v", m.Step, m.WaitsFor, held.step, held.by, err)
+			}
+			c.net.split(held.next[0], held.next[1])
+		}
+		c.settled("n1", "n3", "n4", "n5")
+		c.stop("n2")
+		l.end("n1", "n3", "n4", "n5")
+	})
+}
+
+// An operator takes a change back while data is copied: all is as before, and the new node may be wished for again.
+func TestAChangeIsTakenBack(t *testing.T) {
+	inClusterWith(t, three, nil, func(t *testing.T, c *cluster) {
+		l := c.startLoad(4, three...)
+		time.Sleep(10 * time.Second)
+		c.start("n4")
+		join := client.Wish{Kind: client.WishJoin, Node: "n4", Address: "n4:7070"}
+		c.net.split([]store.NodeID{"n4"}, []store.NodeID{"n3"}) // it cannot copy all
+		c.change("n1", join)
+		c.waitFor("data is copied", func() bool {
+			tr, err := c.admin("n4").Transfers(context.Background())
+			return err == nil && tr.Keys.Copied > 0
+		})
+		if _, err := c.admin("n2").Abort(context.Background(), 3); err != nil {
+			t.Fatal(err)
+		}
+		c.net.split()
+		c.settled(three...)
+		c.waitFor("the new node has dropped what it copied", func() bool {
+			tr, err := c.admin("n4").Transfers(context.Background())
+			return err == nil && tr.Held == 0 && tr.Keys.Dropped > 0
+		})
+		c.waitFor("the new node asks again", func() bool { return c.waits("n1", "n4") || c.waits("n2", "n4") })
+		c.change("n3", join)
+		c.settled("n1", "n2", "n3", "n4")
+		l.end("n1", "n2", "n3", "n4")
 	})
 }
