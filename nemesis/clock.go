@@ -211,7 +211,9 @@ func (k *Clock) offset(ctx context.Context, cl harness.ClockSkewer, n harness.No
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	_ = w.persist(ctx, func() error {
-		ahead, err = cl.Offset(ctx, n)
+		once, cancel := context.WithTimeout(ctx, time.Second) // others want the lock as well
+		defer cancel()
+		ahead, err = cl.Offset(once, n)
 		if err != nil && w.serves(n) {
 			return err
 		}
