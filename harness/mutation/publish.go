@@ -156,8 +156,8 @@ found if the checker named for it reported the kind of anomaly named for it; any
 checker, a verdict of unknown) does not count. Every bug had %[2]d runs of %[3]v of load, each with a seed of its own.
 
 **%[4]d of %[5]d planted bugs were found.** The store as it is went through %[6]d such runs: %[7]d valid, %[8]d unknown (something
-that a run must show did not happen), **%[9]d false alarms**. A catalogue of 108 bugs is the source, to which come those met while
-the store was built; %[10]d of the catalogue are not planted, for the reasons below. %[11]d are planted and have not been measured since.
+that a run must show did not happen), **%[9]d false alarms**. A catalogue of 108 bugs is the source, to which come D01 and on, bugs that
+this store could have by its own design; %[10]d of the catalogue are not planted, for the reasons below. %[11]d are planted and have not been measured since.
 
 ## Planted
 

@@ -42,6 +42,17 @@ func LastWriteWins() harness.Workload {
 	return w
 }
 
+// LastWriteHeld returns the same, held to what such a store does promise: one winner, the same
+// on every replica, which somebody wrote.
+func LastWriteHeld() harness.Workload {
+	w := LastWriteWins()
+	w.Name, w.Doc = "cart-lww-held", "the cart where the last write wins, held to what is promised then: replicas agree on a winner"
+	w.Checkers = checker.Together(checker.Under(checker.Claims{Mode: checker.LWW},
+		checker.Convergence(), checker.Audits(), checker.Sanity(), checker.Elements(), checker.Availability(),
+	)...)
+	return w
+}
+
 // HintsAlone returns the cart on a store whose nodes do not compare what they hold: hints, and
 // reads of carts that are still in use, are all that brings a write to an owner that missed it.
 func HintsAlone() harness.Workload {

@@ -22,6 +22,11 @@ const (
 // with a key of their own at a time.
 func Generator(s harness.Setup) harness.Generator { return staggered(s, crowd{}) }
 
+// ownersGenerator is the same in the bucket of [Owners].
+func ownersGenerator(s harness.Setup) harness.Generator {
+	return staggered(s, crowd{prefix: "owners/"})
+}
+
 // weakGenerator is the same with writers that continue their own puts only: a weak read
 // may show less than its writer has written, and its context would branch the versions.
 func weakGenerator(s harness.Setup) harness.Generator { return staggered(s, crowd{putsOnly: true}) }
@@ -38,7 +43,8 @@ type crowd struct {
 	keys   int // begun so far; names the next
 	values int // puts so far
 
-	putsOnly bool // writers take no context from their gets
+	prefix   string // of all keys
+	putsOnly bool   // writers take no context from their gets
 }
 
 // A group shares a key.
@@ -65,12 +71,12 @@ func (g crowd) ready(c harness.GenContext) crowd {
 	g.groups = slices.Clone(g.groups)
 	for len(g.groups) < (len(c.All)+perKey-1)/perKey {
 		g.keys++
-		g.groups = append(g.groups, group{key: key(g.keys)})
+		g.groups = append(g.groups, group{key: g.key(g.keys)})
 	}
 	return g
 }
 
-func key(n int) string { return fmt.Sprintf("reg%d", n) }
+func (g crowd) key(n int) string { return fmt.Sprintf("%sreg%d", g.prefix, n) }
 
 func (g crowd) Next(c harness.GenContext) (harness.Draw, harness.Generator) {
 	g = g.ready(c)
@@ -81,7 +87,7 @@ func (g crowd) Next(c harness.GenContext) (harness.Draw, harness.Generator) {
 	writer := thread < len(g.groups)
 	if writer && (own.left || own.ops >= opsMax) {
 		g.keys++
-		own = group{key: key(g.keys), before: own.key, doubt: own.left}
+		own = group{key: g.key(g.keys), before: own.key, doubt: own.left}
 	}
 	op := harness.Op{Process: process, F: harness.Get, Key: own.key}
 	switch {

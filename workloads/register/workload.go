@@ -20,6 +20,19 @@ func Workload() harness.Workload {
 	})
 }
 
+// Owners returns the register in a bucket that demands two of a key's owners for every answer and
+// every write, whoever else may stand in. Its requests say nothing and get it by default: two such
+// quorums share an owner, as strict ones do.
+func Owners() harness.Workload {
+	return workload(checker.WriteBack, harness.Workload{
+		Name:      "register-owners",
+		Doc:       "one writer a key in a bucket with PR = PW = 2 and blocking repair: linearizable without being asked for",
+		Generator: ownersGenerator,
+		Replay:    Replay,
+		Events:    []harness.Event{unserved()},
+	})
+}
+
 // Weak returns the same on single replicas without repair: it loses nothing and
 // converges, but it must be found not linearizable when the network is cut.
 func Weak() harness.Workload {

@@ -10,8 +10,12 @@ import (
 // shows what siblings are for, and that the checkers see the loss.
 const LastWriteWins = "lww/"
 
+// Owners begins the keys whose requests need the owners themselves, in sloppy quorums. A workload
+// that uses them asks for nothing and leaves all knobs to the bucket.
+const Owners = "owners/"
+
 // buckets are declared on every cluster that the harness starts, as on a command line.
-var buckets = []string{"lww:last-write-wins"}
+var buckets = []string{"lww:last-write-wins", "owners:r=2,w=2,pr=2,pw=2,repair=blocking"}
 
 // Configure gives nodes in a simulation what [Command] gives those in containers.
 func Configure(o harness.StoreOptions) func(*storenode.Config) {

@@ -28,6 +28,9 @@ func TestBothWorldsDeclareTheSameBuckets(t *testing.T) {
 	if !slices.Equal(c.Buckets, fromCommand) || len(fromCommand) == 0 {
 		t.Errorf("in a simulation %+v, in a container %+v", c.Buckets, fromCommand)
 	}
+	if b := c.Buckets.Of(store.Key(Owners + "k")); b.PR != 2 || b.PW != 2 || strings.Count(Owners, "/") != 1 {
+		t.Errorf("keys that begin with %q get %+v", Owners, b)
+	}
 	if !c.Buckets.Of(store.Key(LastWriteWins+"k")).LastWriteWins || strings.Count(LastWriteWins, "/") != 1 {
 		t.Errorf("keys that begin with %q are not last-write-wins", LastWriteWins)
 	}

@@ -92,7 +92,7 @@ func TestCommandNamesTheNodeAndAllMembersInOrder(t *testing.T) {
 	want := []string{
 		"--id", "n2", "--listen", ":7070",
 		"--members", "n1=10.0.0.1:7070,n2=10.0.0.2:7070,n3=10.0.0.3:7070", "--data", "/data",
-		"--bucket", "lww:last-write-wins",
+		"--bucket", "lww:last-write-wins", "--bucket", "owners:r=2,w=2,pr=2,pw=2,repair=blocking",
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got %q\nwant %q", got, want)
