@@ -8,7 +8,8 @@ import (
 )
 
 // TestEveryRuleHasItsLitmus: the corpus finds each kind of anomaly in some history, has a
-// valid history for each checker, and gives a reason with each history.
+// valid history for each checker, and gives a reason with each history; docs/CHECKERS.md
+// has a line for each checker.
 func TestEveryRuleHasItsLitmus(t *testing.T) {
 	files, err := filepath.Glob("testdata/litmus/*")
 	if err != nil || len(files) == 0 {
@@ -36,7 +37,14 @@ func TestEveryRuleHasItsLitmus(t *testing.T) {
 			t.Errorf("no history shows %s", kind)
 		}
 	}
+	page, err := os.ReadFile("../../docs/CHECKERS.md")
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, name := range Names() {
+		if !strings.Contains(string(page), "\n| `"+name+"` |") {
+			t.Errorf("docs/CHECKERS.md says nothing of %s", name)
+		}
 		if !strings.Contains(corpus, "\n"+name+": valid") {
 			t.Errorf("no history is valid for %s", name)
 		}

@@ -2,6 +2,9 @@ package checker
 
 import (
 	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -91,5 +94,94 @@ func TestListsByOutcome(t *testing.T) {
 				t.Errorf("got %s, %v: %s", f.Verdict, f.Counts, f.Summary)
 			}
 		})
+	}
+}
+
+// randomSets is a history of few clients on one set; some answers lack what was added, and
+// some adds have no answer.
+func randomSets(r *rand.Rand) (h []harness.Op) {
+	busy := map[int]harness.Op{}
+	processes := []int{0, 1, 2}
+	var added []string
+	for range 4 + r.IntN(20) {
+		i := r.IntN(len(processes))
+		p := processes[i]
+		now := time.Duration(len(h))
+		done, ok := busy[p]
+		if !ok {
+			op := harness.Op{Process: p, Kind: harness.Invoke, F: harness.Get, Time: now, Index: len(h), Key: "s"}
+			if r.IntN(3) == 0 {
+				op.F, op.Element = harness.Add, fmt.Sprint(len(added))
+				added = append(added, op.Element)
+			}
+			busy[p] = op
+			h = append(h, op)
+			continue
+		}
+		done.Kind, done.Index, done.Time = harness.OK, len(h), now
+		if done.F == harness.Add && r.IntN(4) == 0 {
+			done.Kind, processes[i] = harness.Info, p+3
+		} else if done.F == harness.Get {
+			shown := slices.DeleteFunc(slices.Clone(added), func(string) bool { return r.IntN(4) == 0 })
+			done.Siblings = []harness.Sibling{{Value: cartValue("", strings.Join(shown, ","))}}
+		}
+		delete(busy, p)
+		h = append(h, done)
+	}
+	return h
+}
+
+// lostElements lists what a set has lost by the words of the rule: an element is known from an
+// instant on, a read that was called later lacks it, and so does every read called after that.
+func lostElements(h []harness.Op) (lost []string) {
+	type read struct {
+		call  time.Duration
+		shown []string
+	}
+	var reads []read
+	call, known := map[int]time.Duration{}, map[string]time.Duration{}
+	learn := func(e string, at time.Duration) {
+		if before, ok := known[e]; !ok || at < before {
+			known[e] = at
+		}
+	}
+	for _, op := range h {
+		switch {
+		case op.Kind == harness.Invoke:
+			call[op.Process] = op.Time
+		case op.Kind == harness.OK && op.F == harness.Add:
+			learn(op.Element, op.Time)
+		case op.Kind == harness.OK:
+			reads = append(reads, read{call[op.Process], elementsShown(op.Siblings)})
+			for _, e := range elementsShown(op.Siblings) {
+				learn(e, op.Time)
+			}
+		}
+	}
+	for e, at := range known {
+		if slices.ContainsFunc(reads, func(r read) bool {
+			return r.call > at && !slices.Contains(r.shown, e) &&
+				!slices.ContainsFunc(reads, func(o read) bool { return o.call > r.call && slices.Contains(o.shown, e) })
+		}) {
+			lost = append(lost, e)
+		}
+	}
+	return lost
+}
+
+func TestFastAndSlowJudgesOfSetsAgree(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 14))
+	seen := map[bool]int{}
+	n := fuzzHistories(t)
+	for range n {
+		h := randomSets(r)
+		want := len(lostElements(h))
+		if f := Set().Check(t.Context(), h); f.Counts[LostElement] != want || f.Counts[PhantomElement]+f.Counts[FutureElement] > 0 {
+			t.Fatalf("want %d lost: %s\n%+v", want, f.Summary, h)
+		}
+		seen[want == 0]++
+	}
+	if seen[true] < n/20 || seen[false] < n/20 {
+		t.Errorf("the histories are one-sided: %v", seen)
 	}
 }
