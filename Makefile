@@ -95,6 +95,11 @@ test-ties: go ## simulate SEEDS runs in which messages meet, under the race dete
 	go build -race -o bin/cartwheel-race ./harness/cmd/cartwheel
 	bin/cartwheel-race sim --ties --seeds $(or $(SEEDS),40) --nemesis $(or $(NEMESIS),partition,pause,kill) --time 10s --rate 30 --allow-unknown
 
+.PHONY: bench-store
+bench-store: build ## how fast three daemons on loopback are, and what a request costs them; TIME is that of one load
+	@CARTWHEEL_BENCH_STORE=$(CURDIR)/bin/cartwheeld CARTWHEEL_BENCH_TIME=$(or $(TIME),5s) \
+		go test ./store/bench -count=1 -timeout 30m -v -run 'TestBench$$' | grep -E '^(figure|FAIL|---|    )'
+
 .PHONY: bench-check
 bench-check: go ## how fast histories are judged: ten million operations, one hot key, registers beside Porcupine
 	@for part in large hot causal zones; do \

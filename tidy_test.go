@@ -42,6 +42,7 @@ var layers = map[string][]string{
 	"store/crdt":             {"store", "store/version"},
 	"store/client":           {"store", "store/version", "store/transport", "store/storepb", "store/crdt", "store/clock", "store/ring", "store/membership", "store/ring/history"},
 	"store/node":             {"store/..."},
+	"store/bench":            {"store", "store/client", "store/transport"},
 	"store/cmd/cartwheeld":   {"store/..."},
 	"store/cmd/cartwheelctl": {"store/..."},
 
@@ -101,8 +102,8 @@ type ban struct {
 }
 
 var bans = []ban{
-	{"time.Now", []string{"store/clock", "store/cmd", "harness", "workloads", "nemesis"}, "take a clock.Clock, or a monotonic func() time.Duration"},
-	{"time.Since", []string{"store/clock", "store/cmd", "harness", "workloads", "nemesis"}, "take a monotonic func() time.Duration"},
+	{"time.Now", []string{"store/clock", "store/cmd", "store/bench", "harness", "workloads", "nemesis"}, "take a clock.Clock, or a monotonic func() time.Duration"},
+	{"time.Since", []string{"store/clock", "store/cmd", "store/bench", "harness", "workloads", "nemesis"}, "take a monotonic func() time.Duration"},
 	{"context.TODO", nil, "pass the caller's context"},
 	{"slog.Default", nil, "take a *slog.Logger in Options"},
 	{"log.Fatal", nil, "return an error"},
