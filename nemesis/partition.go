@@ -119,7 +119,7 @@ func (p *Partition) Plan(r *rand.Rand, nodes []harness.NodeID, span time.Duratio
 	var plan []harness.Fault
 	for _, f := range schedule.Draw(r, nodes, span, p.Timing, p.table().chosen(p.Names)) {
 		if f.Name == flapping {
-			plan = append(plan, flaps(f)...)
+			plan = append(plan, again(f, flapEvery, flapEvery)...)
 			continue
 		}
 		plan = append(plan, f)
@@ -130,18 +130,6 @@ func (p *Partition) Plan(r *rand.Rand, nodes []harness.NodeID, span time.Duratio
 // flapEvery is how long a flapping link is cut and carries packets, in turn. It is long
 // enough for each cut to be proven.
 const flapEvery = 1500 * time.Millisecond
-
-// flaps makes a fault of each time that a flapping link is cut.
-func flaps(f harness.Fault) (faults []harness.Fault) {
-	for at := f.Start; at < f.Stop; at += 2 * flapEvery {
-		down := f
-		down.Start, down.Stop = at, min(at+flapEvery, f.Stop)
-		if down.Stop-down.Start >= flapEvery/2 || len(faults) == 0 {
-			faults = append(faults, down)
-		}
-	}
-	return faults
-}
 
 // aimed is the fault with its links: a side that is named without links is cut off.
 func aimed(c harness.Cluster, f harness.Fault) harness.Fault {

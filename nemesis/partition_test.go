@@ -46,6 +46,22 @@ func TestAFlappingLinkIsCutAgainAndAgain(t *testing.T) {
 	}
 }
 
+func TestAStutteringNodeStopsAgainAndAgain(t *testing.T) {
+	plan := (&Pause{Names: []string{"stutter"}}).Plan(rand.New(rand.NewPCG(1, 1)), fake.New(5).Nodes(), time.Minute)
+	again := 0
+	for i, f := range plan {
+		if f.Name != "stutter" || len(f.Nodes) != 1 || f.Stop-f.Start > stutterHeld {
+			t.Errorf("%+v", f)
+		}
+		if i > 0 && f.Start-plan[i-1].Stop == stutterRuns && slices.Equal(f.Nodes, plan[i-1].Nodes) {
+			again++
+		}
+	}
+	if again < len(plan)/3 {
+		t.Errorf("%d of %d stops follow another of the same node", again, len(plan))
+	}
+}
+
 func TestAMapOfGroupsIsCutAsItIsWritten(t *testing.T) {
 	for _, f := range planned(t, "n1-n2_n3") {
 		want := []harness.Link{{From: "n1", To: "n3"}, {From: "n2", To: "n3"}, {From: "n3", To: "n1"}, {From: "n3", To: "n2"}}

@@ -21,13 +21,22 @@ const PauseKind = "pause"
 // A dead node cannot be paused, and a kill ends a pause: a fault holds those of its nodes
 // that no kill holds when it begins, and each until a kill takes it.
 type Pause struct {
-	Names  []string        // one, minority, or roles: see [harness.Role]; default the first two
+	Names  []string        // one, minority, stutter (one, again and again), or roles: see [harness.Role]; default the first two
 	Timing schedule.Timing // its rhythm
 
 	patient
 }
 
-var pauses = tableOf(PauseKind, append([]target{one, minority}, roles()...)...)
+var pauses = tableOf(PauseKind, append(roles(), one, minority, onlyAsked(one.called(stutter, nil)))...)
+
+// stutter is a node that stops and goes on in turn, so that what it was sent while it ran
+// is answered late: a schedule has a fault for each stop.
+const stutter = "stutter"
+
+const (
+	stutterHeld = 1200 * time.Millisecond // longer than requests wait for it
+	stutterRuns = 600 * time.Millisecond  // long enough to be believed to run
+)
 
 // PauseNames lists whom a Pause can strike.
 func PauseNames() []string { return pauses.names() }
@@ -45,7 +54,15 @@ func (p *Pause) Check(c harness.Cluster) error {
 
 // Plan draws pauses, one at a time.
 func (p *Pause) Plan(r *rand.Rand, nodes []harness.NodeID, span time.Duration) []harness.Fault {
-	return schedule.Draw(r, nodes, span, p.Timing, pauses.chosen(p.Names))
+	var plan []harness.Fault
+	for _, f := range schedule.Draw(r, nodes, span, p.Timing, pauses.chosen(p.Names)) {
+		if f.Name == stutter {
+			plan = append(plan, again(f, stutterHeld, stutterRuns)...)
+			continue
+		}
+		plan = append(plan, f)
+	}
+	return schedule.Merge(plan)
 }
 
 // Inject pauses the fault's nodes. The proof: before, they run; then each is paused,

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strings"
+	"time"
 
 	"cartwheel/harness"
 	"cartwheel/nemesis/schedule"
@@ -164,4 +165,16 @@ func either(asked, able []string) []string {
 		return asked
 	}
 	return able
+}
+
+// again makes a fault of each time that one is in force which comes and goes, for so long.
+func again(f harness.Fault, held, gone time.Duration) (faults []harness.Fault) {
+	for at := f.Start; at < f.Stop; at += held + gone {
+		one := f
+		one.Start, one.Stop = at, min(at+held, f.Stop)
+		if one.Stop-one.Start >= held/2 || len(faults) == 0 {
+			faults = append(faults, one)
+		}
+	}
+	return faults
 }
