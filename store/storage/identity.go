@@ -54,6 +54,13 @@ func openIdentity(kv KV, o Options, write func(*Batch) error) (*issuer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the shutdown mark: %w", err)
 	}
+	_, restored, err := kv.Get(restoredKey)
+	if err != nil {
+		return nil, fmt.Errorf("read the mark of a restore: %w", err)
+	}
+	if restored { // what was issued after the backup is not known here: go on as another node
+		l.Node = drawNode(o)
+	}
 	if !found {
 		l = lease{Identity: Identity{Node: drawNode(o)}, end: 1} // epochs and counters are never 0
 	}
@@ -63,6 +70,9 @@ func openIdentity(kv KV, o Options, write func(*Batch) error) (*issuer, error) {
 	l.next = l.end // what is left of the old lease may have been issued
 	var b Batch
 	b.Delete(cleanKey)
+	if restored {
+		b.Delete(restoredKey)
+	}
 	b.Set(identityKey, l.encode())
 	if err := write(&b); err != nil {
 		return nil, fmt.Errorf("begin incarnation %d: %w", l.Incarnation, err)

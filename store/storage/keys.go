@@ -15,6 +15,7 @@ import (
 //	       m/clean                                  the last shutdown was clean
 //	       m/flushed                                nothing; written to sync what was before it
 //	       m/history                                what the node knows of the cluster's layouts
+//	       m/restored                               the data come from a backup and were not opened since
 //	       m/leaves                                 format of the leaves
 //	       m/tree/<part:2>                          hash tree, kept by a clean shutdown
 //	       d/<part:2><key>                          record
@@ -27,6 +28,7 @@ var (
 	identityKey = []byte("m/identity")
 	cleanKey    = []byte("m/clean")
 	historyKey  = []byte("m/history")
+	restoredKey = []byte("m/restored")
 	leavesKey   = []byte("m/leaves")
 	flushedKey  = []byte("m/flushed")
 	treePrefix  = []byte("m/tree/")

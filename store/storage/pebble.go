@@ -30,6 +30,14 @@ type PebbleOptions struct {
 
 // OpenPebble opens or creates a Pebble instance as a KV.
 func OpenPebble(o PebbleOptions) (KV, error) {
+	kv, err := openPebble(o)
+	if err != nil {
+		return nil, err
+	}
+	return kv, nil
+}
+
+func openPebble(o PebbleOptions) (*pebbleKV, error) {
 	if o.FS == nil {
 		o.FS = vfs.Default
 	}

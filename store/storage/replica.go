@@ -89,6 +89,7 @@ type Replica struct {
 	opts        Options
 	log         *slog.Logger
 	data, hints KV
+	engines     map[string]*pebbleKV // under both, by directory; it does not change
 	ids         *issuer
 	locks       lockTable // by partition and key; covers the record and all hints of the key
 	gate        gate
@@ -128,14 +129,16 @@ func Open(o Options) (*Replica, error) {
 }
 
 func (r *Replica) open() (err error) {
+	r.engines = map[string]*pebbleKV{}
 	for _, db := range []struct {
 		name string
 		kv   *KV
 	}{{"data", &r.data}, {"hints", &r.hints}} {
-		kv, err := OpenPebble(PebbleOptions{FS: r.opts.FS, Dir: path.Join(r.opts.Dir, db.name), Logger: r.opts.Logger})
+		kv, err := openPebble(PebbleOptions{FS: r.opts.FS, Dir: path.Join(r.opts.Dir, db.name), Logger: r.opts.Logger})
 		if err != nil {
 			return err
 		}
+		r.engines[db.name] = kv
 		*db.kv = r.opts.Wrap(kv)
 	}
 	_, clean, err := r.data.Get(cleanKey) // which openIdentity takes away

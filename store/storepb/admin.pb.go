@@ -1472,6 +1472,110 @@ func (x *TransfersReply) GetTrouble() string {
 	return ""
 }
 
+type BackupRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"` // of the directory, below backups/ in the node's data; must be new
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BackupRequest) Reset() {
+	*x = BackupRequest{}
+	mi := &file_store_storepb_admin_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BackupRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BackupRequest) ProtoMessage() {}
+
+func (x *BackupRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_store_storepb_admin_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BackupRequest.ProtoReflect.Descriptor instead.
+func (*BackupRequest) Descriptor() ([]byte, []int) {
+	return file_store_storepb_admin_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *BackupRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+type BackupReply struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Node          string                 `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`
+	Dir           string                 `protobuf:"bytes,2,opt,name=dir,proto3" json:"dir,omitempty"`
+	Bytes         uint64                 `protobuf:"varint,3,opt,name=bytes,proto3" json:"bytes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BackupReply) Reset() {
+	*x = BackupReply{}
+	mi := &file_store_storepb_admin_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BackupReply) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BackupReply) ProtoMessage() {}
+
+func (x *BackupReply) ProtoReflect() protoreflect.Message {
+	mi := &file_store_storepb_admin_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BackupReply.ProtoReflect.Descriptor instead.
+func (*BackupReply) Descriptor() ([]byte, []int) {
+	return file_store_storepb_admin_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *BackupReply) GetNode() string {
+	if x != nil {
+		return x.Node
+	}
+	return ""
+}
+
+func (x *BackupReply) GetDir() string {
+	if x != nil {
+		return x.Dir
+	}
+	return ""
+}
+
+func (x *BackupReply) GetBytes() uint64 {
+	if x != nil {
+		return x.Bytes
+	}
+	return 0
+}
+
 type HintStatsReply_Target struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Node          string                 `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`
@@ -1483,7 +1587,7 @@ type HintStatsReply_Target struct {
 
 func (x *HintStatsReply_Target) Reset() {
 	*x = HintStatsReply_Target{}
-	mi := &file_store_storepb_admin_proto_msgTypes[22]
+	mi := &file_store_storepb_admin_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1495,7 +1599,7 @@ func (x *HintStatsReply_Target) String() string {
 func (*HintStatsReply_Target) ProtoMessage() {}
 
 func (x *HintStatsReply_Target) ProtoReflect() protoreflect.Message {
-	mi := &file_store_storepb_admin_proto_msgTypes[22]
+	mi := &file_store_storepb_admin_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1543,7 +1647,7 @@ type TreesReply_Tree struct {
 
 func (x *TreesReply_Tree) Reset() {
 	*x = TreesReply_Tree{}
-	mi := &file_store_storepb_admin_proto_msgTypes[23]
+	mi := &file_store_storepb_admin_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1555,7 +1659,7 @@ func (x *TreesReply_Tree) String() string {
 func (*TreesReply_Tree) ProtoMessage() {}
 
 func (x *TreesReply_Tree) ProtoReflect() protoreflect.Message {
-	mi := &file_store_storepb_admin_proto_msgTypes[23]
+	mi := &file_store_storepb_admin_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1605,7 +1709,7 @@ type TreesReply_Check struct {
 
 func (x *TreesReply_Check) Reset() {
 	*x = TreesReply_Check{}
-	mi := &file_store_storepb_admin_proto_msgTypes[24]
+	mi := &file_store_storepb_admin_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1617,7 +1721,7 @@ func (x *TreesReply_Check) String() string {
 func (*TreesReply_Check) ProtoMessage() {}
 
 func (x *TreesReply_Check) ProtoReflect() protoreflect.Message {
-	mi := &file_store_storepb_admin_proto_msgTypes[24]
+	mi := &file_store_storepb_admin_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1684,7 +1788,7 @@ type MembersReply_Node struct {
 
 func (x *MembersReply_Node) Reset() {
 	*x = MembersReply_Node{}
-	mi := &file_store_storepb_admin_proto_msgTypes[26]
+	mi := &file_store_storepb_admin_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1696,7 +1800,7 @@ func (x *MembersReply_Node) String() string {
 func (*MembersReply_Node) ProtoMessage() {}
 
 func (x *MembersReply_Node) ProtoReflect() protoreflect.Message {
-	mi := &file_store_storepb_admin_proto_msgTypes[26]
+	mi := &file_store_storepb_admin_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1779,7 +1883,7 @@ type MembersReply_Version struct {
 
 func (x *MembersReply_Version) Reset() {
 	*x = MembersReply_Version{}
-	mi := &file_store_storepb_admin_proto_msgTypes[27]
+	mi := &file_store_storepb_admin_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1791,7 +1895,7 @@ func (x *MembersReply_Version) String() string {
 func (*MembersReply_Version) ProtoMessage() {}
 
 func (x *MembersReply_Version) ProtoReflect() protoreflect.Message {
-	mi := &file_store_storepb_admin_proto_msgTypes[27]
+	mi := &file_store_storepb_admin_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1838,7 +1942,7 @@ type MembersReply_Fork struct {
 
 func (x *MembersReply_Fork) Reset() {
 	*x = MembersReply_Fork{}
-	mi := &file_store_storepb_admin_proto_msgTypes[28]
+	mi := &file_store_storepb_admin_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1850,7 +1954,7 @@ func (x *MembersReply_Fork) String() string {
 func (*MembersReply_Fork) ProtoMessage() {}
 
 func (x *MembersReply_Fork) ProtoReflect() protoreflect.Message {
-	mi := &file_store_storepb_admin_proto_msgTypes[28]
+	mi := &file_store_storepb_admin_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1893,7 +1997,7 @@ type PlanReply_Share struct {
 
 func (x *PlanReply_Share) Reset() {
 	*x = PlanReply_Share{}
-	mi := &file_store_storepb_admin_proto_msgTypes[29]
+	mi := &file_store_storepb_admin_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1905,7 +2009,7 @@ func (x *PlanReply_Share) String() string {
 func (*PlanReply_Share) ProtoMessage() {}
 
 func (x *PlanReply_Share) ProtoReflect() protoreflect.Message {
-	mi := &file_store_storepb_admin_proto_msgTypes[29]
+	mi := &file_store_storepb_admin_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1967,7 +2071,7 @@ type PlanReply_Move struct {
 
 func (x *PlanReply_Move) Reset() {
 	*x = PlanReply_Move{}
-	mi := &file_store_storepb_admin_proto_msgTypes[30]
+	mi := &file_store_storepb_admin_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1979,7 +2083,7 @@ func (x *PlanReply_Move) String() string {
 func (*PlanReply_Move) ProtoMessage() {}
 
 func (x *PlanReply_Move) ProtoReflect() protoreflect.Message {
-	mi := &file_store_storepb_admin_proto_msgTypes[30]
+	mi := &file_store_storepb_admin_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2030,7 +2134,7 @@ type TransfersReply_Work struct {
 
 func (x *TransfersReply_Work) Reset() {
 	*x = TransfersReply_Work{}
-	mi := &file_store_storepb_admin_proto_msgTypes[31]
+	mi := &file_store_storepb_admin_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2042,7 +2146,7 @@ func (x *TransfersReply_Work) String() string {
 func (*TransfersReply_Work) ProtoMessage() {}
 
 func (x *TransfersReply_Work) ProtoReflect() protoreflect.Message {
-	mi := &file_store_storepb_admin_proto_msgTypes[31]
+	mi := &file_store_storepb_admin_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2272,7 +2376,13 @@ const file_store_storepb_admin_proto_rawDesc = "" +
 	"\x04done\x18\x03 \x01(\rR\x04done\x12\x10\n" +
 	"\x03all\x18\x04 \x01(\rR\x03all\x12\x1c\n" +
 	"\tpartition\x18\x05 \x01(\rR\tpartition\x12\x12\n" +
-	"\x04peer\x18\x06 \x01(\tR\x04peer2\xa7\x06\n" +
+	"\x04peer\x18\x06 \x01(\tR\x04peer\"#\n" +
+	"\rBackupRequest\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\"I\n" +
+	"\vBackupReply\x12\x12\n" +
+	"\x04node\x18\x01 \x01(\tR\x04node\x12\x10\n" +
+	"\x03dir\x18\x02 \x01(\tR\x03dir\x12\x14\n" +
+	"\x05bytes\x18\x03 \x01(\x04R\x05bytes2\xf5\x06\n" +
 	"\x05Admin\x12[\n" +
 	"\vReadReplica\x12&.cartwheel.store.v1.ReadReplicaRequest\x1a$.cartwheel.store.v1.ReadReplicaReply\x12U\n" +
 	"\tHintStats\x12$.cartwheel.store.v1.HintStatsRequest\x1a\".cartwheel.store.v1.HintStatsReply\x12I\n" +
@@ -2283,6 +2393,7 @@ const file_store_storepb_admin_proto_rawDesc = "" +
 	"\x06Commit\x12!.cartwheel.store.v1.CommitRequest\x1a\x1f.cartwheel.store.v1.CommitReply\x12I\n" +
 	"\x05Abort\x12 .cartwheel.store.v1.AbortRequest\x1a\x1e.cartwheel.store.v1.AbortReply\x12U\n" +
 	"\tTransfers\x12$.cartwheel.store.v1.TransfersRequest\x1a\".cartwheel.store.v1.TransfersReply\x12L\n" +
+	"\x06Backup\x12!.cartwheel.store.v1.BackupRequest\x1a\x1f.cartwheel.store.v1.BackupReply\x12L\n" +
 	"\x06Status\x12!.cartwheel.store.v1.StatusRequest\x1a\x1f.cartwheel.store.v1.StatusReplyB\x19Z\x17cartwheel/store/storepbb\x06proto3"
 
 var (
@@ -2299,7 +2410,7 @@ func file_store_storepb_admin_proto_rawDescGZIP() []byte {
 
 var (
 	file_store_storepb_admin_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-	file_store_storepb_admin_proto_msgTypes  = make([]protoimpl.MessageInfo, 32)
+	file_store_storepb_admin_proto_msgTypes  = make([]protoimpl.MessageInfo, 34)
 	file_store_storepb_admin_proto_goTypes   = []any{
 		Wish_Kind(0),                  // 0: cartwheel.store.v1.Wish.Kind
 		(*ReadReplicaRequest)(nil),    // 1: cartwheel.store.v1.ReadReplicaRequest
@@ -2324,39 +2435,41 @@ var (
 		(*AbortReply)(nil),            // 20: cartwheel.store.v1.AbortReply
 		(*TransfersRequest)(nil),      // 21: cartwheel.store.v1.TransfersRequest
 		(*TransfersReply)(nil),        // 22: cartwheel.store.v1.TransfersReply
-		(*HintStatsReply_Target)(nil), // 23: cartwheel.store.v1.HintStatsReply.Target
-		(*TreesReply_Tree)(nil),       // 24: cartwheel.store.v1.TreesReply.Tree
-		(*TreesReply_Check)(nil),      // 25: cartwheel.store.v1.TreesReply.Check
-		nil,                           // 26: cartwheel.store.v1.StatusReply.CountersEntry
-		(*MembersReply_Node)(nil),     // 27: cartwheel.store.v1.MembersReply.Node
-		(*MembersReply_Version)(nil),  // 28: cartwheel.store.v1.MembersReply.Version
-		(*MembersReply_Fork)(nil),     // 29: cartwheel.store.v1.MembersReply.Fork
-		(*PlanReply_Share)(nil),       // 30: cartwheel.store.v1.PlanReply.Share
-		(*PlanReply_Move)(nil),        // 31: cartwheel.store.v1.PlanReply.Move
-		(*TransfersReply_Work)(nil),   // 32: cartwheel.store.v1.TransfersReply.Work
-		(*Version)(nil),               // 33: cartwheel.store.v1.Version
-		(*Member)(nil),                // 34: cartwheel.store.v1.Member
+		(*BackupRequest)(nil),         // 23: cartwheel.store.v1.BackupRequest
+		(*BackupReply)(nil),           // 24: cartwheel.store.v1.BackupReply
+		(*HintStatsReply_Target)(nil), // 25: cartwheel.store.v1.HintStatsReply.Target
+		(*TreesReply_Tree)(nil),       // 26: cartwheel.store.v1.TreesReply.Tree
+		(*TreesReply_Check)(nil),      // 27: cartwheel.store.v1.TreesReply.Check
+		nil,                           // 28: cartwheel.store.v1.StatusReply.CountersEntry
+		(*MembersReply_Node)(nil),     // 29: cartwheel.store.v1.MembersReply.Node
+		(*MembersReply_Version)(nil),  // 30: cartwheel.store.v1.MembersReply.Version
+		(*MembersReply_Fork)(nil),     // 31: cartwheel.store.v1.MembersReply.Fork
+		(*PlanReply_Share)(nil),       // 32: cartwheel.store.v1.PlanReply.Share
+		(*PlanReply_Move)(nil),        // 33: cartwheel.store.v1.PlanReply.Move
+		(*TransfersReply_Work)(nil),   // 34: cartwheel.store.v1.TransfersReply.Work
+		(*Version)(nil),               // 35: cartwheel.store.v1.Version
+		(*Member)(nil),                // 36: cartwheel.store.v1.Member
 	}
 )
 
 var file_store_storepb_admin_proto_depIdxs = []int32{
-	33, // 0: cartwheel.store.v1.ReadReplicaReply.versions:type_name -> cartwheel.store.v1.Version
-	23, // 1: cartwheel.store.v1.HintStatsReply.targets:type_name -> cartwheel.store.v1.HintStatsReply.Target
-	24, // 2: cartwheel.store.v1.TreesReply.trees:type_name -> cartwheel.store.v1.TreesReply.Tree
-	25, // 3: cartwheel.store.v1.TreesReply.check:type_name -> cartwheel.store.v1.TreesReply.Check
+	35, // 0: cartwheel.store.v1.ReadReplicaReply.versions:type_name -> cartwheel.store.v1.Version
+	25, // 1: cartwheel.store.v1.HintStatsReply.targets:type_name -> cartwheel.store.v1.HintStatsReply.Target
+	26, // 2: cartwheel.store.v1.TreesReply.trees:type_name -> cartwheel.store.v1.TreesReply.Tree
+	27, // 3: cartwheel.store.v1.TreesReply.check:type_name -> cartwheel.store.v1.TreesReply.Check
 	9,  // 4: cartwheel.store.v1.StatusReply.peers:type_name -> cartwheel.store.v1.PeerStatus
-	26, // 5: cartwheel.store.v1.StatusReply.counters:type_name -> cartwheel.store.v1.StatusReply.CountersEntry
-	34, // 6: cartwheel.store.v1.Role.member:type_name -> cartwheel.store.v1.Member
-	28, // 7: cartwheel.store.v1.MembersReply.live:type_name -> cartwheel.store.v1.MembersReply.Version
-	27, // 8: cartwheel.store.v1.MembersReply.nodes:type_name -> cartwheel.store.v1.MembersReply.Node
-	34, // 9: cartwheel.store.v1.MembersReply.waiting:type_name -> cartwheel.store.v1.Member
-	29, // 10: cartwheel.store.v1.MembersReply.forked:type_name -> cartwheel.store.v1.MembersReply.Fork
+	28, // 5: cartwheel.store.v1.StatusReply.counters:type_name -> cartwheel.store.v1.StatusReply.CountersEntry
+	36, // 6: cartwheel.store.v1.Role.member:type_name -> cartwheel.store.v1.Member
+	30, // 7: cartwheel.store.v1.MembersReply.live:type_name -> cartwheel.store.v1.MembersReply.Version
+	29, // 8: cartwheel.store.v1.MembersReply.nodes:type_name -> cartwheel.store.v1.MembersReply.Node
+	36, // 9: cartwheel.store.v1.MembersReply.waiting:type_name -> cartwheel.store.v1.Member
+	31, // 10: cartwheel.store.v1.MembersReply.forked:type_name -> cartwheel.store.v1.MembersReply.Fork
 	0,  // 11: cartwheel.store.v1.Wish.kind:type_name -> cartwheel.store.v1.Wish.Kind
 	13, // 12: cartwheel.store.v1.StageRequest.wishes:type_name -> cartwheel.store.v1.Wish
 	13, // 13: cartwheel.store.v1.PlanReply.wishes:type_name -> cartwheel.store.v1.Wish
-	30, // 14: cartwheel.store.v1.PlanReply.shares:type_name -> cartwheel.store.v1.PlanReply.Share
-	31, // 15: cartwheel.store.v1.PlanReply.moves:type_name -> cartwheel.store.v1.PlanReply.Move
-	32, // 16: cartwheel.store.v1.TransfersReply.work:type_name -> cartwheel.store.v1.TransfersReply.Work
+	32, // 14: cartwheel.store.v1.PlanReply.shares:type_name -> cartwheel.store.v1.PlanReply.Share
+	33, // 15: cartwheel.store.v1.PlanReply.moves:type_name -> cartwheel.store.v1.PlanReply.Move
+	34, // 16: cartwheel.store.v1.TransfersReply.work:type_name -> cartwheel.store.v1.TransfersReply.Work
 	10, // 17: cartwheel.store.v1.MembersReply.Node.role:type_name -> cartwheel.store.v1.Role
 	10, // 18: cartwheel.store.v1.PlanReply.Share.role:type_name -> cartwheel.store.v1.Role
 	1,  // 19: cartwheel.store.v1.Admin.ReadReplica:input_type -> cartwheel.store.v1.ReadReplicaRequest
@@ -2368,19 +2481,21 @@ var file_store_storepb_admin_proto_depIdxs = []int32{
 	17, // 25: cartwheel.store.v1.Admin.Commit:input_type -> cartwheel.store.v1.CommitRequest
 	19, // 26: cartwheel.store.v1.Admin.Abort:input_type -> cartwheel.store.v1.AbortRequest
 	21, // 27: cartwheel.store.v1.Admin.Transfers:input_type -> cartwheel.store.v1.TransfersRequest
-	7,  // 28: cartwheel.store.v1.Admin.Status:input_type -> cartwheel.store.v1.StatusRequest
-	2,  // 29: cartwheel.store.v1.Admin.ReadReplica:output_type -> cartwheel.store.v1.ReadReplicaReply
-	4,  // 30: cartwheel.store.v1.Admin.HintStats:output_type -> cartwheel.store.v1.HintStatsReply
-	6,  // 31: cartwheel.store.v1.Admin.Trees:output_type -> cartwheel.store.v1.TreesReply
-	12, // 32: cartwheel.store.v1.Admin.Members:output_type -> cartwheel.store.v1.MembersReply
-	16, // 33: cartwheel.store.v1.Admin.Stage:output_type -> cartwheel.store.v1.PlanReply
-	16, // 34: cartwheel.store.v1.Admin.Plan:output_type -> cartwheel.store.v1.PlanReply
-	18, // 35: cartwheel.store.v1.Admin.Commit:output_type -> cartwheel.store.v1.CommitReply
-	20, // 36: cartwheel.store.v1.Admin.Abort:output_type -> cartwheel.store.v1.AbortReply
-	22, // 37: cartwheel.store.v1.Admin.Transfers:output_type -> cartwheel.store.v1.TransfersReply
-	8,  // 38: cartwheel.store.v1.Admin.Status:output_type -> cartwheel.store.v1.StatusReply
-	29, // [29:39] is the sub-list for method output_type
-	19, // [19:29] is the sub-list for method input_type
+	23, // 28: cartwheel.store.v1.Admin.Backup:input_type -> cartwheel.store.v1.BackupRequest
+	7,  // 29: cartwheel.store.v1.Admin.Status:input_type -> cartwheel.store.v1.StatusRequest
+	2,  // 30: cartwheel.store.v1.Admin.ReadReplica:output_type -> cartwheel.store.v1.ReadReplicaReply
+	4,  // 31: cartwheel.store.v1.Admin.HintStats:output_type -> cartwheel.store.v1.HintStatsReply
+	6,  // 32: cartwheel.store.v1.Admin.Trees:output_type -> cartwheel.store.v1.TreesReply
+	12, // 33: cartwheel.store.v1.Admin.Members:output_type -> cartwheel.store.v1.MembersReply
+	16, // 34: cartwheel.store.v1.Admin.Stage:output_type -> cartwheel.store.v1.PlanReply
+	16, // 35: cartwheel.store.v1.Admin.Plan:output_type -> cartwheel.store.v1.PlanReply
+	18, // 36: cartwheel.store.v1.Admin.Commit:output_type -> cartwheel.store.v1.CommitReply
+	20, // 37: cartwheel.store.v1.Admin.Abort:output_type -> cartwheel.store.v1.AbortReply
+	22, // 38: cartwheel.store.v1.Admin.Transfers:output_type -> cartwheel.store.v1.TransfersReply
+	24, // 39: cartwheel.store.v1.Admin.Backup:output_type -> cartwheel.store.v1.BackupReply
+	8,  // 40: cartwheel.store.v1.Admin.Status:output_type -> cartwheel.store.v1.StatusReply
+	30, // [30:41] is the sub-list for method output_type
+	19, // [19:30] is the sub-list for method input_type
 	19, // [19:19] is the sub-list for extension type_name
 	19, // [19:19] is the sub-list for extension extendee
 	0,  // [0:19] is the sub-list for field type_name
@@ -2399,7 +2514,7 @@ func file_store_storepb_admin_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_store_storepb_admin_proto_rawDesc), len(file_store_storepb_admin_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   32,
+			NumMessages:   34,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -31,6 +31,7 @@ const (
 	Admin_Commit_FullMethodName      = "/cartwheel.store.v1.Admin/Commit"
 	Admin_Abort_FullMethodName       = "/cartwheel.store.v1.Admin/Abort"
 	Admin_Transfers_FullMethodName   = "/cartwheel.store.v1.Admin/Transfers"
+	Admin_Backup_FullMethodName      = "/cartwheel.store.v1.Admin/Backup"
 	Admin_Status_FullMethodName      = "/cartwheel.store.v1.Admin/Status"
 )
 
@@ -56,6 +57,8 @@ type AdminClient interface {
 	Abort(ctx context.Context, in *AbortRequest, opts ...grpc.CallOption) (*AbortReply, error)
 	// Transfers says what this node copies, hands over and drops because of changes.
 	Transfers(ctx context.Context, in *TransfersRequest, opts ...grpc.CallOption) (*TransfersReply, error)
+	// Backup copies all that this node holds to a directory of its own machine, while it serves.
+	Backup(ctx context.Context, in *BackupRequest, opts ...grpc.CallOption) (*BackupReply, error)
 	// Status says how the node is and what it believes of its peers.
 	Status(ctx context.Context, in *StatusRequest, opts ...grpc.CallOption) (*StatusReply, error)
 }
@@ -158,6 +161,16 @@ func (c *adminClient) Transfers(ctx context.Context, in *TransfersRequest, opts 
 	return out, nil
 }
 
+func (c *adminClient) Backup(ctx context.Context, in *BackupRequest, opts ...grpc.CallOption) (*BackupReply, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(BackupReply)
+	err := c.cc.Invoke(ctx, Admin_Backup_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *adminClient) Status(ctx context.Context, in *StatusRequest, opts ...grpc.CallOption) (*StatusReply, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(StatusReply)
@@ -190,6 +203,8 @@ type AdminServer interface {
 	Abort(context.Context, *AbortRequest) (*AbortReply, error)
 	// Transfers says what this node copies, hands over and drops because of changes.
 	Transfers(context.Context, *TransfersRequest) (*TransfersReply, error)
+	// Backup copies all that this node holds to a directory of its own machine, while it serves.
+	Backup(context.Context, *BackupRequest) (*BackupReply, error)
 	// Status says how the node is and what it believes of its peers.
 	Status(context.Context, *StatusRequest) (*StatusReply, error)
 	mustEmbedUnimplementedAdminServer()
@@ -236,6 +251,10 @@ func (UnimplementedAdminServer) Abort(context.Context, *AbortRequest) (*AbortRep
 
 func (UnimplementedAdminServer) Transfers(context.Context, *TransfersRequest) (*TransfersReply, error) {
 	return nil, status.Error(codes.Unimplemented, "method Transfers not implemented")
+}
+
+func (UnimplementedAdminServer) Backup(context.Context, *BackupRequest) (*BackupReply, error) {
+	return nil, status.Error(codes.Unimplemented, "method Backup not implemented")
 }
 
 func (UnimplementedAdminServer) Status(context.Context, *StatusRequest) (*StatusReply, error) {
@@ -424,6 +443,24 @@ func _Admin_Transfers_Handler(srv interface{}, ctx context.Context, dec func(int
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Admin_Backup_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(BackupRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServer).Backup(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Admin_Backup_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServer).Backup(ctx, req.(*BackupRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _Admin_Status_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(StatusRequest)
 	if err := dec(in); err != nil {
@@ -484,6 +521,10 @@ var Admin_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Transfers",
 			Handler:    _Admin_Transfers_Handler,
+		},
+		{
+			MethodName: "Backup",
+			Handler:    _Admin_Backup_Handler,
 		},
 		{
 			MethodName: "Status",

@@ -259,3 +259,14 @@ func TestValuesAreShownOnOneLine(t *testing.T) {
 		}
 	}
 }
+
+func TestEveryMemberIsBackedUp(t *testing.T) {
+	at := cluster(t)
+	out, _, err := ctl(t, append(at, "backup", "monday")...)
+	if err != nil || strings.Count(out, "/backups/monday") != 3 {
+		t.Errorf("%v:\n%s", err, out)
+	}
+	if out, _, err := ctl(t, append(at, "backup", "monday")...); err == nil || strings.Contains(out, "/backups") {
+		t.Errorf("a second backup of the name: %v\n%s", err, out)
+	}
+}

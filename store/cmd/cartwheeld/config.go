@@ -37,6 +37,7 @@ type settings struct {
 	writeQuorum    int
 	replicaTimeout time.Duration
 	repairInterval time.Duration
+	restore        string
 	durabilityName string
 	durability     store.Durability
 	objectBuffer   bool
@@ -63,6 +64,7 @@ func (s *settings) register(f *pflag.FlagSet) {
 	f.Uint64Var(&s.hintSize, "hint-bytes", 1<<30, "bytes of hints kept for other nodes, half of it for one; what exceeds it is refused and does not count toward W")
 	f.DurationVar(&s.replicaTimeout, "replica-timeout", time.Second, "how long a replica may take to answer")
 	f.DurationVar(&s.repairInterval, "repair-interval", 2*time.Second, "time between comparisons with another replica; 0: none, only hints and reads repair")
+	f.StringVar(&s.restore, "restore", "", "begin from this backup, a directory that 'cartwheelctl backup' has made; --data must hold nothing yet")
 	f.StringVar(&s.durabilityName, "durability", "all", "what of a write that does not say is on disk when it is acknowledged:\n"+
 		"all, one (the coordinator's copy) or none (with --object-buffer)")
 	f.DurationVar(&s.flushAfter, "flush-after", 100*time.Millisecond, "what a lower durability leaves in memory is on disk so much later")
@@ -179,7 +181,7 @@ func (s *settings) log(l *slog.Logger) {
 	l.Info("configured",
 		"id", s.id, "listen", s.listen, "advertise", s.advertise, "members", s.members, "join", s.join, "data", s.data, "partitions", s.partitions, "replicas", s.replicas,
 		"read_quorum", s.readQuorum, "write_quorum", s.writeQuorum, "buckets", s.bucketFlags, "hint_bytes", s.hintSize, "replica_timeout", s.replicaTimeout,
-		"repair_interval", s.repairInterval, "durability", s.durabilityName, "object_buffer", s.objectBuffer, "flush_after", s.flushAfter, "clock_skew", s.clockSkew, "log_level", s.logLevel)
+		"repair_interval", s.repairInterval, "restore", s.restore, "durability", s.durabilityName, "object_buffer", s.objectBuffer, "flush_after", s.flushAfter, "clock_skew", s.clockSkew, "log_level", s.logLevel)
 }
 
 // command is the command line.

@@ -13,6 +13,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/spf13/cobra"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/health"
@@ -21,6 +22,7 @@ import (
 
 	"cartwheel/store"
 	"cartwheel/store/node"
+	"cartwheel/store/storage"
 	"cartwheel/store/transport"
 )
 
@@ -62,6 +64,12 @@ func serve(ctx context.Context, s settings, log *slog.Logger) (err error) {
 	listener, err := net.Listen("tcp", s.listen)
 	if err != nil {
 		return fmt.Errorf("%w: is another daemon running?", err)
+	}
+	if s.restore != "" {
+		if err := storage.RestoreBackup(vfs.Default, s.restore, s.data); err != nil {
+			return errors.Join(err, listener.Close())
+		}
+		log.Info("restored a backup", "from", s.restore, "data", s.data)
 	}
 	began := time.Now()
 	n, err := node.Open(node.Config{
