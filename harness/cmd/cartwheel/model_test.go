@@ -26,6 +26,8 @@ func TestHistoriesFromAnywhereAreJudged(t *testing.T) {
 	good := put("good", write+`{"index":3,"time":4,"process":1,"kind":"ok","f":"get","key":"x","siblings":[{"value":"1"}]}`+"\n")
 	stale := put("stale", write+`{"index":3,"time":4,"process":1,"kind":"ok","f":"get","key":"x"}`+"\n")
 	cas := put("cas", "{:process 0, :type :invoke, :f :cas, :value [1 2]}\n{:process 0, :type :ok, :f :cas, :value [1 2]}\n")
+	count := put("count", "{:process 0, :type :invoke, :f :add, :value 3}\n{:process 0, :type :ok, :f :add, :value 3}\n"+
+		"{:process 1, :type :invoke, :f :read, :value nil}\n{:process 1, :type :ok, :f :read, :value 2}\n")
 	twice := put("twice", write+write)
 	for _, c := range []struct {
 		name string
@@ -38,6 +40,7 @@ func TestHistoriesFromAnywhereAreJudged(t *testing.T) {
 		{"one version behind", []string{"--model", "2-atomic-register", stale}, exitValid, "1 get of 1 register, up to 0.000 s behind"},
 		{"the worst of several", []string{"--model", "register", good, stale}, exitInvalid, "== " + stale},
 		{"EDN by its content", []string{"--model", "cas-register", cas}, exitInvalid, "changed 1 to 2"},
+		{"a counter that lacks something", []string{"--model", "counter", count}, exitInvalid, "adds up to 3"},
 		{"malformed", []string{"--model", "register", twice}, exitUnknown, "line 4: index 0 does not follow 2"},
 		{"unknown model", []string{"--model", "queue", good}, exitUsage, "there are register, cas-register, 2-atomic-register, set"},
 		{"no such file", []string{"--model", "register", filepath.Join(dir, "none")}, exitUsage, "no such file"},
