@@ -1,6 +1,10 @@
 package harness
 
-import "context"
+import (
+	"context"
+	"fmt"
+	"strings"
+)
 
 // A Resizer can put machines beside those that a cluster began with, and empty the disk of
 // one. [Cluster.Nodes] stays as it was: who else is there, only Spares tells. A machine
@@ -17,8 +21,23 @@ type Resizer interface {
 	// Spares lists the added machines in the order of their making.
 	Spares() []NodeID
 	// Wipe empties the disk of a dead node: its next process begins like that of an added
-	// machine. Wiping a node that lives is an error.
+	// machine, under another name (see Life). Wiping a node that lives is an error.
 	Wipe(ctx context.Context, n NodeID) error
+}
+
+// Life names the node that runs on a machine whose disk was emptied so often: n3 at first, then
+// n3.2, n3.3 and so on. A store may refuse to see a former member's name again.
+func Life(machine NodeID, wiped int) NodeID {
+	if wiped == 0 {
+		return machine
+	}
+	return NodeID(fmt.Sprintf("%s.%d", machine, wiped+1))
+}
+
+// Machine is where a node runs. The rest of the harness knows machines only.
+func Machine(n NodeID) NodeID {
+	machine, _, _ := strings.Cut(string(n), ".")
+	return NodeID(machine)
 }
 
 // A MemberChanger is a target whose members change while it serves. Changes are made one

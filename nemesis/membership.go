@@ -141,12 +141,7 @@ func (ch change) make(ctx context.Context) error {
 		}
 	}
 	if f.Name == "replace" {
-		gone := f.Nodes[0]
-		ch.w.kill(gone, f.ID) // whatever comes of it: it is to be started again
-		if err := ch.Kill(ctx, gone); err != nil {
-			return err
-		}
-		if err := ch.Wipe(ctx, gone); err != nil {
+		if err := ch.empty(ctx, f.Nodes[0]); err != nil {
 			return err
 		}
 	}
@@ -160,6 +155,15 @@ func (ch change) make(ctx context.Context) error {
 		}
 		return ch.store.Replace(ctx, ch.cluster, f.Nodes[0], f.Spare)
 	})
+}
+
+// empty kills a node and empties its disk. Whatever comes of it, it is to be started again.
+func (ch change) empty(ctx context.Context, n harness.NodeID) error {
+	ch.w.kill(n, ch.fault.ID)
+	if err := ch.Kill(ctx, n); err != nil {
+		return err
+	}
+	return ch.Wipe(ctx, n)
 }
 
 // begin are the members that the run began with.
@@ -218,7 +222,12 @@ func (ch change) undo(ctx context.Context) error {
 			return err
 		}
 	}
-	if f.Name == "replace" && !letGo(ch.w.dead, f.Nodes[0], f.ID) {
+	if f.Name == "leave" && ch.Injected > 0 { // it may come back, but not as the node that has left
+		if err := ch.empty(ctx, f.Nodes[0]); err != nil {
+			return err
+		}
+	}
+	if f.Name != "join" && !letGo(ch.w.dead, f.Nodes[0], f.ID) {
 		if err := ch.w.persist(ctx, func() error { return ch.Restart(ctx, f.Nodes[0]) }); err != nil {
 			return fmt.Errorf("start %s: %w", f.Nodes[0], err)
 		}

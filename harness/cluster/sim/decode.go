@@ -57,7 +57,7 @@ func readRequest(m wire.Message) trace.Line {
 	case "ReplicaMerge":
 		var r storepb.ReplicaMergeRequest
 		if read(&r) {
-			l.Key, l.For, l.Versions = string(r.GetKey()), harness.NodeID(r.GetHintFor()), stateVersions(r.GetState())
+			l.Key, l.For, l.Versions = string(r.GetKey()), harness.Machine(harness.NodeID(r.GetHintFor())), stateVersions(r.GetState())
 		}
 	case "ReadReplica":
 		var r storepb.ReadReplicaRequest

@@ -28,8 +28,8 @@ type machine struct {
 	cluster *Cluster
 	net     *wire.Net
 	id      harness.NodeID
-	spare   bool   // it was added to those that the cluster began with
-	wiped   uint64 // how often its disk was emptied
+	spare   bool // it was added to those that the cluster began with
+	wiped   int  // how often its disk was emptied
 	disk    *disk.Disk
 	clock   *wallClock
 	log     *logBook
@@ -95,14 +95,15 @@ func (v *machine) seams(p plug) (Seams, error) {
 	mount := v.disk.Mount()
 	life := fate.Hash(v.cluster.opts.Seed, 'r', fate.String(string(v.id)), v.starts)
 	s := Seams{
-		ID:     v.node(),
-		Dir:    dataDir,
-		FS:     mount.FS(),
-		Disk:   mount.Wrap,
-		Clock:  v.clock,
-		Now:    func() time.Duration { return time.Since(v.cluster.begin) },
-		Rand:   func(names ...uint64) uint64 { return fate.Hash(life, fate.Hash(names...)) },
-		Logger: slog.New(slog.NewTextHandler(v.log, &slog.HandlerOptions{Level: v.cluster.opts.LogLevel})),
+		ID:      store.NodeID(harness.Life(v.id, v.wiped)),
+		Address: v.cluster.Address(v.id),
+		Dir:     dataDir,
+		FS:      mount.FS(),
+		Disk:    mount.Wrap,
+		Clock:   v.clock,
+		Now:     func() time.Duration { return time.Since(v.cluster.begin) },
+		Rand:    func(names ...uint64) uint64 { return fate.Hash(life, fate.Hash(names...)) },
+		Logger:  slog.New(slog.NewTextHandler(v.log, &slog.HandlerOptions{Level: v.cluster.opts.LogLevel})),
 	}
 	for _, id := range v.cluster.ids {
 		m := store.Member{ID: store.NodeID(id), Address: v.cluster.Address(id)}
@@ -126,14 +127,6 @@ func (v *machine) seams(p plug) (Seams, error) {
 		return conn
 	}
 	return s, nil
-}
-
-// node is what the store calls the machine's node. One whose disk was emptied is another node.
-func (v *machine) node() store.NodeID {
-	if v.wiped == 0 {
-		return store.NodeID(v.id)
-	}
-	return store.NodeID(fmt.Sprintf("%s.%d", v.id, v.wiped+1))
 }
 
 // alive returns the present life, or nil.

@@ -74,6 +74,7 @@ type Process interface {
 // Seams are everything that a node gets from its world.
 type Seams struct {
 	ID      store.NodeID
+	Address string                                      // where others reach it
 	Members []store.Member                              // all nodes that the cluster begins with, in order; none on a machine that was added or wiped
 	Seeds   []store.Member                              // whom such a machine may ask for the cluster
 	Dir     string                                      // for its files, on FS

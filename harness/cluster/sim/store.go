@@ -13,7 +13,10 @@ func Store(configure func(*node.Config)) Open {
 		if configure != nil {
 			configure(&c)
 		}
-		c.ID, c.Members = s.ID, s.Members
+		c.ID, c.Address, c.Members = s.ID, s.Address, s.Members
+		for _, m := range s.Seeds {
+			c.Seeds = append(c.Seeds, m.Address)
+		}
 		c.Dir, c.FS, c.Disk = s.Dir, s.FS, s.Disk
 		c.Clock, c.Now, c.Rand = s.Clock, s.Now, s.Rand
 		c.Peers = s.Peers

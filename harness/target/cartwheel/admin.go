@@ -39,7 +39,7 @@ func (t *Target) Ready(ctx context.Context, c harness.Cluster, n harness.NodeID)
 	switch {
 	case err != nil:
 		return err
-	case st.Node != store.NodeID(n):
+	case machine(st.Node) != n:
 		return fmt.Errorf("%s calls itself %q", n, st.Node)
 	case st.Fault != "":
 		return fmt.Errorf("%s takes no writes: %s", n, st.Fault)
@@ -63,11 +63,7 @@ func (t *Target) Replicas(ctx context.Context, c harness.Cluster, key string) ([
 			errs = append(errs, err)
 			continue
 		}
-		var owners []harness.NodeID
-		for _, o := range r.Owners {
-			owners = append(owners, harness.NodeID(o))
-		}
-		return owners, nil
+		return machines(r.Owners), nil
 	}
 	return nil, fmt.Errorf("replicas of %q: %w", key, errors.Join(errs...))
 }
@@ -105,7 +101,7 @@ func (t *Target) Quiet(ctx context.Context, c harness.Cluster) (string, error) {
 
 // askAll returns what the nodes still have to do.
 func askAll(ctx context.Context, c harness.Cluster) (string, error) {
-	nodes := c.Nodes()
+	nodes := everywhere(c)
 	reasons := make([]string, len(nodes))
 	var eg errgroup.Group
 	for i, n := range nodes {

@@ -74,12 +74,12 @@ func meta(m store.Meta) *harness.Meta {
 		return nil
 	}
 	out := &harness.Meta{
-		Coordinator: harness.NodeID(m.Coordinator), Forwarded: m.Forwarded,
+		Coordinator: machine(m.Coordinator), Forwarded: m.Forwarded,
 		Hinted: m.Hinted, Degraded: m.Degraded, Repairs: m.Repairs, Rounds: m.Rounds,
 	}
 	for _, r := range m.Replies {
 		out.Replies = append(out.Replies, harness.Reply{
-			Node: harness.NodeID(r.Node), For: harness.NodeID(r.For), State: r.State.String(), RTT: r.RTT,
+			Node: machine(r.Node), For: machine(r.For), State: r.State.String(), RTT: r.RTT,
 		})
 	}
 	return out

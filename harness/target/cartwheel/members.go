@@ -1,0 +1,183 @@
+package cartwheel
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"cartwheel/harness"
+	"cartwheel/store"
+	"cartwheel/store/client"
+)
+
+// machine is where a node runs.
+func machine(n store.NodeID) harness.NodeID { return harness.Machine(harness.NodeID(n)) }
+
+func machines(nodes []store.NodeID) (out []harness.NodeID) {
+	for _, n := range nodes {
+		out = append(out, machine(n))
+	}
+	return out
+}
+
+// everywhere lists the machines that there are.
+func everywhere(c harness.Cluster) []harness.NodeID {
+	out := c.Nodes()
+	if r, ok := c.(harness.Resizer); ok {
+		out = append(out, r.Spares()...)
+	}
+	return out
+}
+
+// Join makes the node that runs on a machine a member.
+func (t *Target) Join(ctx context.Context, c harness.Cluster, n harness.NodeID) error {
+	return t.change(ctx, c, func(m client.Members) ([]client.Wish, error) {
+		if _, is := memberOn(m, n); is {
+			return nil, nil
+		}
+		who, err := ask(ctx, c, n, func(ctx context.Context, a *client.Admin) (client.Members, error) { return a.Members(ctx) })
+		if err != nil {
+			return nil, err
+		}
+		return []client.Wish{{Kind: client.WishJoin, Node: who.Node}}, nil
+	})
+}
+
+// Leave ends the membership of the node on a machine.
+func (t *Target) Leave(ctx context.Context, c harness.Cluster, n harness.NodeID) error {
+	return t.change(ctx, c, func(m client.Members) ([]client.Wish, error) {
+		id, is := memberOn(m, n)
+		if !is {
+			return nil, nil
+		}
+		return []client.Wish{{Kind: client.WishLeave, Node: id}}, nil
+	})
+}
+
+// Replace makes a node a member in the place of one that will not come back, which is then
+// removed by force: it cannot hand over anything, and nobody is to wait for it.
+func (t *Target) Replace(ctx context.Context, c harness.Cluster, gone, by harness.NodeID) error {
+	who, err := ask(ctx, c, by, func(ctx context.Context, a *client.Admin) (client.Members, error) { return a.Members(ctx) })
+	if err != nil {
+		return err
+	}
+	var lost store.NodeID
+	err = t.change(ctx, c, func(m client.Members) ([]client.Wish, error) {
+		id, is := memberOn(m, gone)
+		if _, joined := memberOn(m, by); !is || joined {
+			return nil, nil
+		}
+		return []client.Wish{{Kind: client.WishReplace, Node: id, Other: who.Node}}, nil
+	})
+	if err != nil {
+		return err
+	}
+	return t.change(ctx, c, func(m client.Members) ([]client.Wish, error) {
+		for _, s := range m.Nodes { // it is leaving by now
+			if machine(s.ID) == gone && s.State != removedByForce {
+				lost = s.ID
+			}
+		}
+		if lost == "" {
+			return nil, nil
+		}
+		return []client.Wish{{Kind: client.WishForceRemove, Node: lost}}, nil
+	})
+}
+
+// States of members, in the store's words.
+const (
+	leaving        = "leaving"
+	removedByForce = "removed by force"
+)
+
+// memberOn returns the node that runs on a machine and is a member in the newest layout.
+func memberOn(m client.Members, n harness.NodeID) (store.NodeID, bool) {
+	for _, s := range m.Nodes {
+		if machine(s.ID) == n && s.State != leaving && s.State != removedByForce {
+			return s.ID, true
+		}
+	}
+	return "", false
+}
+
+// change asks the node that knows most to make what wishes come to of what it knows; none: there is nothing to do.
+func (t *Target) change(ctx context.Context, c harness.Cluster, wishes func(client.Members) ([]client.Wish, error)) error {
+	at, known, err := t.bestInformed(ctx, c)
+	if err != nil {
+		return err
+	}
+	list, err := wishes(known)
+	if err != nil || len(list) == 0 {
+		return err
+	}
+	_, err = ask(ctx, c, at, func(ctx context.Context, a *client.Admin) (struct{}, error) {
+		plan, err := a.Plan(ctx)
+		if err == nil && len(plan.Wishes) > 0 { // left from an attempt that was cut short
+			_, err = a.Abort(ctx, plan.Number)
+		}
+		if err == nil {
+			plan, err = a.Stage(ctx, list...)
+		}
+		if err == nil {
+			_, err = a.Commit(ctx, plan.Number)
+		}
+		return struct{}{}, err
+	})
+	return err
+}
+
+// bestInformed returns the member with the newest layout among those that answer.
+func (t *Target) bestInformed(ctx context.Context, c harness.Cluster) (at harness.NodeID, known client.Members, err error) {
+	var errs []error
+	for _, n := range everywhere(c) {
+		m, err := ask(ctx, c, n, func(ctx context.Context, a *client.Admin) (client.Members, error) { return a.Members(ctx) })
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		if id, is := memberOn(m, n); is && id == m.Node && newest(m) > newest(known) {
+			at, known = n, m
+		}
+	}
+	if at == "" {
+		return "", client.Members{}, fmt.Errorf("no member answers: %w", errors.Join(errs...))
+	}
+	return at, known, nil
+}
+
+func newest(m client.Members) uint64 {
+	if len(m.Live) == 0 {
+		return 0
+	}
+	return m.Live[len(m.Live)-1].Number
+}
+
+// View says who the members are to a machine's node. A change is complete when no older layout
+// is live there and nothing is held that others own. A node that has left keeps its records,
+// which nobody asks for any more, but no hints.
+func (t *Target) View(ctx context.Context, c harness.Cluster, n harness.NodeID) (harness.MemberView, error) {
+	m, err := ask(ctx, c, n, func(ctx context.Context, a *client.Admin) (client.Members, error) { return a.Members(ctx) })
+	if err != nil {
+		return harness.MemberView{}, err
+	}
+	moves, err := ask(ctx, c, n, func(ctx context.Context, a *client.Admin) (client.Transfers, error) { return a.Transfers(ctx) })
+	if err != nil {
+		return harness.MemberView{}, err
+	}
+	held := moves.Held
+	if _, is := memberOn(m, n); !is {
+		held = moves.Hints
+	}
+	v := harness.MemberView{Settled: len(m.Live) == 1 && held == 0}
+	for _, s := range m.Nodes {
+		if s.State != leaving && s.State != removedByForce {
+			v.Members = append(v.Members, machine(s.ID))
+		}
+	}
+	slices.Sort(v.Members)
+	return v, nil
+}
+
+var _ harness.MemberChanger = (*Target)(nil)
