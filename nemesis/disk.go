@@ -154,8 +154,14 @@ func (d *Disk) renew(ctx context.Context, c harness.Killer, n harness.NodeID) er
 
 // count asks what the fault has hit; on one node at least it must have hit something.
 func (d *Disk) count(ctx context.Context, e proof, cl harness.DiskFaulter, f harness.Fault) {
-	meets(ctx, func() bool {
-		return slices.ContainsFunc(f.Nodes, func(n harness.NodeID) bool { hit, err := cl.Disturbed(ctx, n); return hit > 0 || err != nil })
+	brief, cancel := context.WithTimeout(ctx, beginLimit)
+	defer cancel()
+	// Others get the lock meanwhile: they may have to start the nodes that use the disks.
+	_ = d.ward().persist(brief, func() error {
+		if slices.ContainsFunc(f.Nodes, func(n harness.NodeID) bool { hit, err := cl.Disturbed(brief, n); return hit > 0 || err != nil }) {
+			return nil
+		}
+		return errors.New("nobody has used the disks yet")
 	})
 	for _, n := range f.Nodes {
 		hit, err := cl.Disturbed(ctx, n)
