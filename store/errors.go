@@ -18,6 +18,7 @@ var (
 	ErrNotMember  = errors.New("not a member of the cluster")          // ask another node; of a peer: it was removed, or has not joined
 	ErrWrongRing  = errors.New("layout has changed")                   // a replica refused a request that began under a layout that is over
 	ErrSiblings   = errors.New("too many siblings")                    // read, merge, put with the context
+	ErrDenied     = errors.New("permission denied")                    // the caller's certificate does not allow it
 	ErrOverloaded = errors.New("overloaded")                           // refused at the door; try again later
 	ErrNoQuorum   = errors.New("quorum not reached")                   // see QuorumError
 	ErrCorrupt    = errors.New("stored data is corrupt")               // a checksum failed; never treated as not found
@@ -76,7 +77,7 @@ func Definite(err error) bool {
 	if errors.As(err, &missed) {
 		return missed.Outcome() == OutcomeNotWritten
 	}
-	for _, refusal := range []error{ErrInvalid, ErrTooLarge, ErrBadContext, ErrNotOwner, ErrNotMember, ErrWrongRing, ErrSiblings, ErrOverloaded, ErrReadOnly, ErrClosed, ErrDown} {
+	for _, refusal := range []error{ErrInvalid, ErrTooLarge, ErrBadContext, ErrNotOwner, ErrNotMember, ErrWrongRing, ErrSiblings, ErrDenied, ErrOverloaded, ErrReadOnly, ErrClosed, ErrDown} {
 		if errors.Is(err, refusal) {
 			return true
 		}

@@ -47,6 +47,7 @@ var kinds = []kind{
 	{"NOT_MEMBER", store.ErrNotMember, codes.FailedPrecondition},
 	{"WRONG_RING", store.ErrWrongRing, codes.FailedPrecondition},
 	{"SIBLINGS", store.ErrSiblings, codes.ResourceExhausted},
+	{"DENIED", store.ErrDenied, codes.PermissionDenied},
 	{"OVERLOADED", store.ErrOverloaded, codes.ResourceExhausted},
 	{"READ_ONLY_DISK", store.ErrReadOnly, codes.FailedPrecondition},
 	{"CLOSED", store.ErrClosed, codes.Unavailable},

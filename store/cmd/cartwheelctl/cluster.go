@@ -43,7 +43,7 @@ func askAll[T any](ctx context.Context, g *globals, question func(context.Contex
 }
 
 func askOne[T any](ctx context.Context, g *globals, m store.Member, question func(context.Context, *client.Admin) (T, error)) (answer T, err error) {
-	admin, err := client.DialAdmin(m.Address, client.Options{Timeout: g.timeout})
+	admin, err := client.DialAdmin(m.Address, client.Options{Timeout: g.timeout, DialOptions: g.dial})
 	if err != nil {
 		return answer, err
 	}

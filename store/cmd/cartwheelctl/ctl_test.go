@@ -24,6 +24,12 @@ import (
 // inside containers do, so that --map is needed. It returns flags that reach them.
 func cluster(t *testing.T) (flags []string) {
 	t.Helper()
+	return clusterWith(t, nil, nil)
+}
+
+// clusterWith is cluster with more options for servers and connections between them.
+func clusterWith(t *testing.T, dial []grpc.DialOption, options []grpc.ServerOption) (flags []string) {
+	t.Helper()
 	conns := map[store.NodeID]*grpc.ClientConn{}
 	var members []store.Member
 	var listeners []net.Listener
@@ -32,7 +38,7 @@ func cluster(t *testing.T) (flags []string) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		conn, err := transport.Dial(l.Addr().String())
+		conn, err := transport.Dial(l.Addr().String(), dial...)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -47,12 +53,12 @@ func cluster(t *testing.T) (flags []string) {
 				return conn
 			}
 			return nil
-		})
+		}, options...)
 	}
 	return append(flags, "--server", listeners[0].Addr().String())
 }
 
-func serve(t *testing.T, id store.NodeID, members []store.Member, l net.Listener, peers func(store.Member) node.Connection) {
+func serve(t *testing.T, id store.NodeID, members []store.Member, l net.Listener, peers func(store.Member) node.Connection, options ...grpc.ServerOption) {
 	t.Helper()
 	began := time.Now()
 	n, err := node.Open(node.Config{
@@ -69,7 +75,7 @@ func serve(t *testing.T, id store.NodeID, members []store.Member, l net.Listener
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := grpc.NewServer(transport.ServerOptions()...)
+	server := grpc.NewServer(append(transport.ServerOptions(), options...)...)
 	n.Register(server)
 	var wg sync.WaitGroup
 	wg.Go(func() { _ = server.Serve(l) }) // returns when it is stopped

@@ -5,14 +5,17 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
+	"google.golang.org/grpc"
 
 	"cartwheel/store"
 	"cartwheel/store/client"
+	"cartwheel/store/credentials"
 )
 
 const defaultServer = "127.0.0.1:7071"
@@ -29,6 +32,8 @@ type globals struct {
 	mapped  []string // id=host:port
 	timeout time.Duration
 	json    bool
+	tls     credentials.Files
+	dial    []grpc.DialOption // of tls
 }
 
 // run is the command line.
@@ -64,6 +69,9 @@ func root(lookupEnv func(string) (string, bool)) *cobra.Command {
 	f.StringSliceVar(&g.mapped, "map", nil, "id=host:port: where a member is reached from here, if not at its own address; may be repeated\n(or CARTWHEELCTL_MAP)")
 	f.DurationVar(&g.timeout, "timeout", 5*time.Second, "how long one call may take")
 	f.BoolVar(&g.json, "json", false, "print JSON instead of tables")
+	f.StringVar(&g.tls.CA, "tls-ca", "", "file of the authorities that sign the nodes' certificates: connect by TLS\n(or CARTWHEELCTL_TLS_CA)")
+	f.StringVar(&g.tls.Cert, "tls-cert", "", "file of the certificate to show (or CARTWHEELCTL_TLS_CERT)")
+	f.StringVar(&g.tls.Key, "tls-key", "", "file of its private key (or CARTWHEELCTL_TLS_KEY)")
 	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return fmt.Errorf("%w: %w", errUsage, err) })
 	cmd.AddCommand(getCommand(g), siblingsCommand(g), putCommand(g), deleteCommand(g),
 		ringCommand(g), membersCommand(g), joinCommand(g), leaveCommand(g), replaceCommand(g), setCommand(g), forceRemoveCommand(g),
@@ -91,6 +99,24 @@ func (g *globals) fromEnvironment(lookupEnv func(string) (string, bool)) error {
 			return fmt.Errorf("%w: --map %q is not of the form id=host:port", errUsage, m)
 		}
 	}
+	return g.secure(lookupEnv)
+}
+
+// secure makes connections use TLS if there are files for it.
+func (g *globals) secure(lookupEnv func(string) (string, bool)) error {
+	for name, file := range map[string]*string{"CA": &g.tls.CA, "CERT": &g.tls.Cert, "KEY": &g.tls.Key} {
+		if v, ok := lookupEnv("CARTWHEELCTL_TLS_" + name); ok && *file == "" {
+			*file = v
+		}
+	}
+	if g.tls == (credentials.Files{}) {
+		return nil
+	}
+	source, err := credentials.Open(g.tls, slog.New(slog.DiscardHandler))
+	if err != nil {
+		return fmt.Errorf("%w: --tls-ca, --tls-cert, --tls-key: %w", errUsage, err)
+	}
+	g.dial = []grpc.DialOption{grpc.WithTransportCredentials(source.Client())}
 	return nil
 }
 
@@ -106,7 +132,7 @@ func arguments(names ...string) cobra.PositionalArgs {
 
 // withClient runs f with a client of the cluster.
 func (g *globals) withClient(f func(*client.Client) error) error {
-	c, err := client.Dial(client.Options{Addresses: g.servers, Timeout: g.timeout})
+	c, err := client.Dial(client.Options{Addresses: g.servers, Timeout: g.timeout, DialOptions: g.dial})
 	if err != nil {
 		return err
 	}
@@ -149,6 +175,8 @@ func explain(err error) string {
 		hint = "too few replicas are up: 'cartwheelctl status' shows which; without --strict, or with a smaller -r or -w, fewer are enough"
 	case errors.Is(err, store.ErrDown):
 		hint = "is the node up, and is the address right? --server names another, --map says where a member is reached from here"
+	case errors.Is(err, store.ErrDenied):
+		hint = "--tls-cert and --tls-key choose another certificate; the nodes' --tls-admin-names and --tls-peer-names say whose are allowed"
 	case errors.Is(err, store.ErrOverloaded):
 		hint = "try again a little later"
 	case errors.Is(err, context.DeadlineExceeded):

@@ -45,6 +45,7 @@ type settings struct {
 	clockSkew      string
 	hintSize       uint64
 	logLevel       string
+	tls            tlsSettings
 }
 
 func (s *settings) register(f *pflag.FlagSet) {
@@ -71,6 +72,7 @@ func (s *settings) register(f *pflag.FlagSet) {
 	f.BoolVar(&s.objectBuffer, "object-buffer", false, "for experiments: allow durability none; loses acknowledged writes when power is lost")
 	f.StringVar(&s.clockSkew, "clock-skew", "", "for experiments: file that says how wrong this node's clock is, such as 'offset=-1m drift=0.01'; read anew each time")
 	f.StringVar(&s.logLevel, "log-level", "info", "debug, info, warn or error")
+	s.tls.register(f)
 }
 
 // fromEnvironment gives flags that were not set on the command line the values of their variables.
@@ -111,6 +113,7 @@ func (s *settings) check() error {
 			errs = append(errs, fmt.Errorf("--members: %q is not of the form id=host:port", m))
 		}
 	}
+	errs = append(errs, s.tls.check()...)
 	s.buckets = nil
 	for _, text := range s.bucketFlags {
 		b, err := store.ParseBucket(text)
@@ -181,7 +184,9 @@ func (s *settings) log(l *slog.Logger) {
 	l.Info("configured",
 		"id", s.id, "listen", s.listen, "advertise", s.advertise, "members", s.members, "join", s.join, "data", s.data, "partitions", s.partitions, "replicas", s.replicas,
 		"read_quorum", s.readQuorum, "write_quorum", s.writeQuorum, "buckets", s.bucketFlags, "hint_bytes", s.hintSize, "replica_timeout", s.replicaTimeout,
-		"repair_interval", s.repairInterval, "restore", s.restore, "durability", s.durabilityName, "object_buffer", s.objectBuffer, "flush_after", s.flushAfter, "clock_skew", s.clockSkew, "log_level", s.logLevel)
+		"repair_interval", s.repairInterval, "restore", s.restore, "durability", s.durabilityName, "object_buffer", s.objectBuffer, "flush_after", s.flushAfter, "clock_skew", s.clockSkew, "log_level", s.logLevel,
+		"tls_cert", s.tls.files.Cert, "tls_key", s.tls.files.Key, "tls_ca", s.tls.files.CA, "tls_client_cert_optional", s.tls.optional,
+		"tls_peer_names", s.tls.guard.Peers, "tls_admin_names", s.tls.guard.Admins)
 }
 
 // command is the command line.

@@ -18,15 +18,16 @@ import (
 // connections are those to other nodes, one an address. None connects before it is used; members
 // come and go, so more are made on the way. Safe for concurrent use.
 type connections struct {
-	log *slog.Logger
+	log     *slog.Logger
+	options []grpc.DialOption
 
 	mu     sync.Mutex // held for moments only: to make a connection sends nothing
 	open   map[string]*grpc.ClientConn
 	closed bool
 }
 
-func newConnections(log *slog.Logger) *connections {
-	return &connections{log: log, open: map[string]*grpc.ClientConn{}}
+func newConnections(log *slog.Logger, options ...grpc.DialOption) *connections {
+	return &connections{log: log, options: options, open: map[string]*grpc.ClientConn{}}
 }
 
 // to returns the connection to host:port.
@@ -39,7 +40,7 @@ func (c *connections) to(address string) (*grpc.ClientConn, error) {
 	if c.closed {
 		return nil, fmt.Errorf("connect to %s: %w", address, store.ErrClosed)
 	}
-	conn, err := transport.Dial(address)
+	conn, err := transport.Dial(address, c.options...)
 	if err != nil {
 		return nil, err
 	}

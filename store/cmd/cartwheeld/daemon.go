@@ -49,7 +49,11 @@ func run(ctx context.Context, args []string, lookupEnv func(string) (string, boo
 
 // serve opens the node, serves it and closes everything again.
 func serve(ctx context.Context, s settings, log *slog.Logger) (err error) {
-	conns := newConnections(log)
+	secureServer, secureDial, err := s.tls.options(log)
+	if err != nil {
+		return err
+	}
+	conns := newConnections(log, secureDial...)
 	defer func() { err = errors.Join(err, conns.Close()) }()
 	for _, m := range s.memberList() {
 		if _, err := conns.to(m.Address); err != nil { // better told now than when it is used
@@ -81,7 +85,7 @@ func serve(ctx context.Context, s settings, log *slog.Logger) (err error) {
 	if err != nil {
 		return errors.Join(err, listener.Close())
 	}
-	server := grpc.NewServer(transport.ServerOptions()...)
+	server := grpc.NewServer(append(transport.ServerOptions(), secureServer...)...)
 	n.Register(server)
 	alive := health.NewServer()
 	grpc_health_v1.RegisterHealthServer(server, alive)

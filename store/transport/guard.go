@@ -1,0 +1,54 @@
+package transport
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/peer"
+
+	"cartwheel/store"
+	"cartwheel/store/storepb"
+)
+
+// A Guard says who may call which service, by the DNS names of certificates. Calls of the services
+// Peer and Admin need a certificate; an empty list lets in every one that an authority has signed.
+// Other services are open to whoever was let in by the handshake.
+type Guard struct {
+	Peers  []string // may call Peer: the other nodes
+	Admins []string // may call Admin: operators and their tools
+}
+
+// Interceptor refuses the calls of others, with store.ErrDenied.
+func (g Guard) Interceptor() grpc.UnaryServerInterceptor {
+	names := map[string][]string{storepb.Peer_ServiceDesc.ServiceName: g.Peers, storepb.Admin_ServiceDesc.ServiceName: g.Admins}
+	return func(ctx context.Context, request any, info *grpc.UnaryServerInfo, serve grpc.UnaryHandler) (any, error) {
+		service, _, _ := strings.Cut(strings.TrimPrefix(info.FullMethod, "/"), "/")
+		if allowed, guarded := names[service]; guarded {
+			if err := admit(ctx, allowed); err != nil {
+				return nil, encode(fmt.Errorf("%s: %w", info.FullMethod, err))
+			}
+		}
+		return serve(ctx, request)
+	}
+}
+
+// admit looks for an allowed name in the certificate of a caller, which the handshake has verified.
+func admit(ctx context.Context, allowed []string) error {
+	p, _ := peer.FromContext(ctx)
+	if p == nil {
+		return fmt.Errorf("the caller is not known: %w", store.ErrDenied)
+	}
+	tls, _ := p.AuthInfo.(credentials.TLSInfo)
+	if len(tls.State.VerifiedChains) == 0 {
+		return fmt.Errorf("the caller showed no certificate: %w", store.ErrDenied)
+	}
+	names := tls.State.PeerCertificates[0].DNSNames
+	if len(allowed) == 0 || slices.ContainsFunc(names, func(n string) bool { return slices.Contains(allowed, n) }) {
+		return nil
+	}
+	return fmt.Errorf("the caller is %s: %w", strings.Join(names, ", "), store.ErrDenied)
+}
