@@ -169,7 +169,19 @@ func (g *Gossip) loop(ctx context.Context) {
 	round := uint64(0)
 	wait := time.NewTimer(g.pause(round))
 	defer wait.Stop()
-	for {
+	for ctx.Err() == nil {
+		select { // of several that are ready a select takes any: what is to be pushed goes first, so that runs repeat
+		case <-g.changed:
+			g.push(ctx)
+			continue
+		default:
+		}
+		select {
+		case n := <-g.kicks:
+			g.ask(ctx, n)
+			continue
+		default:
+		}
 		select {
 		case <-ctx.Done():
 			return
@@ -180,10 +192,15 @@ func (g *Gossip) loop(ctx context.Context) {
 		case <-g.changed:
 			g.push(ctx)
 		case n := <-g.kicks:
-			if m, ok := member(g.opts.Keeper.Now(), n); ok {
-				g.report(ctx, m, g.exchange(ctx, m, false))
-			}
+			g.ask(ctx, n)
 		}
+	}
+}
+
+// ask exchanges with a member.
+func (g *Gossip) ask(ctx context.Context, n store.NodeID) {
+	if m, ok := member(g.opts.Keeper.Now(), n); ok {
+		g.report(ctx, m, g.exchange(ctx, m, false))
 	}
 }
 

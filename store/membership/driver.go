@@ -180,6 +180,11 @@ func (d *Driver) work(ctx context.Context, h history.History, s step, f func(con
 		case err := <-done:
 			return err
 		case <-d.changed:
+			select { // of two that are ready a select takes any: the result goes first, so that runs repeat
+			case err := <-done:
+				return err
+			default:
+			}
 			now := first(d.opts.Keeper.Now().Next(d.opts.Self))
 			if now.name != s.name || now.version.ID != s.version.ID {
 				cancel()
