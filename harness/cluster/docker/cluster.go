@@ -45,8 +45,18 @@ type running struct {
 	cli     *client.Client
 	lease   *lease
 	plan    *plan
-	pods    map[harness.NodeID]*pod
 	backend string // "nft" or "legacy"
+
+	mu    sync.Mutex // guards what follows, never a wait
+	pods  map[harness.NodeID]*pod
+	added []peer // machines beside those of the plan, in the order of their making
+}
+
+// pod returns the node's pod, nil if there is none.
+func (r *running) pod(n harness.NodeID) *pod {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.pods[n]
 }
 
 var (
@@ -58,6 +68,7 @@ var (
 	_ harness.ClockSkewer = (*Cluster)(nil)
 	_ harness.DiskFaulter = (*Cluster)(nil)
 	_ harness.LogFetcher  = (*Cluster)(nil)
+	_ harness.Resizer     = (*Cluster)(nil)
 )
 
 // New returns a cluster that is not started. It reports all that is wrong with the
@@ -171,6 +182,7 @@ func (c *Cluster) launch(ctx context.Context, cli *client.Client) (r *running, e
 	if plan.network, within, err = createNetwork(ctx, cli, c.opts.Run, plan.labels); err != nil {
 		return nil, err
 	}
+	plan.within = within
 	for i, n := range c.nodes {
 		plan.peers = append(plan.peers, peer{node: n, address: hostAddress(within, i)})
 	}
@@ -220,7 +232,7 @@ func (c *Cluster) Logs(ctx context.Context, n harness.NodeID, w io.Writer) error
 	if err != nil {
 		return fmt.Errorf("logs of %s: %w", n, err)
 	}
-	if err := copyLogs(ctx, r.cli, p.store, "all", w); err != nil {
+	if err := copyLogs(ctx, r.cli, p.store(), "all", w); err != nil {
 		return fmt.Errorf("logs of %s: %w", n, err)
 	}
 	return nil
@@ -241,7 +253,7 @@ func (c *Cluster) pod(n harness.NodeID) (*running, *pod, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	p := r.pods[n]
+	p := r.pod(n)
 	if p == nil {
 		return nil, nil, fmt.Errorf("no node %s", n)
 	}

@@ -117,11 +117,11 @@ func (r *running) trace(ctx context.Context, n harness.NodeID, p *pod) error {
 	if err := r.untrace(ctx, p); err != nil || p.fault == (harness.DiskFault{}) {
 		return err
 	}
-	state, err := r.cli.ContainerInspect(ctx, p.store)
+	state, err := r.cli.ContainerInspect(ctx, p.store())
 	if err != nil || !state.State.Running {
 		return wrap(err, "inspect")
 	}
-	if p.tracer, err = r.plan.startTracer(ctx, n, p.store, traceArgs(p.fault)); err != nil {
+	if p.tracer, err = r.plan.startTracer(ctx, n, p.store(), traceArgs(p.fault)); err != nil {
 		return err
 	}
 	for begun := time.Now(); ; {
@@ -207,6 +207,8 @@ func (p *plan) startTracer(ctx context.Context, n harness.NodeID, of string, com
 // tryTracer finds out whether processes may be traced, on a container that runs.
 func tryTracer(ctx context.Context, p *plan, of string) (bool, error) {
 	r := &running{cli: p.cli, plan: p}
-	err := r.trace(ctx, "n1", &pod{store: of, fault: harness.DiskFault{Slow: time.Millisecond}})
+	tried := &pod{fault: harness.DiskFault{Slow: time.Millisecond}}
+	tried.storeID.Store(of)
+	err := r.trace(ctx, "n1", tried)
 	return err == nil, err
 }

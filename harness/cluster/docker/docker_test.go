@@ -35,7 +35,7 @@ func chatterOptions(t *testing.T, run string) Options {
 	}
 	return Options{
 		Run: run, Image: image, Port: chatterPort, Logger: logger(t),
-		Command: talkative, ClockFile: "/clock/skew", Wall: wallOf,
+		Command: talkative, Join: joining, ClockFile: "/clock/skew", Wall: wallOf,
 	}
 }
 
@@ -48,6 +48,11 @@ func talkative(n harness.NodeID, members map[harness.NodeID]string) []string {
 		}
 	}
 	return command
+}
+
+// joining makes a node talk to its seeds.
+func joining(_ harness.NodeID, _ string, seeds []string) []string {
+	return append([]string{fmt.Sprint(chatterPort)}, seeds...)
 }
 
 // quietOptions are those of a cluster whose stores never say a word.
@@ -272,14 +277,14 @@ func TestNodesCanBeFrozenBySignal(t *testing.T) {
 		t.Fatal(err)
 	}
 	p.stopped.Store(true) // as Pause does where the engine cannot
-	if err := settle(t.Context(), r.cli, p, true, func() error { return r.cli.ContainerKill(t.Context(), p.store, "SIGSTOP") }); err != nil {
+	if err := settle(t.Context(), r.cli, p, true, func() error { return r.cli.ContainerKill(t.Context(), p.store(), "SIGSTOP") }); err != nil {
 		t.Fatal(err)
 	}
 	if frozen, err := c.Paused(t.Context(), "n1"); err != nil || !frozen {
 		t.Errorf("after SIGSTOP: got %v, %v; want paused", frozen, err)
 	}
 	// The engine's pause may come late, on top of it: one resume undoes both.
-	if err := r.cli.ContainerPause(t.Context(), p.store); err != nil {
+	if err := r.cli.ContainerPause(t.Context(), p.store()); err != nil {
 		t.Fatal(err)
 	}
 	if err := c.Resume(t.Context(), "n1"); err != nil {

@@ -21,13 +21,13 @@ const pauseAttempts = 4
 // It returns when the store is seen to be frozen. A dead store cannot be paused.
 func (c *Cluster) Pause(ctx context.Context, n harness.NodeID) error {
 	return c.on(ctx, "pause", n, func(r *running, p *pod) error {
-		err := settle(ctx, r.cli, p, true, func() error { return r.cli.ContainerPause(ctx, p.store) })
+		err := settle(ctx, r.cli, p, true, func() error { return r.cli.ContainerPause(ctx, p.store()) })
 		if err == nil || ctx.Err() != nil || errors.Is(err, errDead) {
 			return err
 		}
 		// The signal comes from outside the container, so even its first process obeys.
 		p.stopped.Store(true)
-		if second := settle(ctx, r.cli, p, true, func() error { return r.cli.ContainerKill(ctx, p.store, "SIGSTOP") }); second != nil {
+		if second := settle(ctx, r.cli, p, true, func() error { return r.cli.ContainerKill(ctx, p.store(), "SIGSTOP") }); second != nil {
 			return errors.Join(err, second)
 		}
 		c.opts.Logger.Warn("node frozen by signal, the engine cannot pause", "node", n, "err", err)
@@ -50,17 +50,17 @@ func (c *Cluster) Resume(ctx context.Context, n harness.NodeID) error {
 
 // thaw undoes both ways of freezing, as far as they are in force.
 func (p *pod) thaw(ctx context.Context, cli *client.Client) error {
-	state, err := cli.ContainerInspect(ctx, p.store)
+	state, err := cli.ContainerInspect(ctx, p.store())
 	if err != nil {
 		return err
 	}
 	if state.State.Paused {
-		if err := cli.ContainerUnpause(ctx, p.store); err != nil {
+		if err := cli.ContainerUnpause(ctx, p.store()); err != nil {
 			return err
 		}
 	}
 	if p.stopped.Load() {
-		return cli.ContainerKill(ctx, p.store, "SIGCONT")
+		return cli.ContainerKill(ctx, p.store(), "SIGCONT")
 	}
 	return nil
 }
@@ -115,7 +115,7 @@ func settle(ctx context.Context, cli *client.Client, p *pod, want bool, call fun
 // isFrozen looks at the engine's word and, where the store was stopped by a signal of
 // which the engine keeps no record, at its processes.
 func isFrozen(ctx context.Context, cli *client.Client, p *pod) (bool, error) {
-	state, err := cli.ContainerInspect(ctx, p.store)
+	state, err := cli.ContainerInspect(ctx, p.store())
 	if err != nil {
 		return false, fmt.Errorf("inspect: %w", err)
 	}
@@ -125,7 +125,7 @@ func isFrozen(ctx context.Context, cli *client.Client, p *pod) (bool, error) {
 	if state.State.Paused || !p.stopped.Load() {
 		return state.State.Paused, nil
 	}
-	top, err := cli.ContainerTop(ctx, p.store, []string{"-o", "pid,stat"})
+	top, err := cli.ContainerTop(ctx, p.store(), []string{"-o", "pid,stat"})
 	if err != nil {
 		return false, fmt.Errorf("list processes: %w", err)
 	}

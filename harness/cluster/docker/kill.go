@@ -24,7 +24,7 @@ const (
 func (c *Cluster) Kill(ctx context.Context, n harness.NodeID) error {
 	return c.on(ctx, "kill", n, func(r *running, p *pod) error {
 		kill := func(paused bool) error {
-			err := r.cli.ContainerKill(ctx, p.store, "SIGKILL")
+			err := r.cli.ContainerKill(ctx, p.store(), "SIGKILL")
 			if err != nil && paused {
 				// Engines differ in whether they kill what is paused.
 				err = errors.Join(err, p.thaw(ctx, r.cli))
@@ -61,7 +61,7 @@ func (p *pod) terminate(ctx context.Context, cli *client.Client, patience time.D
 		if asked {
 			return nil // a second signal may mean something else to it
 		}
-		err := cli.ContainerKill(ctx, p.store, "SIGTERM")
+		err := cli.ContainerKill(ctx, p.store(), "SIGTERM")
 		asked = err == nil
 		return err
 	})
@@ -72,7 +72,7 @@ func (p *pod) terminate(ctx context.Context, cli *client.Client, patience time.D
 // no error. A store that ends at once is one, with what it said.
 func (c *Cluster) Restart(ctx context.Context, n harness.NodeID) error {
 	return c.on(ctx, "restart", n, func(r *running, p *pod) error {
-		state, err := r.cli.ContainerInspect(ctx, p.store)
+		state, err := r.cli.ContainerInspect(ctx, p.store())
 		if err != nil {
 			return fmt.Errorf("inspect: %w", err)
 		}
@@ -81,13 +81,13 @@ func (c *Cluster) Restart(ctx context.Context, n harness.NodeID) error {
 		}
 		p.stopped.Store(false)
 		err = uninterrupted(ctx, func(ctx context.Context) error {
-			return r.cli.ContainerStart(ctx, p.store, container.StartOptions{})
+			return r.cli.ContainerStart(ctx, p.store(), container.StartOptions{})
 		})
 		if err != nil {
 			return err
 		}
 		c.opts.Logger.Info("node restarted", "node", n)
-		if err := stillRuns(ctx, r.cli, p.store); err != nil {
+		if err := stillRuns(ctx, r.cli, p.store()); err != nil {
 			return err
 		}
 		return r.trace(ctx, n, p) // its disk is as bad as before
@@ -100,7 +100,7 @@ func (c *Cluster) Alive(ctx context.Context, n harness.NodeID) (bool, error) {
 	if err != nil {
 		return false, fmt.Errorf("is %s alive: %w", n, err)
 	}
-	state, err := r.cli.ContainerInspect(ctx, p.store)
+	state, err := r.cli.ContainerInspect(ctx, p.store())
 	if err != nil {
 		return false, fmt.Errorf("is %s alive: inspect: %w", n, err)
 	}
@@ -129,7 +129,7 @@ func (p *pod) end(ctx context.Context, cli *client.Client, limit time.Duration, 
 	var said error
 	wait := 5 * time.Millisecond
 	for begun := time.Now(); time.Since(begun) < limit; wait = min(2*wait, 100*time.Millisecond) {
-		state, err := cli.ContainerInspect(ctx, p.store)
+		state, err := cli.ContainerInspect(ctx, p.store())
 		if err != nil {
 			return 0, fmt.Errorf("inspect: %w", err)
 		}

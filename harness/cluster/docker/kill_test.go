@@ -94,7 +94,7 @@ func TestAKillEndsAPause(t *testing.T) {
 	}
 	bySignal := func(ctx context.Context, _ harness.NodeID) error { // as Pause does where the engine cannot
 		p.stopped.Store(true)
-		return settle(ctx, r.cli, p, true, func() error { return r.cli.ContainerKill(ctx, p.store, "SIGSTOP") })
+		return settle(ctx, r.cli, p, true, func() error { return r.cli.ContainerKill(ctx, p.store(), "SIGSTOP") })
 	}
 	for name, freeze := range map[string]func(context.Context, harness.NodeID) error{"by the engine": c.Pause, "by a signal": bySignal} {
 		reach(t, c.Address("n1"))

@@ -22,10 +22,13 @@ type Options struct {
 	// are the addresses of all nodes as they reach each other, host:port. It may be called
 	// for several nodes at once. Default: the image's own command.
 	Command func(n harness.NodeID, members map[harness.NodeID]string) []string
-	Port    int      // TCP port on which the store serves, in the pod; required
-	Env     []string // of the store, NAME=value
-	User    string   // of the store, uid:gid; default 65532:65532
-	Data    string   // where the store keeps its data, a volume; default /data
+	// Join is what the store container runs of a machine that was added or wiped: its node is called
+	// name, is reached by the others at address, and finds the cluster at seeds. Default: there are no such machines.
+	Join func(name harness.NodeID, address string, seeds []string) []string
+	Port int      // TCP port on which the store serves, in the pod; required
+	Env  []string // of the store, NAME=value
+	User string   // of the store, uid:gid; default 65532:65532
+	Data string   // where the store keeps its data, a volume; default /data
 
 	// ClockFile is where the store, in its container, looks for a text that says how wrong
 	// its clock is: "offset=1m0s drift=0.5 strobe=2s since=<Unix nanoseconds>", empty if it

@@ -71,7 +71,7 @@ func (c *Cluster) rewrite(ctx context.Context, r *running) error {
 	results := make(chan done, len(nodes))
 	err := each(nodes, func(n harness.NodeID) error {
 		text := c.rulesOf(r, n)
-		_, err := execute(ctx, r.cli, r.pods[n].host, text, "bash", "-c", rulesScript, "rules.sh", "apply", r.backend)
+		_, err := execute(ctx, r.cli, r.pod(n).host, text, "bash", "-c", rulesScript, "rules.sh", "apply", r.backend)
 		results <- done{n, err}
 		if err != nil {
 			return fmt.Errorf("rules of %s: %w", n, err)
@@ -92,7 +92,7 @@ func (c *Cluster) rulesOf(r *running, to harness.NodeID) string {
 	var others []peer
 	for _, n := range c.nodes {
 		if n != to {
-			others = append(others, peer{node: n, address: r.pods[n].address})
+			others = append(others, peer{node: n, address: r.pod(n).address})
 		}
 	}
 	links := map[harness.NodeID]disturbed{}
@@ -157,7 +157,7 @@ func (r *running) counters(ctx context.Context, nodes []harness.NodeID) (map[har
 	}
 	readings := make(chan reading, len(nodes))
 	err := each(nodes, func(n harness.NodeID) error {
-		saved, err := execute(ctx, r.cli, r.pods[n].host, "", "iptables-"+r.backend+"-save", "-c", "-t", "filter")
+		saved, err := execute(ctx, r.cli, r.pod(n).host, "", "iptables-"+r.backend+"-save", "-c", "-t", "filter")
 		if err != nil {
 			return fmt.Errorf("counters of %s: %w", n, err)
 		}
@@ -181,7 +181,7 @@ func (r *running) counters(ctx context.Context, nodes []harness.NodeID) (map[har
 
 func (r *running) checkLinks(links []harness.Link) error {
 	for _, l := range links {
-		if r.pods[l.From] == nil || r.pods[l.To] == nil || l.From == l.To {
+		if r.pod(l.From) == nil || r.pod(l.To) == nil || l.From == l.To {
 			return fmt.Errorf("no link from %q to %q", l.From, l.To)
 		}
 	}

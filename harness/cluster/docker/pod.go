@@ -31,18 +31,22 @@ var rulesScript string
 
 // A pod is one node: its containers' ids and where it is reached.
 type pod struct {
-	host, store string
-	shaper      string // none until its first packet is shaped; guarded by the cluster's rules
-	address     netip.Addr
-	published   string
-	busy        chan struct{} // holds one token while the store is frozen, thawed, ended or started
-	stopped     atomic.Bool   // frozen by SIGSTOP, where the engine cannot pause
+	host      string
+	storeID   atomic.Value // string; another container after a wipe
+	shaper    string       // none until its first packet is shaped; guarded by the cluster's rules
+	address   netip.Addr
+	published string
+	busy      chan struct{} // holds one token while the store is frozen, thawed, ended, started or wiped
+	stopped   atomic.Bool   // frozen by SIGSTOP, where the engine cannot pause
+	wiped     int           // how often the store's volume was made anew; guarded by busy
 
 	// Of the store's disk; guarded by busy.
 	fault  harness.DiskFault // in force, also in the store's next lives
 	tracer string            // that makes it so; none while there is no fault, or no life
 	hit    uint64            // calls hit by tracers of this fault that are gone
 }
+
+func (p *pod) store() string { return p.storeID.Load().(string) }
 
 // A plan is what all pods of a run have in common.
 type plan struct {
@@ -51,22 +55,33 @@ type plan struct {
 	labels    map[string]string
 	hostImage string
 	network   string
-	peers     []peer
+	within    netip.Prefix // addresses of the network
+	peers     []peer       // that the cluster begins with
+}
+
+// reached are the addresses at which peers reach each other.
+func (p *plan) reached() map[harness.NodeID]string {
+	members := map[harness.NodeID]string{}
+	for _, m := range p.peers {
+		members[m.node] = p.reach(m)
+	}
+	return members
+}
+
+func (p *plan) reach(m peer) string {
+	return net.JoinHostPort(m.address.String(), strconv.Itoa(p.opts.Port))
 }
 
 // startAll starts all pods at once and returns them with the packet filter that works.
 func (p *plan) startAll(ctx context.Context) (map[harness.NodeID]*pod, string, error) {
-	members := map[harness.NodeID]string{}
-	for _, m := range p.peers {
-		members[m.node] = net.JoinHostPort(m.address.String(), strconv.Itoa(p.opts.Port))
-	}
+	members := p.reached()
 	var mu sync.Mutex
 	pods, backends := map[harness.NodeID]*pod{}, map[string]bool{}
 	eg, ctx := errgroup.WithContext(ctx)
 	eg.SetLimit(16)
 	for _, self := range p.peers {
 		eg.Go(func() error {
-			pod, backend, err := p.start(ctx, self, maps.Clone(members))
+			pod, backend, err := p.start(ctx, self, p.command(self.node, maps.Clone(members)))
 			if err != nil {
 				return fmt.Errorf("node %s: %w", self.node, err)
 			}
@@ -92,7 +107,7 @@ func (p *plan) startAll(ctx context.Context) (map[harness.NodeID]*pod, string, e
 
 // start makes one pod. The store's container is made while the host's starts, and started
 // only when the rules are in place.
-func (p *plan) start(ctx context.Context, self peer, members map[harness.NodeID]string) (*pod, string, error) {
+func (p *plan) start(ctx context.Context, self peer, command []string) (*pod, string, error) {
 	made := &pod{address: self.address, busy: make(chan struct{}, 1)}
 	var err error
 	if made.host, err = p.create(ctx, self, "host", p.hostConfig(self)); err != nil {
@@ -100,8 +115,9 @@ func (p *plan) start(ctx context.Context, self peer, members map[harness.NodeID]
 	}
 	var backend string
 	eg, both := errgroup.WithContext(ctx)
-	eg.Go(func() (err error) {
-		made.store, err = p.create(both, self, "store", p.storeConfig(self, made.host, members))
+	eg.Go(func() error {
+		id, err := p.create(both, self, "store", p.storeConfig(self, made.host, command))
+		made.storeID.Store(id)
 		return err
 	})
 	eg.Go(func() (err error) {
@@ -124,10 +140,10 @@ func (p *plan) start(ctx context.Context, self peer, members map[harness.NodeID]
 	if err := eg.Wait(); err != nil {
 		return nil, "", err
 	}
-	if err := p.run(ctx, made.store); err != nil {
+	if err := p.run(ctx, made.store()); err != nil {
 		return nil, "", fmt.Errorf("store container: %w", err)
 	}
-	return made, backend, stillRuns(ctx, p.cli, made.store)
+	return made, backend, stillRuns(ctx, p.cli, made.store())
 }
 
 // A recipe is what the engine wants to know about a container.
@@ -168,14 +184,19 @@ func (p *plan) hostConfig(self peer) recipe {
 	}
 }
 
+// command is what the store of a node runs with which the cluster begins; nil: what its image says.
+func (p *plan) command(n harness.NodeID, members map[harness.NodeID]string) []string {
+	if p.opts.Command == nil {
+		return nil
+	}
+	return p.opts.Command(n, members)
+}
+
 // storeConfig describes the container of the store: no rights, no writable file outside
 // its data volume. A new volume takes over the owner of the image's directory at its
 // path, which is how an ordinary user comes to own it.
-func (p *plan) storeConfig(self peer, host string, members map[harness.NodeID]string) recipe {
-	config := &container.Config{Image: p.opts.Image, Env: p.opts.Env, User: p.opts.User}
-	if p.opts.Command != nil {
-		config.Cmd = p.opts.Command(self.node, members)
-	}
+func (p *plan) storeConfig(self peer, host string, command []string) recipe {
+	config := &container.Config{Image: p.opts.Image, Env: p.opts.Env, User: p.opts.User, Cmd: command}
 	return recipe{
 		config: config,
 		host: &container.HostConfig{

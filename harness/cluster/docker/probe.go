@@ -102,11 +102,11 @@ func ends(links []harness.Link) []harness.NodeID {
 func (r *running) send(ctx context.Context, links []harness.Link) error {
 	targets := map[harness.NodeID][]string{}
 	for _, l := range links {
-		targets[l.From] = append(targets[l.From], r.pods[l.To].address.String())
+		targets[l.From] = append(targets[l.From], r.pod(l.To).address.String())
 	}
 	return each(slices.Sorted(maps.Keys(targets)), func(from harness.NodeID) error {
 		command := append([]string{"bash", "-c", sendScript, "send", strconv.Itoa(probePort)}, targets[from]...)
-		if _, err := execute(ctx, r.cli, r.pods[from].host, "", command...); err != nil {
+		if _, err := execute(ctx, r.cli, r.pod(from).host, "", command...); err != nil {
 			return fmt.Errorf("send from %s: %w", from, err)
 		}
 		return nil

@@ -162,7 +162,7 @@ func (c *Cluster) reshape(ctx context.Context, r *running, nodes []harness.NodeI
 	}
 	err := each(nodes, func(n harness.NodeID) error {
 		faults := c.faultsAt(r, n)
-		if r.pods[n].shaper == "" && len(faults) == 0 {
+		if r.pod(n).shaper == "" && len(faults) == 0 {
 			return nil
 		}
 		_, err := c.tell(ctx, r, n, shaper.Request{Links: faults})
@@ -185,7 +185,7 @@ func (c *Cluster) faultsAt(r *running, to harness.NodeID) map[string][]shaper.Fa
 		s := c.shapings[fault]
 		for l := range s.links {
 			if l.To == to && s.queued() {
-				from := r.pods[l.From].address.String()
+				from := r.pod(l.From).address.String()
 				links[from] = append(links[from], shaper.Fault{Name: fault, Shape: s.shape})
 			}
 		}
@@ -197,7 +197,7 @@ func (c *Cluster) faultsAt(r *running, to harness.NodeID) map[string][]shaper.Fa
 // and tells each node by itself.
 func (c *Cluster) tell(ctx context.Context, r *running, n harness.NodeID, q shaper.Request) (reply shaper.Reply, err error) {
 	fail := func(err error) (shaper.Reply, error) { return shaper.Reply{}, fmt.Errorf("shaper of %s: %w", n, err) }
-	p := r.pods[n]
+	p := r.pod(n)
 	if p.shaper == "" && q.Links == nil {
 		return fail(errors.New("it is gone"))
 	}
@@ -296,7 +296,7 @@ func (c *Cluster) Shaped(ctx context.Context, fault string) (map[harness.Link]ui
 		}
 		for l := range s.links {
 			if l.To == n {
-				shaped[l] += reply.Hit[r.pods[l.From].address.String()][fault]
+				shaped[l] += reply.Hit[r.pod(l.From).address.String()][fault]
 			}
 		}
 	}

@@ -34,12 +34,20 @@ func command(o harness.StoreOptions, n harness.NodeID, members map[harness.NodeI
 		list = append(list, fmt.Sprintf("%s=%s", id, address))
 	}
 	slices.Sort(list)
-	words := []string{
-		"--id", string(n),
-		"--listen", fmt.Sprintf(":%d", Port),
-		"--members", strings.Join(list, ","),
-		"--data", Data,
+	return append([]string{"--id", string(n), "--members", strings.Join(list, ",")}, common(o)...)
+}
+
+// Join returns what makes the command of a node that is no member: it is reached at address, host:port, and
+// finds the cluster at seeds.
+func Join(o harness.StoreOptions) func(n harness.NodeID, address string, seeds []string) []string {
+	return func(n harness.NodeID, address string, seeds []string) []string {
+		return append([]string{"--id", string(n), "--advertise", address, "--join", strings.Join(seeds, ",")}, common(o)...)
 	}
+}
+
+// common is what all nodes are told.
+func common(o harness.StoreOptions) []string {
+	words := []string{"--listen", fmt.Sprintf(":%d", Port), "--data", Data}
 	for _, b := range buckets {
 		words = append(words, "--bucket", b)
 	}
