@@ -65,8 +65,12 @@ test-clock: go ## set clocks wrong under load and judge the store
 test-disk: go ## make disks slow, full or failing under load and judge the store
 	$(call play,disk)
 
+.PHONY: test-membership
+test-membership: go ## add, take away and replace nodes under load and judge the store
+	$(call play,membership)
+
 .PHONY: test-chaos
-test-chaos: go ## all faults at the same time
+test-chaos: go ## all faults at the same time, save changes of members
 	@rc=0; $(call play,chaos) || rc=$$?; go run ./harness/cmd/cartwheel coverage "$(RESULTS)"; exit $$rc
 
 .PHONY: coverage

