@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -21,6 +22,11 @@ func TestEveryNameLeadsToItself(t *testing.T) {
 		}
 		if w.Generator == nil || w.Invoke == nil || len(w.Checkers) == 0 {
 			t.Errorf("workload %q: lacks a generator, an invoke or checkers", name)
+		}
+	}
+	for _, name := range broken {
+		if !slices.Contains(Workloads(), name) || slices.Contains(Sound(), name) {
+			t.Errorf("%q is no workload, or sound", name)
 		}
 	}
 	for _, name := range Nemeses() {

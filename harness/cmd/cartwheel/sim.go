@@ -68,6 +68,9 @@ lacks one counts as valid if another seed has shown it.`,
 			if s.seeds < 1 || s.workers < 0 || s.limit <= 0 {
 				return fmt.Errorf("%w: %d seeds, %d workers, limit %v", errUsage, s.seeds, s.workers, s.limit)
 			}
+			if slices.Equal(s.workloads, []string{"all"}) {
+				s.workloads = suite.Sound()
+			}
 			if err := s.check(); err != nil {
 				return err
 			}
@@ -94,7 +97,7 @@ lacks one counts as valid if another seed has shown it.`,
 // that it is the same run there. It returns their names.
 func (s *search) seedFlags(f *pflag.FlagSet) []string {
 	own := pflag.NewFlagSet("seed", pflag.ContinueOnError)
-	own.StringSliceVar(&s.workloads, "workload", []string{"cart", "register"}, "what clients do, by turns: "+strings.Join(suite.Workloads(), ", "))
+	own.StringSliceVar(&s.workloads, "workload", []string{"cart", "register"}, "what clients do, by turns: "+strings.Join(suite.Workloads(), ", ")+", or all that a correct store passes")
 	own.StringVar(&s.knobs.Nemesis, "nemesis", "partition,pause", "faults: "+strings.Join(suite.Nemeses(), ", ")+", or "+suite.AllNemeses)
 	own.DurationVar(&s.knobs.Time, "time", 20*time.Second, "virtual length of the load")
 	own.Float64Var(&s.knobs.Rate, "rate", 15, "operations a second, all threads together")
