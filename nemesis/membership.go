@@ -1,6 +1,7 @@
 package nemesis
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -26,7 +27,7 @@ const MembershipKind = "membership"
 // node that another fault holds, or cuts off, hears late, hence not all at all times.
 type Membership struct {
 	Names  []string        // join, leave, replace; default all
-	Timing schedule.Timing // its rhythm
+	Timing schedule.Timing // its rhythm; default a change of 8 to 12 seconds, and 15 to 25 between two: to undo one takes as long
 
 	store harness.MemberChanger // nil: the target has none
 	turn  lock                  // held while a change is in force: they are made one after the other
@@ -70,7 +71,14 @@ func (m *Membership) Check(c harness.Cluster) error {
 
 // Plan draws changes, one at a time. Each added machine has a name of its own.
 func (m *Membership) Plan(r *rand.Rand, nodes []harness.NodeID, span time.Duration) []harness.Fault {
-	plan := schedule.Draw(r, nodes, span, m.Timing, memberships.chosen(m.Names))
+	t := m.Timing
+	for _, d := range []struct {
+		field *time.Duration
+		value time.Duration
+	}{{&t.FaultMin, 8 * time.Second}, {&t.FaultMax, 12 * time.Second}, {&t.GapMin, 15 * time.Second}, {&t.GapMax, 25 * time.Second}} {
+		*d.field = cmp.Or(*d.field, d.value)
+	}
+	plan := schedule.Draw(r, nodes, span, t, memberships.chosen(m.Names))
 	added := len(nodes)
 	for i := range plan {
 		if plan[i].Name != "leave" {
