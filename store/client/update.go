@@ -72,6 +72,29 @@ func (c *Client) Update(ctx context.Context, key store.Key, change func(live []s
 	return store.WriteResult{}, err
 }
 
+// PutAgain is Put, save that it is sent again while its outcome is unknown, under the same name, so that it is
+// made once however often it arrives: attempts times in all, with a pause that doubles. It also returns how often it was sent. The
+// error is that of the last attempt; it proves that nothing was written only if every attempt's does.
+func (c *Client) PutAgain(ctx context.Context, key store.Key, value []byte, past store.Context, attempts int, o store.WriteOptions) (res store.WriteResult, sent int, err error) {
+	w, err := c.name("put", request{Key: key, Value: value, Context: past, Options: o})
+	if err != nil {
+		return store.WriteResult{}, 0, err
+	}
+	pause := updatePause
+	for unclear := false; ; unclear = true {
+		res, err = c.send(ctx, w)
+		sent++
+		var e *Error
+		if unclear && errors.As(err, &e) {
+			e.definite = false // an earlier attempt may have left something behind
+		}
+		if err == nil || Definite(err) || sent >= attempts || unclear && isFinal(err) || wait(ctx, pause) != nil {
+			return res, sent, err
+		}
+		pause *= 2
+	}
+}
+
 // prepare reads a key and makes the put that is to follow.
 func (c *Client) prepare(ctx context.Context, key store.Key, change func([]store.Sibling) ([]byte, error)) (request, error) {
 	read, err := c.Get(ctx, key, store.ReadOptions{})

@@ -102,6 +102,42 @@ func TestUpdateRepeatsAnUnknownPutUnderItsName(t *testing.T) {
 	}
 }
 
+func TestAPutIsMadeAgainUnderItsName(t *testing.T) {
+	lost, refused := status.Error(codes.Unavailable, "reset"), sworn(t, codes.ResourceExhausted, "OVERLOADED", "true")
+	for _, c := range []struct {
+		name    string
+		fates   []error // of the attempts; the rest succeed
+		sent    int
+		outcome store.Outcome
+	}{
+		{name: "at once", sent: 1},
+		{name: "an unknown outcome", fates: []error{lost, lost}, sent: 3},
+		{name: "refused at once", fates: []error{refused}, sent: 1, outcome: store.OutcomeNotWritten},
+		{name: "a refusal proves nothing of the attempt before", fates: []error{lost, refused}, sent: 3},
+		{name: "never clear", fates: []error{lost, lost, refused}, sent: 3, outcome: store.OutcomeUnknown},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				k := &oneKey{fate: func(put int) error {
+					if put <= len(c.fates) {
+						return c.fates[put-1]
+					}
+					return nil
+				}}
+				_, sent, err := New(k.conn(), Options{}).PutAgain(t.Context(), "k", []byte("milk"), nil, 3, store.WriteOptions{})
+				if sent != c.sent || len(k.puts) != c.sent || Outcome(err) != c.outcome {
+					t.Errorf("sent %d times, %v is %v; want %d times, %v", sent, err, Outcome(err), c.sent, c.outcome)
+				}
+				for _, p := range k.puts {
+					if string(p.GetWriteId()) != string(k.puts[0].GetWriteId()) {
+						t.Error("an attempt has a name of its own")
+					}
+				}
+			})
+		})
+	}
+}
+
 func TestUpdateLeavesThingsAloneWhenAskedTo(t *testing.T) {
 	odd := errors.New("no such item")
 	for want, change := range map[error]func([]store.Sibling) ([]byte, error){

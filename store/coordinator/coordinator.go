@@ -192,6 +192,7 @@ func (w *watch) stop() {
 }
 
 type counters struct {
+	versions                                                                             [VersionsCounted]atomic.Uint64
 	gets, writes, forwarded, refused, failed, hinted, readRepairs, degraded, unsatisfied atomic.Uint64
 }
 
@@ -207,7 +208,12 @@ type Stats struct {
 	Degraded    uint64 // requests for which fallbacks made up the number
 	Unsatisfied uint64 // reads of sessions that could not show what these had seen
 	InFlight    uint64 // requests now, those at work after their reply included
+
+	Versions [VersionsCounted]uint64 // gets answered, by how many versions they showed; the last: so many or more
 }
+
+// VersionsCounted bounds how finely gets are counted by the versions that they showed (section 6.3).
+const VersionsCounted = 6
 
 // Stats returns the counts.
 func (c *Coordinator) Stats() Stats {
@@ -215,8 +221,13 @@ func (c *Coordinator) Stats() Stats {
 	inFlight := c.inFlight
 	c.mu.Unlock()
 	s := &c.stats
+	var versions [VersionsCounted]uint64
+	for i := range versions {
+		versions[i] = s.versions[i].Load()
+	}
 	return Stats{
-		Gets: s.gets.Load(), Writes: s.writes.Load(), Forwarded: s.forwarded.Load(), Refused: s.refused.Load(),
+		Versions: versions,
+		Gets:     s.gets.Load(), Writes: s.writes.Load(), Forwarded: s.forwarded.Load(), Refused: s.refused.Load(),
 		Failed: s.failed.Load(), Hinted: s.hinted.Load(), ReadRepairs: s.readRepairs.Load(), Degraded: s.degraded.Load(),
 		Unsatisfied: s.unsatisfied.Load(),
 		InFlight:    uint64(inFlight),

@@ -42,6 +42,7 @@ func (c *Coordinator) Get(ctx context.Context, key store.Key, o store.ReadOption
 		c.stats.failed.Add(1)
 		return store.ReadResult{}, err
 	}
+	c.stats.versions[min(len(r.result.Siblings), VersionsCounted-1)].Add(1)
 	return r.result, nil
 }
 

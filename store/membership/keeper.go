@@ -33,23 +33,29 @@ type Keeper struct {
 	digest uint64     // of bytes
 }
 
-// Open reads the history that the disk has. If it has none, it keeps first, which may be the zero History of
+// Open reads the history that the disk has. If it has none, it keeps what first returns, which may be the zero History of
 // a node that has not joined a cluster yet. found says which it was.
-func Open(ctx context.Context, d Disk, first history.History, log *slog.Logger) (k *Keeper, found bool, err error) {
+func Open(ctx context.Context, d Disk, first func() (history.History, error), log *slog.Logger) (k *Keeper, found bool, err error) {
 	b, err := d.History(ctx)
 	if err != nil {
 		return nil, false, fmt.Errorf("open membership: %w", err)
 	}
+	var h history.History
 	if found = b != nil; found {
-		if first, err = history.Decode(b); err != nil {
+		if h, err = history.Decode(b); err != nil {
 			return nil, true, fmt.Errorf("open membership: %w", err)
 		}
-	} else if b = first.Encode(); first.Joined() {
-		if err = d.KeepHistory(ctx, b); err != nil {
-			return nil, false, fmt.Errorf("open membership: %w", err)
+	} else {
+		if h, err = first(); err != nil {
+			return nil, false, err
+		}
+		if b = h.Encode(); h.Joined() {
+			if err = d.KeepHistory(ctx, b); err != nil {
+				return nil, false, fmt.Errorf("open membership: %w", err)
+			}
 		}
 	}
-	k = &Keeper{disk: d, placement: placement.New(first), log: log.With("component", "membership"), slot: make(chan struct{}, 1)}
+	k = &Keeper{disk: d, placement: placement.New(h), log: log.With("component", "membership"), slot: make(chan struct{}, 1)}
 	k.note(b)
 	return k, found, nil
 }

@@ -64,7 +64,7 @@ func begin(t *testing.T) history.History {
 
 func open(t *testing.T, d *fakeDisk, first history.History) *Keeper {
 	t.Helper()
-	k, _, err := Open(t.Context(), d, first, slog.New(slog.DiscardHandler))
+	k, _, err := Open(t.Context(), d, func() (history.History, error) { return first, nil }, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -109,7 +109,7 @@ func TestNobodyHearsOfWhatIsNotOnDisk(t *testing.T) {
 
 func TestADamagedHistoryIsNotPassedOver(t *testing.T) {
 	d := &fakeDisk{b: []byte("no history")}
-	if _, _, err := Open(t.Context(), d, begin(t), slog.New(slog.DiscardHandler)); !errors.Is(err, store.ErrCorrupt) {
+	if _, _, err := Open(t.Context(), d, func() (history.History, error) { return begin(t), nil }, slog.New(slog.DiscardHandler)); !errors.Is(err, store.ErrCorrupt) {
 		t.Errorf("got %v", err)
 	}
 }

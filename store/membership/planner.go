@@ -60,6 +60,9 @@ func (p *Planner) Preview() (Preview, error) {
 	defer p.mu.Unlock()
 	v, err := p.preview(p.wishes)
 	if err != nil {
+		if len(p.wishes) > 0 {
+			err = fmt.Errorf("what was staged does not fit the members any more, 'abort' forgets it: %w", err)
+		}
 		return Preview{}, fmt.Errorf("plan: %w", err)
 	}
 	return v, nil

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/cockroachdb/pebble/v2"
+
 	"cartwheel/store"
 	"cartwheel/store/repair"
 	"cartwheel/store/ring"
@@ -109,7 +111,7 @@ func (n *Node) counters() map[string]uint64 {
 		r = n.repair.Stats()
 	}
 	g, t, m := n.gossip.Stats(), n.members.transfers.Stats(), n.members.driver.Stats()
-	return map[string]uint64{
+	out := map[string]uint64{
 		"gossip_rounds":            g.Rounds,
 		"gossip_failed":            g.Failed,
 		"gossip_told":              g.Told,
@@ -157,4 +159,14 @@ func (n *Node) counters() map[string]uint64 {
 		"repair_compared":          r.Compared,
 		"repair_repaired":          r.Repaired,
 	}
+	for versions, gets := range c.Versions {
+		out[fmt.Sprintf("coordinator_versions_returned_%d", versions)] = gets
+	}
+	return out
 }
+
+// Status says how the node is, as the Admin service does.
+func (n *Node) Status(ctx context.Context) (transport.Status, error) { return inspector{n}.Status(ctx) }
+
+// Engines returns what the node's databases tell of themselves, by name.
+func (n *Node) Engines() map[string]*pebble.Metrics { return n.disk.Engines() }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"cartwheel/store"
 	"cartwheel/store/gossip"
@@ -25,16 +26,12 @@ type memberParts struct {
 
 // openMembership reads what the disk knows of the layouts, or begins with what the configuration says, and starts to gossip.
 func (n *Node) openMembership() error {
-	first, err := n.config.history()
-	if err != nil {
-		return err
-	}
-	keeper, found, err := membership.Open(context.Background(), n.disk, first, n.log)
+	keeper, found, err := membership.Open(context.Background(), n.disk, n.config.history, n.log)
 	if err != nil {
 		return err
 	}
 	h := keeper.Now()
-	if found && first.Joined() && !slices.Equal(h.Newest().Layout.Members(), first.Newest().Layout.Members()) {
+	if found && len(n.config.Members) > 0 && !sameMembers(h.Newest().Layout.Members(), n.config.Members) {
 		n.log.Info("the layout on disk wins over the configured members", "version", h.Newest().String())
 	}
 	if h.Joined() && h.Newest().Layout.Replicas() != n.config.N {
@@ -48,6 +45,12 @@ func (n *Node) openMembership() error {
 		Interval: n.config.GossipInterval, Timeout: n.config.ReplicaTimeout, Logger: n.config.Logger,
 	})
 	return err
+}
+
+// sameMembers compares regardless of order.
+func sameMembers(a, b []store.Member) bool {
+	byID := func(a, b store.Member) int { return strings.Compare(string(a.ID), string(b.ID)) }
+	return slices.Equal(slices.SortedFunc(slices.Values(a), byID), slices.SortedFunc(slices.Values(b), byID))
 }
 
 // startMembership starts what follows the history, once all that it works with runs.

@@ -41,7 +41,7 @@ type HintStat struct {
 	Bytes  uint64 // as stored
 }
 
-// HintTargets returns the owners for which hints wait, sorted, damaged ones included.
+// HintTargets returns the owners for which hints wait, sorted, damaged ones that nobody has met included.
 func (r *Replica) HintTargets(ctx context.Context) ([]HintStat, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -52,7 +52,7 @@ func (r *Replica) HintTargets(ctx context.Context) ([]HintStat, error) {
 // NextHints returns up to limit hints for a target, ordered by partition and key, that
 // come behind the cursor after, and the cursor to go on from: nil when there are no more.
 //
-// A damaged hint does not hold up those behind it: it is left out and stays on disk, and
+// A damaged hint does not hold up those behind it: it is left out and set aside, and
 // the error, which wraps store.ErrCorrupt, comes beside the hints that are whole.
 func (r *Replica) NextHints(ctx context.Context, target store.NodeID, after []byte, limit int) (hints []Hint, next []byte, err error) {
 	if limit < 1 {
@@ -84,7 +84,7 @@ func (r *Replica) NextHints(ctx context.Context, target store.NodeID, after []by
 		}
 		rec, err := r.decode(at, b)
 		if err != nil {
-			damage = errors.Join(damage, fmt.Errorf("hint of %q for %s: %w", h.Key, target, err))
+			damage = errors.Join(damage, fmt.Errorf("hint of %q for %s: %w", h.Key, target, err), r.setHintAside(ctx, h))
 			continue
 		}
 		h.Set = rec.set

@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -172,8 +173,17 @@ func TestDamageIsReportedAndContained(t *testing.T) {
 	if len(page) != 1 || page[0].Key != "good" {
 		t.Errorf("next hints: got %v, want the whole one", page)
 	}
-	if got := targets(t, r); len(got) != 1 || got[0].Hints != 2 {
-		t.Errorf("targets: got %v, want the damaged hint still counted", got)
+	if got := targets(t, r); len(got) != 1 || got[0].Hints != 1 {
+		t.Errorf("targets: got %v, want the damaged hint set aside", got)
+	}
+	if page, _, err := r.NextHints(ctx, "b", nil, 10); len(page) != 1 || err != nil {
+		t.Errorf("next hints, again: got %v, %v, want the whole one and nothing to complain of", page, err)
+	}
+	if _, err := r.Hints(ctx, p, "bad"); err != nil {
+		t.Errorf("hints of the key: %v, want those that are left", err)
+	}
+	if kept, ok, err := r.hints.Get(asideKey(hintKey(p, "bad", "b"))); len(kept) == 0 || !ok || err != nil {
+		t.Errorf("its bytes: got %d, %v, %v, want them kept", len(kept), ok, err)
 	}
 	if r.Healthy() != nil || r.Stats().Damaged == 0 {
 		t.Errorf("healthy: %v, damaged: %d, want nil and some", r.Healthy(), r.Stats().Damaged)
@@ -261,4 +271,35 @@ func TestHintsKeepToTheirLimits(t *testing.T) {
 			}
 		})
 	}
+}
+
+// The wrong bit may come with the read: a hint that is whole on disk stays where it is.
+func TestAHintThatWasOnlyReadWrongStays(t *testing.T) {
+	bad := 0
+	d := newDisk("a")
+	d.wrap = func(kv KV) KV { return misread{kv, &bad} }
+	r := open(t, d)
+	mustPut(t, r, "k", "b", 1, nil)
+	bad = rereads // the first look, and all but one of those that make sure
+	if page, _, err := r.NextHints(t.Context(), "b", nil, 10); len(page) != 0 || !errors.Is(err, store.ErrCorrupt) {
+		t.Errorf("read wrong: got %v, %v, want an error", page, err)
+	}
+	if page, _, err := r.NextHints(t.Context(), "b", nil, 10); len(page) != 1 || err != nil {
+		t.Errorf("read again: got %v, %v, want the hint", page, err)
+	}
+}
+
+// A misread KV brings the next so many hints with a wrong bit.
+type misread struct {
+	KV
+	bad *int
+}
+
+func (m misread) Get(key []byte) ([]byte, bool, error) {
+	b, ok, err := m.KV.Get(key)
+	if bytes.HasPrefix(key, hintPrefix) && len(b) > 0 && *m.bad > 0 {
+		*m.bad--
+		b[len(b)/2] ^= 1
+	}
+	return b, ok, err
 }

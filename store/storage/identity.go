@@ -3,6 +3,7 @@ package storage
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"hash/crc32"
 	"hash/fnv"
@@ -40,12 +41,14 @@ type issuer struct {
 	node  uint64 // of the lease; it never changes
 	slot  chan lease
 	write func(*Batch) error
+	keep  func(lease) error // before the lease is written
 }
 
 // openIdentity reads the identity, or draws one, and makes the disk ready for a life:
 // unless the last one is known to have ended cleanly the incarnation is raised, and the
-// mark of a clean end goes, in one write, before anything is served.
-func openIdentity(kv KV, o Options, write func(*Batch) error) (*issuer, error) {
+// mark of a clean end goes, in one write, before anything is served. Where the engine's lease is
+// older than the one that was kept beside it, or is gone, the engine has lost what it had written.
+func openIdentity(kv KV, o Options, write func(*Batch) error, keep func(lease) error) (*issuer, error) {
 	l, found, err := readIdentity(kv)
 	if err != nil {
 		return nil, err
@@ -58,12 +61,24 @@ func openIdentity(kv KV, o Options, write func(*Batch) error) (*issuer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the mark of a restore: %w", err)
 	}
-	if restored { // what was issued after the backup is not known here: go on as another node
+	kept, remembered, err := keptIdentity(o.FS, o.Dir)
+	if err != nil && !errors.Is(err, store.ErrCorrupt) {
+		return nil, err
+	}
+	lost := err != nil // what it said is not known: no better than an unclean end
+	if restored {      // what was issued after the backup is not known here: go on as another node
 		l.Node = drawNode(o)
+	}
+	if remembered && !restored && (!found || l.behind(kept)) {
+		if found && l.Node != kept.Node { // two that do not belong together
+			kept.Node = drawNode(o)
+		}
+		l, found, lost = kept, true, true
 	}
 	if !found {
 		l = lease{Identity: Identity{Node: drawNode(o)}, end: 1} // epochs and counters are never 0
 	}
+	clean = clean && !lost
 	if !found || !clean {
 		l.Incarnation++
 	}
@@ -74,10 +89,10 @@ func openIdentity(kv KV, o Options, write func(*Batch) error) (*issuer, error) {
 		b.Delete(restoredKey)
 	}
 	b.Set(identityKey, l.encode())
-	if err := write(&b); err != nil {
+	if err := errors.Join(keep(l), write(&b)); err != nil {
 		return nil, fmt.Errorf("begin incarnation %d: %w", l.Incarnation, err)
 	}
-	s := &issuer{node: l.Node, slot: make(chan lease, 1), write: write}
+	s := &issuer{node: l.Node, slot: make(chan lease, 1), write: write, keep: keep}
 	s.slot <- l
 	return s, nil
 }
@@ -97,14 +112,19 @@ func readIdentity(kv KV) (l lease, found bool, err error) {
 	if err != nil || !ok {
 		return lease{}, false, err
 	}
+	l, err = decodeLease(b)
+	return l, err == nil, err
+}
+
+func decodeLease(b []byte) (lease, error) {
 	if len(b) != 1+3*8+4 || b[0] != identityFormat ||
 		crc32.Checksum(b[:len(b)-4], castagnoli) != binary.BigEndian.Uint32(b[len(b)-4:]) {
-		return lease{}, false, fmt.Errorf("identity %x: %w", b, store.ErrCorrupt)
+		return lease{}, fmt.Errorf("identity %x: %w", b, store.ErrCorrupt)
 	}
 	return lease{
 		Identity: Identity{Node: binary.BigEndian.Uint64(b[1:]), Incarnation: binary.BigEndian.Uint64(b[9:])},
 		end:      binary.BigEndian.Uint64(b[17:]),
-	}, true, nil
+	}, nil
 }
 
 func (l lease) encode() []byte {
@@ -198,5 +218,8 @@ func (s *issuer) witness(ctx context.Context, rec record, v version.Vector) (amn
 func (s *issuer) store(l lease) error {
 	var b Batch
 	b.Set(identityKey, l.encode())
+	if err := s.keep(l); err != nil {
+		return err
+	}
 	return s.write(&b)
 }

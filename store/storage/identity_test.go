@@ -142,6 +142,50 @@ func TestARolledBackDiskIsFoundOut(t *testing.T) {
 	}
 }
 
+// The engine's log has lost its end, and with it what the node knew of its last lives. What is kept
+// beside it tells how far they went, without anybody else's help; if that is damaged too, at
+// least the end of a life that was clean is not believed.
+func TestALogThatLostItsEndBringsNoNumberBack(t *testing.T) {
+	d := newDisk("a")
+	r := d.open(t)
+	mustPut(t, r, "k", "", 1, nil)
+	d.crash(t, r)
+	image := d.fs.CrashClone(vfs.CrashCloneCfg{})
+	r = d.open(t)
+	id := r.Identity()
+	forgotten := mustPut(t, r, "k", "", 2, nil)
+	d.crash(t, r)
+
+	if err := d.fs.RemoveAll("node/data"); err != nil {
+		t.Fatal(err)
+	}
+	if ok, err := vfs.Clone(image, d.fs, "node/data", "node/data", vfs.CloneSync); err != nil || !ok {
+		t.Fatal(ok, err)
+	}
+	r = d.open(t)
+	if got := r.Identity(); got.Node != id.Node || got.Incarnation <= id.Incarnation {
+		t.Errorf("identity: got %+v, want an incarnation after %d", got, id.Incarnation)
+	}
+	after := mustPut(t, r, "k", "", 3, nil)
+	if dot := after.Versions[len(after.Versions)-1].Dot; forgotten.Vector.Covers(dot) || forgotten.Vector.At(dot.Actor) > 0 {
+		t.Errorf("the next event is %v, which continues what was forgotten, %v", dot, forgotten.Vector)
+	}
+	id = r.Identity()
+	closeReplica(t, r)
+
+	f, err := d.fs.OpenReadWrite("node/"+identityFile, vfs.WriteCategoryUnspecified)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = f.WriteAt([]byte{0xff}, 5)
+	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+		t.Fatal(err)
+	}
+	if got := open(t, d).Identity(); got.Node != id.Node || got.Incarnation != id.Incarnation+1 {
+		t.Errorf("identity after its file was damaged: got %+v, want incarnation %d", got, id.Incarnation+1)
+	}
+}
+
 // The lease may be past what was forgotten; the record itself then tells.
 func TestARecordThatForgotItsOwnEventsIsFoundOut(t *testing.T) {
 	r := open(t, newDisk("a"))

@@ -20,10 +20,12 @@ import (
 //	       m/tree/<part:2>                          hash tree, kept by a clean shutdown
 //	       d/<part:2><key>                          record
 //	       q/<part:2><key>                          note of a damaged record that is not restored yet
+//	       x/<part:2><key>                          bytes of a damaged record that was let go
 //	       t/<part:2><segment:2><key>               leaf of the record in the hash tree
 //	hints  m/flushed                                the same
 //	       h/<part:2><len:2><key><target>           hint record
 //	       i/<len:2><target><part:2><key>           the same hint by target, no value
+//	       x/<part:2><len:2><key><target>           bytes of a damaged hint
 var (
 	identityKey = []byte("m/identity")
 	cleanKey    = []byte("m/clean")
@@ -67,6 +69,14 @@ func parseCursor(b []byte) (ring.Partition, store.Key, error) {
 
 func quarantineKey(p ring.Partition, key store.Key) []byte {
 	return append([]byte("q/"), cursorOf(p, key)...)
+}
+
+// asideKey is where the bytes of a damaged hint are kept.
+func asideKey(hint []byte) []byte { return append([]byte("x/"), hint[len(hintPrefix):]...) }
+
+// releasedKey is where the bytes of a damaged record are kept that nobody here will restore.
+func releasedKey(p ring.Partition, key store.Key) []byte {
+	return append([]byte("x/"), cursorOf(p, key)...)
 }
 
 func dataKey(p ring.Partition, key store.Key) []byte {

@@ -121,3 +121,41 @@ func FuzzNotes(f *testing.F) {
 		}
 	})
 }
+
+// A node that does not own a partition any more lets go of what is damaged there, so that the rest can
+// be handed over and dropped; what was written since the damage goes with it.
+func TestDamagedRecordsOfAFormerOwnerAreReleased(t *testing.T) {
+	ctx := context.Background()
+	d := newDisk("a")
+	r := d.open(t)
+	lost, since, whole := store.Key("aaaa"), store.Key("bbbb"), store.Key("cccc") // of one partition
+	p := part(lost)
+	for i, key := range []store.Key{lost, since, whole} {
+		mustPut(t, r, key, "", 1+i, nil)
+	}
+	damage(t, r.data, dataKey(p, lost))
+	damage(t, r.data, dataKey(p, since))
+	for _, key := range []store.Key{lost, since} {
+		if _, err := r.Get(ctx, p, key); !errors.Is(err, store.ErrCorrupt) {
+			t.Fatalf("%s: %v", key, err)
+		}
+	}
+	mustPut(t, r, since, "", 9, nil)
+	if n, err := r.Release(ctx, p+1); n != 0 || err != nil {
+		t.Errorf("released %d of another partition, %v", n, err)
+	}
+	if n, err := r.Release(ctx, p); n != 2 || err != nil || r.Stats().SetAside != 0 {
+		t.Errorf("released %d, %v; %d are still set aside", n, err, r.Stats().SetAside)
+	}
+	closeReplica(t, r)
+	r = open(t, d)
+	for key, id := range map[store.Key]int{lost: 0, since: 9, whole: 3} {
+		set, err := r.Record(ctx, p, key)
+		if err != nil || set.IsZero() != (id == 0) || id != 0 && !set.HasWrite(writeID(id)) {
+			t.Errorf("%s: got %v, %v, want write %d", key, set, err, id)
+		}
+	}
+	if check := mustCheck(t, r); check.Damaged != 0 || check.Drift() != 0 || r.Stats().SetAside != 0 {
+		t.Errorf("a check found %+v, %d set aside", check, r.Stats().SetAside)
+	}
+}

@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"cartwheel/store"
@@ -145,7 +146,8 @@ func (r *Replica) open() (err error) {
 	if err != nil {
 		return fmt.Errorf("read the shutdown mark: %w", err)
 	}
-	if r.ids, err = openIdentity(r.data, r.opts, func(b *Batch) error { return r.write(r.data, b) }); err != nil {
+	write := func(b *Batch) error { return r.write(r.data, b) }
+	if r.ids, err = openIdentity(r.data, r.opts, write, r.keepIdentity); err != nil {
 		return err
 	}
 	if err := r.loadQuarantine(); err != nil {
@@ -155,6 +157,17 @@ func (r *Replica) open() (err error) {
 		return err
 	}
 	return r.countHints()
+}
+
+// keepIdentity is as final as any other write, if it fails.
+func (r *Replica) keepIdentity(l lease) error {
+	if err := r.Healthy(); err != nil {
+		return err
+	}
+	if err := keepIdentity(r.opts.FS, r.opts.Dir, l); err != nil {
+		return r.stopped(err)
+	}
+	return nil
 }
 
 // Identity returns who the node is in version vectors.
@@ -178,6 +191,15 @@ type Stats struct {
 	Hints     uint64 // hints held
 	HintBytes uint64 // and their size as stored
 	Refused   uint64 // hints refused because there was no room for them
+}
+
+// Engines returns what the databases tell of themselves, by name: data and hints.
+func (r *Replica) Engines() map[string]*pebble.Metrics {
+	out := make(map[string]*pebble.Metrics, len(r.engines))
+	for name, kv := range r.engines {
+		out[name] = kv.db.Metrics()
+	}
+	return out
 }
 
 // Stats returns the counts.

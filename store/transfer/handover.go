@@ -195,6 +195,9 @@ func (t *Transfers) dropSegments(ctx context.Context, p ring.Partition, segments
 	if !h.Settled() || h.Fenced(t.opts.Self) || h.Owns(t.opts.Self, p) {
 		return 0, errBusy
 	}
+	if _, err := t.opts.Local.Release(ctx, p); err != nil {
+		return 0, err
+	}
 	// Listed first: what changes from now on is not among what may go.
 	known, err := t.listed(ctx, p, segments)
 	if err != nil {

@@ -27,6 +27,8 @@ type Local interface {
 	MergeAll(ctx context.Context, p ring.Partition, states []storage.State) (changed int, err error)
 	// DropAll deletes records whose leaves are still those given; the keys ascend.
 	DropAll(ctx context.Context, p ring.Partition, known []merkle.Leaf) (dropped int, err error)
+	// Release lets go of the damaged records of a partition that the node does not own any more.
+	Release(ctx context.Context, p ring.Partition) (released int, err error)
 	// HintTargets returns the owners for which hints wait, sorted.
 	HintTargets(ctx context.Context) ([]storage.HintStat, error)
 	// NextHints lists hints for a target behind a cursor; next is nil when there are no more.

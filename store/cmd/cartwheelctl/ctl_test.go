@@ -148,6 +148,9 @@ func TestALifeOfAKey(t *testing.T) {
 	expect(do("trees"), "PARTITION", "(1)", "equal", "1 partitions hold keys; all owners are equal")
 	expect(do("trees", "--check"), "n1 checked 1 records: 0 wrong leaves", "n3 checked")
 	expect(do("status"), "n1", "n2", "n3", "IN FLIGHT")
+	expect(do("stats"), "COUNTER", "n1", "n2", "n3", "coordinator_writes")
+	expect(do("stats", "--all", "hint"), "hints_refused")
+	expect(do("stats", "hints_refused"), "nothing was counted")
 	var status []struct {
 		Member string `json:"member"`
 		Ring   string `json:"ring"`
@@ -162,7 +165,7 @@ func TestALifeOfAKey(t *testing.T) {
 	if _, _, err := ctl(t, append([]string{"get", "cart:1"}, at...)...); exitCode(err) != 1 || !strings.Contains(explain(err), "no value") {
 		t.Errorf("get of a deleted key: %v, exit code %d", err, exitCode(err))
 	}
-	for _, command := range [][]string{{"status"}, {"hints"}, {"trees"}, {"trees", "--check"}, {"ring"}, {"ring", "k"}, {"plan", "--join", "n4=h:1"}, {"replicas", "cart:1"}, {"siblings", "k"}} {
+	for _, command := range [][]string{{"status"}, {"stats"}, {"hints"}, {"trees"}, {"trees", "--check"}, {"ring"}, {"ring", "k"}, {"plan", "--join", "n4=h:1"}, {"replicas", "cart:1"}, {"siblings", "k"}} {
 		if out := do(append(command, "--json")...); !json.Valid([]byte(out)) {
 			t.Errorf("%q --json printed %s", command, out)
 		}

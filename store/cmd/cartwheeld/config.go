@@ -45,6 +45,10 @@ type settings struct {
 	clockSkew      string
 	hintSize       uint64
 	logLevel       string
+	debugListen    string
+	requestsMax    int
+	connectionsMax int
+	transferRate   int
 	tls            tlsSettings
 }
 
@@ -71,6 +75,10 @@ func (s *settings) register(f *pflag.FlagSet) {
 	f.DurationVar(&s.flushAfter, "flush-after", 100*time.Millisecond, "what a lower durability leaves in memory is on disk so much later")
 	f.BoolVar(&s.objectBuffer, "object-buffer", false, "for experiments: allow durability none; loses acknowledged writes when power is lost")
 	f.StringVar(&s.clockSkew, "clock-skew", "", "for experiments: file that says how wrong this node's clock is, such as 'offset=-1m drift=0.01'; read anew each time")
+	f.IntVar(&s.requestsMax, "requests-max", 1024, "client requests coordinated at a time; those beyond are refused and not done")
+	f.IntVar(&s.connectionsMax, "connections-max", 4096, "connections of clients and peers open at a time; those beyond are closed at once")
+	f.IntVar(&s.transferRate, "transfer-rate", 32<<20, "bytes a second that this node copies or hands over when members change")
+	f.StringVar(&s.debugListen, "debug-listen", "", "host:port on which /metrics (Prometheus), /healthz and /debug/pprof/ are served, without encryption and to anybody:\nan address that only operators reach, such as 127.0.0.1:9090; empty: none")
 	f.StringVar(&s.logLevel, "log-level", "info", "debug, info, warn or error")
 	s.tls.register(f)
 }
@@ -103,7 +111,7 @@ func (s *settings) check() error {
 	if len(s.members) == 0 && s.advertise == "" {
 		errs = append(errs, errors.New("--advertise is required with --join: host:port at which the other nodes reach this one"))
 	}
-	for _, a := range append(slices.Clone(s.join), s.advertise) {
+	for _, a := range append(slices.Clone(s.join), s.advertise, s.debugListen) {
 		if a != "" && !strings.Contains(a, ":") {
 			errs = append(errs, fmt.Errorf("%q is not of the form host:port", a))
 		}
@@ -131,6 +139,14 @@ func (s *settings) check() error {
 	}
 	if s.flushAfter <= 0 {
 		errs = append(errs, fmt.Errorf("--flush-after is %v, want more than 0", s.flushAfter))
+	}
+	for _, bound := range []struct {
+		flag  string
+		value int
+	}{{"requests-max", s.requestsMax}, {"connections-max", s.connectionsMax}, {"transfer-rate", s.transferRate}} {
+		if bound.value <= 0 {
+			errs = append(errs, fmt.Errorf("--%s is %d, want more than 0", bound.flag, bound.value))
+		}
 	}
 	if s.hintSize == 0 {
 		errs = append(errs, errors.New("--hint-bytes is 0, want more"))
@@ -184,7 +200,7 @@ func (s *settings) log(l *slog.Logger) {
 	l.Info("configured",
 		"id", s.id, "listen", s.listen, "advertise", s.advertise, "members", s.members, "join", s.join, "data", s.data, "partitions", s.partitions, "replicas", s.replicas,
 		"read_quorum", s.readQuorum, "write_quorum", s.writeQuorum, "buckets", s.bucketFlags, "hint_bytes", s.hintSize, "replica_timeout", s.replicaTimeout,
-		"repair_interval", s.repairInterval, "restore", s.restore, "durability", s.durabilityName, "object_buffer", s.objectBuffer, "flush_after", s.flushAfter, "clock_skew", s.clockSkew, "log_level", s.logLevel,
+		"repair_interval", s.repairInterval, "restore", s.restore, "durability", s.durabilityName, "object_buffer", s.objectBuffer, "flush_after", s.flushAfter, "clock_skew", s.clockSkew, "requests_max", s.requestsMax, "connections_max", s.connectionsMax, "transfer_rate", s.transferRate, "debug_listen", s.debugListen, "log_level", s.logLevel,
 		"tls_cert", s.tls.files.Cert, "tls_key", s.tls.files.Key, "tls_ca", s.tls.files.CA, "tls_client_cert_optional", s.tls.optional,
 		"tls_peer_names", s.tls.guard.Peers, "tls_admin_names", s.tls.guard.Admins)
 }
