@@ -4,7 +4,7 @@ import "context"
 
 // A Client is one process's connection to one node of the store under test. It is
 // used by one goroutine. Every call is exactly one attempt: a client never retries a
-// write behind its caller's back. Errors that prove a write undone say so (see
+// write behind its caller's back, only where WriteOptions.Attempts asks for it. Errors that prove a write undone say so (see
 // [Definite]); calls return soon after their context ends.
 type Client interface {
 	Get(ctx context.Context, key string, o ReadOptions) (Reading, error)
@@ -35,6 +35,7 @@ type WriteOptions struct {
 	DW           int  `json:"dw,omitempty"`            // replicas that must have it on disk; 0: whatever W makes it
 	NodeConfirms int  `json:"node_confirms,omitempty"` // distinct nodes that must store it; 0: whatever W makes it
 	Strict       bool `json:"strict,omitempty"`        // only the key's owners count
+	Attempts     int  `json:"attempts,omitempty"`      // of a put whose outcome is unknown, all under one name; 0: one
 }
 
 // StoreOptions say how the nodes of a store are set up, where a workload wants them

@@ -28,7 +28,14 @@ type Link struct {
 	To   NodeID `json:"to"`
 }
 
-// A Partitioner can cut links. Cuts are named by the fault that made them and may
+// OfClients reports whether one end of the link is [Clients].
+func (l Link) OfClients() bool { return l.From == Clients || l.To == Clients }
+
+// Clients stands at one end of a [Link] for all clients of the store, wherever they run: the
+// other end is a node.
+const Clients NodeID = "clients"
+
+// A Partitioner can cut links, also those from and to [Clients]. Cuts are named by the fault that made them and may
 // overlap: a link is open when no fault cuts it.
 type Partitioner interface {
 	// Cut loses every packet on the links from now on, all at once for each node.
@@ -102,12 +109,15 @@ type DiskFaulter interface {
 	// DiskFaults lists what the cluster can do to disks, of the Disk constants.
 	DiskFaults() []string
 	// Disturb puts a fault into force instead of any other of this node. One that is not
-	// Valid or not among DiskFaults is an error, and nothing happens.
+	// Valid or not among DiskFaults is an error, and nothing happens. So is damage to files of a
+	// node that has a process, or has no such files.
 	Disturb(ctx context.Context, n NodeID, f DiskFault) error
 	// Undisturb ends the fault; without one it is no error. A process that has given up its
-	// disk may have to be restarted to use it again.
+	// disk may have to be restarted to use it again. A damaged file that is still as the damage
+	// left it is made whole; the node has to be stopped for that.
 	Undisturb(ctx context.Context, n NodeID) error
-	// Disturbed counts the operations that the present fault has hit; 0 without one.
+	// Disturbed counts the operations that the present fault has hit, or the files that it has
+	// damaged; 0 without one.
 	Disturbed(ctx context.Context, n NodeID) (uint64, error)
 }
 

@@ -115,6 +115,8 @@ const (
 	DiskFull        = "full"
 	DiskReadOnly    = "read-only"
 	DiskBitFlips    = "bit-flips"
+	DiskRotten      = "rotten"
+	DiskTruncated   = "truncated"
 )
 
 // A DiskFault is how a bad disk treats a node. The zero DiskFault is a good disk. Chances
@@ -126,6 +128,11 @@ type DiskFault struct {
 	Full        bool          `json:"full,omitempty"`         // nothing more can be written (ENOSPC)
 	ReadOnly    bool          `json:"read_only,omitempty"`    // nothing can be written (EROFS)
 	BitFlips    float64       `json:"bit_flips,omitempty"`    // chance that what is read has one bit that is wrong
+
+	// Damage to one table or log of a node that is stopped, done once.
+	Rotten    float64 `json:"rotten,omitempty"`    // a bit is flipped in the byte that is this part of the file behind its begin; at most 1, the last
+	Truncated float64 `json:"truncated,omitempty"` // this part of the file is missing from its end; at most 1, all of it
+	File      float64 `json:"file,omitempty"`      // which file, in the order of their names: from 0, the first, to 1, the last
 }
 
 // Does lists what the fault does, of the Disk constants.
@@ -137,8 +144,13 @@ func (f DiskFault) Does() []string {
 		{DiskFull, f.Full},
 		{DiskReadOnly, f.ReadOnly},
 		{DiskBitFlips, f.BitFlips != 0},
+		{DiskRotten, f.Rotten != 0},
+		{DiskTruncated, f.Truncated != 0},
 	}.names()
 }
+
+// AtRest reports whether the fault is damage to files of a stopped node.
+func (f DiskFault) AtRest() bool { return f.Rotten != 0 || f.Truncated != 0 }
 
 // Fails reports whether operations fail, rather than merely take long.
 func (f DiskFault) Fails() bool { return f != DiskFault{Slow: f.Slow} }
@@ -147,10 +159,13 @@ func (f DiskFault) Fails() bool { return f != DiskFault{Slow: f.Slow} }
 func (f DiskFault) Valid() error {
 	errs := []error{
 		positive(DiskSlow, f.Slow), chance(DiskReadErrors, f.ReadErrors), chance(DiskWriteErrors, f.WriteErrors),
-		chance(DiskBitFlips, f.BitFlips),
+		chance(DiskBitFlips, f.BitFlips), chance(DiskRotten, f.Rotten), chance(DiskTruncated, f.Truncated), chance("file", f.File),
 	}
-	if f == (DiskFault{}) {
+	if len(f.Does()) == 0 {
 		errs = append(errs, errors.New("a disk fault that does nothing"))
+	}
+	if f.AtRest() && len(f.Does()) > 1 {
+		errs = append(errs, fmt.Errorf("%v at once: damage to files is a fault of its own", f.Does()))
 	}
 	return errors.Join(errs...)
 }

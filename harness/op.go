@@ -99,6 +99,11 @@ const (
 	TreeDrift     = "tree-drift"     // a hash tree is not that of the records below it
 	DamagedRecord = "damaged-record" // bytes that cannot be what was written
 	Amnesia       = "amnesia"        // it was shown events of its own that it had forgotten
+
+	TwiceOwner      = "twice-owner"      // a partition has fewer distinct owners than replicas
+	UnevenShares    = "uneven-shares"    // of nodes of equal capacity one owns more than its share
+	OtherLayout     = "other-layout"     // it goes by another layout of the cluster than its peers
+	ForgottenMember = "forgotten-member" // it does not know any more that a member has left, and would take it back
 )
 
 // A Flaw is something that a node found wrong with itself.
@@ -136,6 +141,7 @@ type Meta struct {
 	Degraded    bool    `json:"degraded,omitempty"` // stand-ins made up the quorum
 	Repairs     int     `json:"repairs,omitempty"`  // replicas written back to before the reply
 	Rounds      int     `json:"rounds,omitempty"`   // a read with a floor: how often replicas were asked again
+	Attempts    int     `json:"attempts,omitempty"` // a put that may be repeated: how often it was sent
 }
 
 // A Reply is what one replica contributed.

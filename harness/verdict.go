@@ -55,6 +55,7 @@ type Anomaly struct {
 	Element string   `json:"element,omitempty"` // the value or element concerned
 	Story   []string `json:"story"`             // sentences, in the order a reader needs them
 	Ops     []int    `json:"ops"`               // indices of the operations that prove it
+	Core    []int    `json:"core,omitempty"`    // indices of operations that are enough for the checker to find it, if they were looked for and found
 }
 
 // An Event is something that must have happened for a run to count: a green run

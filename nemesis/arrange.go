@@ -11,8 +11,10 @@ import (
 )
 
 const (
-	roomMax  = 2 * time.Second // of a partition without faults of nodes
-	shortest = time.Second     // no fault is cut shorter for it
+	calmMax  = 12 * time.Second // after a change of members without faults that keep nodes apart
+	cutAhead = time.Second      // of a change of members that begins while nodes are cut apart
+	roomMax  = 2 * time.Second  // of a partition without faults of nodes
+	shortest = time.Second      // no fault is cut shorter for it
 )
 
 // leaveRoom keeps pauses, kills and faults of disks out of the first or the last part of each
@@ -41,13 +43,78 @@ func leaveRoom(r *rand.Rand, faults []harness.Fault) []harness.Fault {
 			}
 		}
 	}
-	var kept []harness.Fault
+	return leftOf(plan, faults)
+}
+
+// leftOf leaves out faults that were shortened to next to nothing.
+func leftOf(plan, before []harness.Fault) (kept []harness.Fault) {
 	for i, f := range plan {
-		if lasts, planned := f.Stop-f.Start, faults[i].Stop-faults[i].Start; lasts >= min(shortest, planned) {
+		if lasts, planned := f.Stop-f.Start, before[i].Stop-before[i].Start; lasts >= min(shortest, planned) {
 			kept = append(kept, f)
 		}
 	}
 	return kept
+}
+
+// leaveCalm keeps partitions, pauses and kills out of the time after each change of members, in
+// which it is undone: that takes all nodes, one step after the other, and where they are cut
+// apart every few seconds it does not end. They strike while the change is made.
+func leaveCalm(faults []harness.Fault) []harness.Fault {
+	plan := slices.Clone(faults)
+	for _, m := range faults {
+		if m.Kind != MembershipKind {
+			continue
+		}
+		from, to := m.Stop, m.Stop+calmMax
+		for i := range plan {
+			f := &plan[i]
+			switch {
+			case f.Kind != PartitionKind && f.Kind != PauseKind && f.Kind != KillKind || f.Stop <= from || to <= f.Start:
+			case f.Start < from:
+				f.Stop = from
+			default:
+				f.Start = to
+			}
+		}
+	}
+	return heard(leftOf(plan, faults))
+}
+
+// cutBefore lets every other change of members, at random, begin while nodes are cut apart already: the
+// partition that would begin soon after it begins so much before it. A change is told
+// to all within moments, so one that comes first is nearly done when the partition strikes.
+func cutBefore(r *rand.Rand, faults []harness.Fault) []harness.Fault {
+	plan := slices.Clone(faults)
+	for _, m := range faults {
+		if m.Kind != MembershipKind || r.IntN(2) == 0 {
+			continue
+		}
+		for i := range plan {
+			if f := &plan[i]; f.Kind == PartitionKind && m.Start < f.Start && f.Start < m.Stop && m.Start > cutAhead {
+				lasts := f.Stop - f.Start
+				f.Start = m.Start - cutAhead
+				f.Stop = f.Start + lasts
+				break
+			}
+		}
+	}
+	return plan
+}
+
+// heard leaves out partitions all of whose links begin or end at a node that is being replaced: it
+// is dead, and no member, so that nothing would be sent over them.
+func heard(faults []harness.Fault) []harness.Fault {
+	return slices.DeleteFunc(slices.Clone(faults), func(p harness.Fault) bool {
+		var gone []harness.NodeID
+		for _, m := range faults {
+			if m.Kind == MembershipKind && m.Name == "replace" && m.Start < p.Start+shortest && p.Start < m.Stop+calmMax {
+				gone = append(gone, m.Nodes...)
+			}
+		}
+		return p.Kind == PartitionKind && len(p.Links) > 0 && !slices.ContainsFunc(p.Links, func(l harness.Link) bool {
+			return !slices.Contains(gone, l.From) && !slices.Contains(gone, l.To)
+		})
+	})
 }
 
 // spareAround is how long before and after a planned kill its nodes are spared: faults

@@ -1,6 +1,7 @@
 package nemesis
 
 import (
+	"math/rand/v2"
 	"testing"
 	"time"
 
@@ -35,5 +36,74 @@ func TestADiskIsMadeBadOnlyWhileRequestsAreServed(t *testing.T) {
 		if got := served(c.others, nodes, disk); got != c.want {
 			t.Errorf("%s: got %t, want %t", c.name, got, c.want)
 		}
+	}
+}
+
+// A change of members is undone in peace, and what cuts off a node that is gone anyway is left out.
+func TestAChangeOfMembersIsUndoneInPeace(t *testing.T) {
+	change := harness.Fault{ID: "m", Kind: MembershipKind, Name: "replace", Start: 10 * time.Second, Stop: 20 * time.Second, Nodes: []harness.NodeID{"n4"}}
+	cut := func(from, to int, whom harness.NodeID) harness.Fault {
+		return harness.Fault{
+			Kind: PartitionKind, Start: time.Duration(from) * time.Second, Stop: time.Duration(to) * time.Second,
+			Nodes: []harness.NodeID{whom}, Links: []harness.Link{{From: whom, To: "n1"}, {From: "n1", To: whom}},
+		}
+	}
+	slow := cut(18, 26, "n2")
+	slow.Kind = PacketKind
+	for _, tt := range []struct {
+		name     string
+		fault    harness.Fault
+		from, to int // 0, 0: left out
+	}{
+		{"while it is made", cut(12, 16, "n2"), 12, 16},
+		{"over its end", cut(17, 23, "n2"), 17, 20},
+		{"in the calm, and beyond", cut(24, 36, "n2"), 32, 36},
+		{"in the calm", cut(22, 30, "n2"), 0, 0},
+		{"long after", cut(40, 44, "n2"), 40, 44},
+		{"of the node that is gone", cut(12, 16, "n4"), 0, 0},
+		{"of it before it was", cut(5, 9, "n4"), 5, 9},
+		{"a bad link", slow, 18, 26},
+	} {
+		var got []harness.Fault
+		for _, f := range leaveCalm([]harness.Fault{change, tt.fault}) {
+			if f.ID != change.ID {
+				got = append(got, f)
+			}
+		}
+		if tt.to == 0 {
+			if len(got) != 0 {
+				t.Errorf("%s: got %v to %v, want it left out", tt.name, got[0].Start, got[0].Stop)
+			}
+			continue
+		}
+		if len(got) != 1 || got[0].Start != time.Duration(tt.from)*time.Second || got[0].Stop != time.Duration(tt.to)*time.Second {
+			t.Errorf("%s: got %+v, want %d to %d s", tt.name, got, tt.from, tt.to)
+		}
+	}
+}
+
+// A partition that would begin just after a change begins just before it, every other time.
+func TestEveryOtherChangeBeginsWhileNodesAreCutApart(t *testing.T) {
+	change := harness.Fault{Kind: MembershipKind, Name: "leave", Start: 10 * time.Second, Stop: 20 * time.Second}
+	cut := harness.Fault{Kind: PartitionKind, Start: 12 * time.Second, Stop: 16 * time.Second}
+	after := cut
+	after.Start, after.Stop = 22*time.Second, 26*time.Second
+	early := 0
+	const tries = 200
+	for seed := range uint64(tries) {
+		plan := cutBefore(rand.New(rand.NewPCG(seed, 0)), []harness.Fault{change, cut, after})
+		switch p := plan[1]; p.Start {
+		case change.Start - cutAhead:
+			early++
+		case cut.Start:
+		default:
+			t.Fatalf("it begins at %v", p.Start)
+		}
+		if p := plan[1]; p.Stop-p.Start != cut.Stop-cut.Start || plan[0].Start != change.Start || plan[2].Start != after.Start {
+			t.Fatalf("got %+v", plan)
+		}
+	}
+	if early < tries/3 || early > 2*tries/3 {
+		t.Errorf("%d of %d changes began while nodes were cut apart", early, tries)
 	}
 }

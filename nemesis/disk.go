@@ -17,7 +17,8 @@ const DiskKind = "disk"
 
 // A Disk makes disks of a minority bad, since those of one node may not be used at all: slow, write-errors, read-errors, full,
 // read-only. Where Names ask for them there are bit-flips as well: wrong bits that a storage
-// engine's own checksums did not find, which a store need not withstand. The zero value makes those that the cluster it was checked for can make.
+// engine's own checksums did not find, which a store need not withstand. Damage at rest is for
+// the asking, too: rotten, a flipped bit in a file of a stopped node, and truncated. The zero value makes those that the cluster it was checked for can make.
 type Disk struct {
 	Names  []string        // default all
 	Timing schedule.Timing // its rhythm
@@ -38,6 +39,8 @@ var disks = tableOf(DiskKind,
 	}),
 	minority.called(harness.DiskFull, func(_ *rand.Rand, f *harness.Fault) { f.Disk = &harness.DiskFault{Full: true} }),
 	minority.called(harness.DiskReadOnly, func(_ *rand.Rand, f *harness.Fault) { f.Disk = &harness.DiskFault{ReadOnly: true} }),
+	onlyAsked(one.called(harness.DiskRotten, rotten)),
+	onlyAsked(one.called(harness.DiskTruncated, truncated)),
 	onlyAsked(minority.called(harness.DiskBitFlips, func(r *rand.Rand, f *harness.Fault) {
 		f.Disk = &harness.DiskFault{BitFlips: upTo(r, 0.1, 0.5)}
 	})),
@@ -80,6 +83,10 @@ func (d *Disk) Inject(ctx context.Context, c harness.Cluster, f harness.Fault, n
 		return *e.Evidence, err
 	}
 	defer w.release()
+	if f.Disk.AtRest() {
+		err := d.damage(ctx, e, c, f)
+		return *e.Evidence, err
+	}
 	whom := w.living(ctx, e, f.Nodes)
 	if len(whom) == 0 {
 		e.problem("all of its nodes were dead, so no disk was in use")
@@ -112,6 +119,9 @@ func (d *Disk) Heal(ctx context.Context, c harness.Cluster, f harness.Fault, e *
 		return err
 	}
 	defer w.release()
+	if f.Disk.AtRest() {
+		return d.mend(ctx, pr, c, f)
+	}
 	if e.Injected > 0 {
 		d.count(ctx, pr, cl, f)
 	}

@@ -369,3 +369,49 @@ func TestBadDisksAreUsedByThePlan(t *testing.T) {
 		t.Errorf("only %d bad disks are left", bad)
 	}
 }
+
+func TestDamageAtRestIsDoneToTheDeadAndProven(t *testing.T) {
+	for name, tt := range map[string]struct {
+		defect func(*fake.Defects)
+		refuse bool
+		want   string
+	}{
+		"it begins":       {},
+		"it refuses":      {refuse: true},
+		"it is not dead":  {defect: func(d *fake.Defects) { d.KillIdle = true }, want: "no file of n2 was damaged"},
+		"it stays so":     {defect: func(d *fake.Defects) { d.UndisturbIdle = true }, want: "after: n2 is hit by its disk"},
+		"it never begins": {defect: func(d *fake.Defects) { d.RestartIdle = true }, want: "after: n2 is not alive"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				c, now := stage(t)
+				c.Break(func(d *fake.Defects) {
+					if tt.defect != nil {
+						tt.defect(d)
+					}
+					if tt.refuse {
+						d.Restart = 1
+					}
+				})
+				d := &Disk{Names: []string{harness.DiskRotten}}
+				if err := d.Check(c); err != nil {
+					t.Fatal(err)
+				}
+				f := harness.Fault{ID: "f1", Kind: DiskKind, Name: harness.DiskRotten, Nodes: []harness.NodeID{"n2"}, Disk: &harness.DiskFault{Rotten: 0.5}}
+				e, err := d.Inject(t.Context(), c, f, now)
+				if alive, _ := c.Alive(t.Context(), "n2"); err == nil && name != "it never begins" && alive == tt.refuse {
+					t.Errorf("alive %v while damaged", alive)
+				}
+				ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+				defer cancel()
+				herr := d.Heal(ctx, c, f, &e, now)
+				if got := problems(e); !strings.HasPrefix(got, tt.want) || (got == "") != (tt.want == "") || e.Proven() != (tt.want == "") {
+					t.Errorf("problems %q, want %q (%v, %v)", got, tt.want, err, herr)
+				}
+				if tt.want == "" && (!c.Healthy() || e.Hit != 1) {
+					t.Errorf("healthy %v, %d files", c.Healthy(), e.Hit)
+				}
+			})
+		})
+	}
+}

@@ -89,6 +89,10 @@ func (m *Membership) Plan(r *rand.Rand, nodes []harness.NodeID, span time.Durati
 	return plan
 }
 
+// changeEvery is how long a change that was refused waits to be asked for again: a store may have
+// to compute a layout before it can refuse.
+const changeEvery = time.Second
+
 // A change is one fault at work: what it does, to whom.
 type change struct {
 	proof
@@ -154,7 +158,7 @@ func (ch change) make(ctx context.Context) error {
 		}
 	}
 	// The node that is asked may be held or cut off by other faults, for a while.
-	return ch.w.persist(ctx, func() error {
+	return ch.w.persistEvery(ctx, changeEvery, func() error {
 		switch f.Name {
 		case "join":
 			return ch.store.Join(ctx, ch.cluster, f.Spare)
@@ -240,7 +244,7 @@ func (ch change) undo(ctx context.Context) error {
 			return fmt.Errorf("start %s: %w", f.Nodes[0], err)
 		}
 	}
-	err := ch.w.persist(ctx, func() error {
+	err := ch.w.persistEvery(ctx, changeEvery, func() error {
 		for _, n := range f.Nodes {
 			if err := ch.store.Join(ctx, ch.cluster, n); err != nil {
 				return err

@@ -21,7 +21,8 @@ const PartitionKind = "partition"
 // A Partition cuts links between nodes; clients still reach every node. The zero value
 // makes halves, isolate, minority, majorities-ring, bridge and one-way. Where Names ask for
 // them there are also flapping (a link that goes and comes), the nodes of a role cut off
-// (see [harness.Role]), and maps of groups: "n1_n2-n3" parts n1 from n2 and n3.
+// (see [harness.Role]), and maps of groups: "n1_n2-n3" parts n1 from n2 and n3. Names that begin
+// with client cut clients off from nodes that hear each other; so does the map "clients_n1-n2".
 type Partition struct {
 	Names  []string        // shapes to use; default all
 	Timing schedule.Timing // its rhythm
@@ -38,7 +39,18 @@ var shapes = append(tableOf(PartitionKind, roles()...), []schedule.Maker{
 	cutting("bridge", 3, grudge.Bridge),
 	cutting("one-way", 2, grudge.OneWay),
 	asked(cutting(flapping, 2, grudge.Flapping)),
+	asked(cutting("client-one", 1, fromClients(one))),
+	asked(cutting("client-minority", 3, fromClients(minority))),
+	asked(cutting("client-majority", 3, fromClients(majority))),
+	asked(cutting("client-one-way", 1, grudge.ClientsOneWay)),
 }...)
+
+// fromClients cuts as many nodes as a target counts off from clients.
+func fromClients(t target) func(*rand.Rand, []harness.NodeID) grudge.Cut {
+	return func(r *rand.Rand, nodes []harness.NodeID) grudge.Cut {
+		return grudge.Clients(r, nodes, t.count(r, len(nodes)))
+	}
+}
 
 // flapping is a link that goes and comes: in a schedule, faults in a row.
 const flapping = "flapping"
@@ -106,7 +118,7 @@ func (p *Partition) Check(c harness.Cluster) error {
 			continue
 		}
 		for _, n := range slices.Concat(groupsOf(name)...) {
-			if !slices.Contains(c.Nodes(), n) {
+			if n != harness.Clients && !slices.Contains(c.Nodes(), n) {
 				errs = append(errs, fmt.Errorf("nemesis partition: %q: no node %q in the cluster %v", name, n, c.Nodes()))
 			}
 		}
@@ -152,7 +164,7 @@ func (p *Partition) Inject(ctx context.Context, c harness.Cluster, f harness.Fau
 		return *e.Evidence, err
 	}
 	defer p.lock.release()
-	p.expectOpen(ctx, e, net, before, p.open(c.Nodes()))
+	p.expectOpen(ctx, e, net, before, p.open(c.Nodes(), f))
 	if p.links == nil {
 		p.links = make(map[string][]harness.Link)
 	}
@@ -189,25 +201,30 @@ func (p *Partition) Heal(ctx context.Context, c harness.Cluster, f harness.Fault
 	}
 	e.Healed = now()
 	delete(p.links, f.ID)
-	p.expectOpen(ctx, pr, net, after, p.open(c.Nodes()))
+	p.expectOpen(ctx, pr, net, after, p.open(c.Nodes(), f))
 	return nil
 }
 
-// open lists the links that no fault cuts now. The caller holds the lock.
-func (p *Partition) open(nodes []harness.NodeID) []harness.Link {
+// open lists the links that no fault cuts now: those between nodes, and for a fault that cuts
+// clients off also theirs. The caller holds the lock.
+func (p *Partition) open(nodes []harness.NodeID, f harness.Fault) []harness.Link {
 	cut := make(map[harness.Link]bool)
 	for _, links := range p.links {
 		for _, l := range links {
 			cut[l] = true
 		}
 	}
-	return slices.DeleteFunc(grudge.All(nodes), func(l harness.Link) bool { return cut[l] })
+	links := grudge.All(nodes)
+	if slices.ContainsFunc(f.Links, harness.Link.OfClients) {
+		links = append(links, grudge.WithClients(nodes)...)
+	}
+	return slices.DeleteFunc(links, func(l harness.Link) bool { return cut[l] })
 }
 
 // holds proves that the fault's links are blocked, and nothing else is but what other
 // faults block.
 func (p *Partition) holds(ctx context.Context, e proof, net harness.Partitioner, nodes []harness.NodeID, f harness.Fault) error {
-	open := p.open(nodes)
+	open := p.open(nodes, f)
 	seen, err := net.Probe(ctx, slices.Concat(f.Links, open))
 	if err != nil {
 		e.problem("during: links could not be probed: %v", err)

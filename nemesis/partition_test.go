@@ -1,6 +1,7 @@
 package nemesis
 
 import (
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -71,6 +72,53 @@ func TestAMapOfGroupsIsCutAsItIsWritten(t *testing.T) {
 	}
 	if err := (&Partition{Names: []string{"n1_n9"}}).Check(fake.New(5)); err == nil || !strings.Contains(err.Error(), `no node "n9"`) {
 		t.Errorf("a map of strangers: %v", err)
+	}
+}
+
+func TestClientsAreCutOffFromNodesThatHearEachOther(t *testing.T) {
+	for name, side := range map[string]int{"client-one": 1, "client-minority": 2, "client-majority": 3, "client-one-way": 1, "clients_n4-n5": 2} {
+		for _, f := range planned(t, name) {
+			to, from := map[harness.NodeID]bool{}, map[harness.NodeID]bool{}
+			for _, l := range f.Links {
+				switch harness.Clients {
+				case l.From:
+					to[l.To] = true
+				case l.To:
+					from[l.From] = true
+				default:
+					t.Errorf("%s cuts %v, which is between nodes", name, l)
+				}
+			}
+			if name == "client-one-way" && len(to)+len(from) != 1 || name != "client-one-way" && (len(to) != side || !maps.Equal(to, from)) {
+				t.Errorf("%s cuts %v", name, f.Links)
+			}
+		}
+	}
+}
+
+func TestACutOfClientsIsProvenByTheirOwnLinks(t *testing.T) {
+	for leak, want := range map[bool]string{false: "", true: "during: 1 of 2 links were not blocked, among them clients->n2"} {
+		synctest.Test(t, func(t *testing.T) {
+			c, now := stage(t)
+			c.Break(func(d *fake.Defects) { d.CutLeaks = leak })
+			f := harness.Fault{ID: "f1", Kind: PartitionKind, Name: "client-one", Nodes: []harness.NodeID{"n2"}, Links: []harness.Link{
+				{From: harness.Clients, To: "n2"}, {From: "n2", To: harness.Clients},
+			}}
+			p := &Partition{}
+			e, err := p.Inject(t.Context(), c, f, now)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if c.Send("n2", harness.Clients) || !c.Send("n2", "n1") || !c.Send(harness.Clients, "n1") {
+				t.Error("n2 answers clients, or nodes do not hear each other, or clients hear nobody")
+			}
+			if err := p.Heal(t.Context(), c, f, &e, now); err != nil || !c.Healthy() {
+				t.Fatal(err)
+			}
+			if got := problems(e); e.Proven() == leak || !strings.HasPrefix(got, want) {
+				t.Errorf("leaks %v: problems %q, want %q", leak, got, want)
+			}
+		})
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"cartwheel/harness"
 )
@@ -110,13 +111,18 @@ func (w *ward) serves(n harness.NodeID) bool { return !w.isDead(n) && !w.isFroze
 // persist tries, with the lock held, until it works or ctx is over. Others get the lock
 // between two tries: what they heal may be what is waited for.
 func (w *ward) persist(ctx context.Context, do func() error) error {
+	return w.persistEvery(ctx, retryEvery, do)
+}
+
+// persistEvery is persist with another pause between two tries.
+func (w *ward) persistEvery(ctx context.Context, pause time.Duration, do func() error) error {
 	for {
 		err := do()
 		if err == nil {
 			return nil
 		}
 		w.release()
-		more := wait(ctx, retryEvery)
+		more := wait(ctx, pause)
 		_ = w.acquire(context.WithoutCancel(ctx)) // fails only with its context, which has no end
 		if !more {
 			return err

@@ -23,6 +23,7 @@ type Scenario struct {
 	Split    bool   // the reference experiment's partition, n1 n2 | n3 n4 n5, from a quarter to half of the load
 
 	Verdict harness.Verdict // that the run must end with; "": any
+	Loss    float64         // the least part of what was acknowledged that must be lost, 0 to 1
 	Want    []Band          // all of them
 }
 
@@ -85,6 +86,9 @@ func (s Scenario) Judge(res harness.Result) Outcome {
 	}
 	if s.Verdict != "" && res.Verdict != s.Verdict {
 		o.Misses = append(o.Misses, fmt.Sprintf("the verdict is %s, want %s", res.Verdict, s.Verdict))
+	}
+	if o.Figures.LossRate() < s.Loss {
+		o.Misses = append(o.Misses, fmt.Sprintf("%.1f %% of what was acknowledged is lost, want %.1f %% at least", 100*o.Figures.LossRate(), 100*s.Loss))
 	}
 	for _, b := range s.Want {
 		x, ok := get(b.Checker, b.Figure)

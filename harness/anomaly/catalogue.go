@@ -9,6 +9,22 @@ const jepsen2013 = "Jepsen's partition tests of 2013"
 func Catalogue() []Scenario {
 	return []Scenario{
 		{
+			ID: "KA-01", Title: "the last write wins: acknowledged adds are lost without any fault",
+			Published: "Riak, last write wins, healthy cluster: 2000 acknowledged, 566 survivors, 1434 lost, 71.7 % (" + jepsen2013 + ")",
+			Workload:  "set-lww", Nemesis: "none", Verdict: harness.Invalid,
+			Loss: 0.2,
+		},
+		{
+			ID: "KA-02", Title: "the last write wins, under a perfect lock: a partition loses what one side has added",
+			Published: "Riak, last write wins, perfect lock, R=W=quorum: 1985 acknowledged, 176 survivors, 1815 lost, 91.4 % (" + jepsen2013 + ")",
+			Workload:  "set-lww-locked", Nemesis: "partition", Split: true, Verdict: harness.Invalid, Loss: 0.05,
+		},
+		{
+			ID: "KA-04", Title: "the same with all replicas asked: writes that have failed win by their time",
+			Published: "Cassandra, R=W=all, even with a lock: 30 to 70 % lost (Jepsen, 2013)",
+			Workload:  "set-lww-locked", Nemesis: "partition", Quorum: "strict", R: 3, W: 3, Split: true, Verdict: harness.Invalid, Loss: 0.1,
+		},
+		{
 			ID: "KA-05", Title: "siblings and union: nothing acknowledged is lost",
 			Published: "Riak with siblings, R=W=1: 2000 attempted, 1948 acknowledged, 2000 survivors, 0 lost (" + jepsen2013 + ")",
 			Workload:  "set", Nemesis: "partition", Split: true, Verdict: harness.Valid,

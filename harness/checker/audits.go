@@ -9,11 +9,13 @@ import (
 
 // Audits reports what nodes found wrong with themselves at the end of a run: what they keep
 // up beside their records, and what no answer to a client tells. A wrong hash tree says "equal" of
-// replicas that differ (section 4.7 of the paper), and breaks a promise only much later.
+// replicas that differ (section 4.7 of the paper), and breaks a promise only much later; so does a
+// layout that puts two replicas on one node, or that not all nodes know.
 func Audits() harness.Checker { return newCheck("audits", audits) }
 
 func audits(_ context.Context, x *index) harness.Finding {
-	c := x.collect(harness.TreeDrift, harness.DamagedRecord, harness.Amnesia)
+	c := x.collect(harness.TreeDrift, harness.DamagedRecord, harness.Amnesia,
+		harness.TwiceOwner, harness.UnevenShares, harness.OtherLayout, harness.ForgottenMember)
 	nodes := 0
 	var doubts []string
 	for _, op := range x.audits {

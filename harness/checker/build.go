@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"hash/maphash"
 	"runtime"
 	"slices"
 	"sync"
@@ -30,8 +29,6 @@ func newBuilder() *builder {
 	return b
 }
 
-var shardSeed = maphash.MakeSeed() // who does the work decides nothing
-
 // add takes the next lines. They may be changed afterwards.
 func (b *builder) add(h []harness.Op) {
 	b.x.times = slices.Grow(b.x.times, len(h))
@@ -54,10 +51,8 @@ func (b *builder) add(h []harness.Op) {
 	var wg sync.WaitGroup
 	for id, s := range b.shards {
 		wg.Go(func() {
-			for i := range h {
-				if n == 1 || maphash.String(shardSeed, h[i].Key)%n == uint64(id) {
-					s.line(b.lines+int32(i), &h[i])
-				}
+			for _, i := range s.deal.lines(h, uint64(id), n) {
+				s.line(b.lines+i, &h[i])
 			}
 		})
 	}

@@ -3,11 +3,7 @@ package checker
 import (
 	"context"
 	"fmt"
-	"hash/maphash"
 	"slices"
-	"time"
-
-	"github.com/anishathalye/porcupine"
 
 	"cartwheel/harness"
 	"cartwheel/harness/history"
@@ -42,7 +38,7 @@ func (c casCheck) judge(ctx context.Context, h []harness.Op) harness.Finding {
 	for _, key := range sortedKeys(keys) {
 		ops := keys[key]
 		total += len(ops)
-		legal, doubt := c.searchCAS(ctx, ops)
+		legal, doubt := c.search(ctx, stepsOf(ops))
 		switch {
 		case doubt != "":
 			doubts = append(doubts, fmt.Sprintf("key %s: %s", key, doubt))
@@ -57,18 +53,11 @@ func (c casCheck) judge(ctx context.Context, h []harness.Op) harness.Finding {
 		map[string]float64{"operations": float64(total), "keys": float64(len(keys))})
 }
 
-// A casOp is an operation on a register as the search sees it.
+// A casOp is an operation on a register, with its lines.
 type casOp struct {
-	inv      harness.Op
-	process  int
-	f        string
-	old, new string // cas: expected and set; put: new
-	read     string // get: what was seen
-	matched  bool   // cas: it did; else the value was another
-	known    bool   // the outcome is
-	call     time.Duration
-	ret      time.Duration
-	done     int
+	SearchStep
+	inv  harness.Op
+	done int // index of its completion, or none
 }
 
 // casOps sorts out the operations on every register. plain: values are unique, no key is
@@ -82,19 +71,20 @@ func casOps(h []harness.Op) (keys map[string][]casOp, plain bool) {
 		if inv.Process < 0 {
 			continue
 		}
-		o := casOp{inv: inv, process: inv.Process, f: inv.F, old: inv.Element, new: inv.Value, call: inv.Time, ret: forever, done: none}
+		o := casOp{SearchStep{Process: inv.Process, F: inv.F, Old: inv.Element, Value: inv.Value, Unknown: true, Call: inv.Time, Return: forever}, inv, none}
 		kind, done := harness.Info, harness.Op{}
 		if p.Completion >= 0 {
 			done = h[p.Completion]
 			kind, o.done = done.Kind, done.Index
 		}
-		if o.known = kind != harness.Info; o.known {
-			o.ret = done.Time
+		if kind != harness.Info {
+			o.Unknown, o.Return = false, done.Time
 		}
 		switch {
 		case inv.F == harness.Get && kind == harness.OK:
+			o.Value = ""
 			if shown := live(done.Siblings); len(shown) == 1 {
-				o.read = shown[0].Value
+				o.Value = shown[0].Value
 			} else if len(shown) > 1 {
 				return map[string][]casOp{}, true // the fast method tells of siblings
 			}
@@ -102,7 +92,7 @@ func casOps(h []harness.Op) (keys map[string][]casOp, plain bool) {
 			plain = plain && !written[put{inv.Key, inv.Value}] && inv.Value != ""
 			written[put{inv.Key, inv.Value}] = true
 		case inv.F == harness.CAS && (kind != harness.Fail || done.Error == ""):
-			plain, o.matched = false, kind != harness.Fail
+			plain, o.Missed = false, kind == harness.Fail
 		default:
 			continue // it did nothing, or nobody knows what it saw
 		}
@@ -111,66 +101,19 @@ func casOps(h []harness.Op) (keys map[string][]casOp, plain bool) {
 	return keys, plain
 }
 
-// step is the register: what an operation does to a value, and whether it can happen there.
-func (o casOp) step(value string) (bool, string) {
-	switch {
-	case o.f == harness.Get:
-		return o.read == value, value
-	case o.f == harness.Put:
-		return true, o.new
-	case !o.known: // it may have found another value
-		if value == o.old {
-			return true, o.new
-		}
-		return true, value
-	case o.matched:
-		return value == o.old, o.new
-	}
-	return value != o.old, value
-}
-
-func casModel(m *meter) porcupine.Model {
-	return porcupine.Model{
-		Init: func() any { return "" },
-		Step: func(state, input, _ any) (bool, any) {
-			ok, next := input.(casOp).step(state.(string))
-			return ok && m.afford(), next
-		},
-		Equal: func(a, b any) bool { return a.(string) == b.(string) },
-		Hash:  func(state any) uint64 { return maphash.String(registerSeed, state.(string)) },
-	}
-}
-
-func casOperations(ops []casOp) []porcupine.Operation {
-	out := make([]porcupine.Operation, len(ops))
-	lanes := lanes{}
+func stepsOf(ops []casOp) []SearchStep {
+	steps := make([]SearchStep, len(ops))
 	for i, o := range ops {
-		out[i] = porcupine.Operation{ClientId: lanes.of(o.process), Input: o, Call: int64(o.call), Return: int64(o.ret)}
+		steps[i] = o.SearchStep
 	}
-	return out
-}
-
-func (l linearizable) searchCAS(ctx context.Context, ops []casOp) (legal bool, doubt string) {
-	m := newMeter(ctx, len(ops), l.budget.Memory)
-	limit := l.budget.Time
-	if deadline, ok := ctx.Deadline(); ok {
-		limit = max(min(limit, time.Until(deadline)), time.Millisecond)
-	}
-	result := porcupine.CheckOperationsTimeout(casModel(m), casOperations(ops), limit)
-	if reason := m.reason.Load(); reason != nil {
-		return false, *reason
-	}
-	if result == porcupine.Unknown {
-		return false, fmt.Sprintf("the search of %d operations ran out of its time of %v", len(ops), limit.Round(time.Millisecond))
-	}
-	return result == porcupine.Ok, ""
+	return steps
 }
 
 // tellCAS cuts a history that cannot be ordered down to the operations that matter: the
 // shortest beginning that fails, without every operation that it fails without, too.
 func (l linearizable) tellCAS(ctx context.Context, key string, ops []casOp) harness.Anomaly {
 	fails := func(some []casOp) bool {
-		legal, doubt := l.searchCAS(ctx, some)
+		legal, doubt := l.search(ctx, stepsOf(some))
 		return doubt == "" && !legal
 	}
 	few := ops
@@ -179,8 +122,8 @@ func (l linearizable) tellCAS(ctx context.Context, key string, ops []casOp) harn
 	}
 	for i := len(few) - 1; i >= 0 && len(few) <= 400 && ctx.Err() == nil; i-- {
 		// A write may not go that something read: the rest would fail for want of it.
-		if few[i].f != harness.Get && slices.ContainsFunc(few, func(o casOp) bool {
-			return (o.f == harness.Get && o.read == few[i].new) || o.f == harness.CAS && o.matched && o.old == few[i].new
+		if few[i].F != harness.Get && slices.ContainsFunc(few, func(o casOp) bool {
+			return o.F == harness.Get && o.Value == few[i].Value || o.F == harness.CAS && !o.Missed && o.Old == few[i].Value
 		}) {
 			continue
 		}
@@ -211,14 +154,14 @@ func before(ops []casOp, n int) []casOp {
 	if n == len(ops) {
 		return cut
 	}
-	end := ops[n].call
+	end := ops[n].Call
 	out := cut[:0]
 	for _, o := range cut {
-		if o.ret >= end {
-			if o.f == harness.Get || o.f == harness.CAS && !o.matched {
+		if o.Return >= end {
+			if o.F == harness.Get || o.F == harness.CAS && o.Missed {
 				continue
 			}
-			o.ret, o.known, o.matched = forever, false, true
+			o.Return, o.Unknown, o.Missed = forever, true, false
 		}
 		out = append(out, o)
 	}
@@ -243,22 +186,22 @@ func shortest(limit int, fails func(int) bool) (int, bool) {
 }
 
 func (o casOp) told() string {
-	what := map[bool]string{true: "", false: ", outcome unknown"}[o.known]
-	span := fmt.Sprintf("from %s to %s", instant(o.call), instant(o.ret))
-	if o.ret == forever {
-		span = "from " + instant(o.call)
+	what := map[bool]string{false: "", true: ", outcome unknown"}[o.Unknown]
+	span := fmt.Sprintf("from %s to %s", instant(o.Call), instant(o.Return))
+	if o.Return == forever {
+		span = "from " + instant(o.Call)
 	}
 	switch {
-	case o.f == harness.Get:
-		seen := label(o.read)
-		if o.read == "" {
+	case o.F == harness.Get:
+		seen := label(o.Value)
+		if o.Value == "" {
 			seen = "nothing"
 		}
-		return fmt.Sprintf("Process %d read %s (op %d, %s).", o.process, seen, o.inv.Index, span)
-	case o.f == harness.Put:
-		return fmt.Sprintf("Process %d wrote %s (op %d, %s%s).", o.process, label(o.new), o.inv.Index, span, what)
-	case o.known && !o.matched:
-		return fmt.Sprintf("Process %d found another value than %s and did not write %s (op %d, %s).", o.process, label(o.old), label(o.new), o.inv.Index, span)
+		return fmt.Sprintf("Process %d read %s (op %d, %s).", o.Process, seen, o.inv.Index, span)
+	case o.F == harness.Put:
+		return fmt.Sprintf("Process %d wrote %s (op %d, %s%s).", o.Process, label(o.Value), o.inv.Index, span, what)
+	case o.Missed:
+		return fmt.Sprintf("Process %d found another value than %s and did not write %s (op %d, %s).", o.Process, label(o.Old), label(o.Value), o.inv.Index, span)
 	}
-	return fmt.Sprintf("Process %d changed %s to %s (op %d, %s%s).", o.process, label(o.old), label(o.new), o.inv.Index, span, what)
+	return fmt.Sprintf("Process %d changed %s to %s (op %d, %s%s).", o.Process, label(o.Old), label(o.Value), o.inv.Index, span, what)
 }

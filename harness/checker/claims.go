@@ -22,6 +22,7 @@ var Modes = []Mode{WriteBack, Strict, Weak, Sloppy, LWW}
 type Claims struct {
 	Mode     Mode
 	Sessions bool // clients keep what they have seen and ask again until they see that much
+	Repeats  bool // clients make a put again while its outcome is unknown
 
 	all bool // every row of the table, promised or not: to see the stories
 }
@@ -49,7 +50,7 @@ func (c Claims) Promise(kind string) bool {
 	for _, p := range promises {
 		for _, k := range p.kinds {
 			if k == kind {
-				return c.all || p.keep[c.Mode] || c.Sessions && p.session
+				return c.all || !(c.Repeats && p.once) && (p.keep[c.Mode] || c.Sessions && p.session)
 			}
 		}
 	}

@@ -96,7 +96,7 @@ func TestKnownVerdictsOfTheEtcdCorpus(t *testing.T) {
 		if plain || len(keys) != 1 {
 			t.Fatalf("%s: %d keys, plain %t", filepath.Base(name), len(keys), plain)
 		}
-		legal, doubt := Linearizable(Budget{}).(linearizable).searchCAS(t.Context(), keys[""])
+		legal, doubt := Linearizable(Budget{}).(linearizable).search(t.Context(), stepsOf(keys[""]))
 		if doubt != "" {
 			t.Errorf("%s: %s", filepath.Base(name), doubt)
 		}

@@ -28,11 +28,39 @@ func Hinted() harness.Event {
 }
 
 // KeepsApart reports whether a plan keeps nodes from hearing each other for longer than
-// a request waits. Bad links and bad disks may do so, too, but need not, and clocks never do.
+// a request waits. Bad links and bad disks may do so, too, but need not, and clocks never do;
+// nodes that clients are cut off from hear each other.
 func KeepsApart(p harness.Plan) bool {
 	return slices.ContainsFunc(p.Schedule, func(f harness.Fault) bool {
-		return f.Kind == "partition" || f.Kind == "pause" || f.Kind == "kill"
+		return Parts(f) || f.Kind == "pause" || f.Kind == "kill"
 	})
+}
+
+// Parts reports whether a fault is a partition that keeps nodes from hearing each other.
+func Parts(f harness.Fault) bool { return f.Kind == "partition" && !cutsClients(f) }
+
+// cutsClients reports whether a fault cuts links of clients and no others.
+func cutsClients(f harness.Fault) bool {
+	return len(f.Links) > 0 && !slices.ContainsFunc(f.Links, func(l harness.Link) bool { return !l.OfClients() })
+}
+
+// CutOff is a request that a client sent to a node which it was cut off from, and that got no
+// answer: the cut was one of live requests.
+func CutOff() harness.Event {
+	return harness.Event{
+		Name: "a client cut off from a node got no answer of it",
+		Count: func(h []harness.Op) int {
+			faults := windows(h)
+			return paired(h, func(inv, done harness.Op) bool {
+				return done.Kind != harness.OK && slices.ContainsFunc(faults, func(w window) bool {
+					return cutsClients(w.fault) && w.overlaps(inv.Time, inv.Time) && slices.ContainsFunc(w.fault.Links, func(l harness.Link) bool {
+						return l.From == inv.Node || l.To == inv.Node
+					})
+				})
+			})
+		},
+		Needs: func(p harness.Plan) bool { return slices.ContainsFunc(p.Schedule, cutsClients) },
+	}
 }
 
 // SiblingsMerged is an acknowledged put whose context came from an answer with two live
@@ -58,15 +86,17 @@ func SiblingsMerged() harness.Event {
 }
 
 // MinorityAck is a write that a node acknowledged while a partition cut it into the
-// smaller side, from its call to its answer: the store stayed writeable (section 2.3).
+// smaller side, from its call to its answer, and that none but this side has stored: the store
+// stayed writeable (section 2.3). Nodes that were added since the begin may hear both sides.
 func MinorityAck() harness.Event {
 	return harness.Event{
 		Name: "a cut-off minority acknowledged a write",
 		Count: func(h []harness.Op) int {
-			faults, all := windows(h), nodesOf(h)
+			faults, all := windows(h), asked(h)
 			return paired(h, func(inv, done harness.Op) bool {
 				return inv.IsWrite() && done.Kind == harness.OK && slices.ContainsFunc(faults, func(w window) bool {
-					return w.from <= inv.Time && done.Time <= w.heldTill && slices.Contains(minority(w.fault, all), inv.Node)
+					side := minority(w.fault, all)
+					return w.from <= inv.Time && done.Time <= w.heldTill && slices.Contains(side, inv.Node) && storedBy(done, side)
 				})
 			})
 		},
@@ -74,6 +104,13 @@ func MinorityAck() harness.Event {
 			return !p.Write.Strict && slices.ContainsFunc(p.Schedule, func(f harness.Fault) bool { return minority(f, p.Nodes) != nil })
 		},
 	}
+}
+
+// storedBy reports whether no other nodes than these are known to have stored a write.
+func storedBy(done harness.Op, nodes []harness.NodeID) bool {
+	return done.Meta == nil || !slices.ContainsFunc(done.Meta.Replies, func(r harness.Reply) bool {
+		return r.State == "ok" && !slices.Contains(nodes, r.Node)
+	})
 }
 
 // Repaired is a replica that a read brought up to date (section 5).

@@ -103,6 +103,15 @@ func minority(f harness.Fault, all []harness.NodeID) []harness.NodeID {
 	return rest
 }
 
+// asked lists the nodes that clients asked or that faults name, sorted: those that the cluster began with.
+func asked(h []harness.Op) []harness.NodeID {
+	bare := make([]harness.Op, len(h))
+	for i, op := range h {
+		bare[i] = harness.Op{Node: op.Node, Fault: op.Fault}
+	}
+	return nodesOf(bare)
+}
+
 // nodesOf lists every node that a history names, sorted.
 func nodesOf(h []harness.Op) []harness.NodeID {
 	seen := make(map[harness.NodeID]bool)
@@ -123,5 +132,6 @@ func nodesOf(h []harness.Op) []harness.NodeID {
 		}
 	}
 	delete(seen, "")
+	delete(seen, harness.Clients)
 	return sortedKeys(seen)
 }

@@ -102,7 +102,7 @@ func (l linearizable) ruleOne(ctx context.Context, r *register) ruling {
 		return ruling{doubt: fmt.Sprintf("the check was cut short: %v", context.Cause(ctx))}
 	}
 	con := zones(r.ops)
-	legal, doubt := l.search(ctx, r)
+	legal, doubt := l.search(ctx, r.steps())
 	return reconcile(con, legal, doubt)
 }
 

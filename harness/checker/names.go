@@ -21,6 +21,7 @@ var registry = map[string]func() harness.Checker{
 	"mvr":          MVR,
 	"copies":       Copies,
 	"audits":       Audits,
+	"contexts":     Contexts,
 	"linearizable": func() harness.Checker { return Linearizable(Budget{}) },
 	"zones":        Zones,
 	"staleness":    Staleness,

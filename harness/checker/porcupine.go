@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/anishathalye/porcupine"
+
+	"cartwheel/harness"
 )
 
 // A step of the search keeps a copy of the set of operations done, a bit each, and
@@ -97,24 +99,17 @@ func operations(ops []registerOp) []porcupine.Operation {
 	return out
 }
 
-// search asks Porcupine. A doubt says why there is no answer.
-func (l linearizable) search(ctx context.Context, r *register) (legal bool, doubt string) {
+// steps are a register's operations as a search takes them.
+func (r *register) steps() []SearchStep {
 	ops := settled(r.ops)
-	n := len(ops)
-	if n > l.budget.Ops {
-		return false, fmt.Sprintf("%d operations, a search is made for %d at most", n, l.budget.Ops)
+	out := make([]SearchStep, len(ops))
+	for i, o := range ops {
+		out[i] = SearchStep{Process: o.process, F: harness.Get, Value: o.value, Call: o.call, Return: o.ret}
+		if o.write {
+			out[i].F = harness.Put
+		}
 	}
-	// Every operation that fits clones a bit for each: n*n/8, and three times that with
-	// what the collector has not yet taken back.
-	if need := int64(n) * int64(n) / 8 * 3; need > l.budget.Memory {
-		return false, fmt.Sprintf("%d operations need about %d MiB, the budget is %d MiB", n, need>>20, l.budget.Memory>>20)
-	}
-	limit := l.budget.Time
-	if deadline, ok := ctx.Deadline(); ok {
-		limit = max(min(limit, time.Until(deadline)), time.Millisecond)
-	}
-	a := searchAnywhere(ctx, ops, limit, l.budget.Memory)
-	return a.Legal, a.Doubt
+	return out
 }
 
 // pictureTime bounds the longer search that a picture needs: it looks for all longest

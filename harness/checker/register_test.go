@@ -100,7 +100,7 @@ func TestThreeJudgesOfRegistersAgree(t *testing.T) {
 		want := possible(reg.ops, "")
 		verdicts[want]++
 		con := zones(reg.ops)
-		legal, doubt := l.search(t.Context(), reg)
+		legal, doubt := l.search(t.Context(), reg.steps())
 		if (con == nil) != want || legal != want || doubt != "" {
 			t.Fatalf("every order: %t, zones: %t, Porcupine: %t %s\n%+v", want, con == nil, legal, doubt, reg.ops)
 		}
@@ -129,7 +129,7 @@ func TestLongHistoriesAgree(t *testing.T) {
 	for range 300 {
 		reg := randomRegister(r, 60)
 		con := zones(reg.ops)
-		if legal, doubt := l.search(t.Context(), reg); doubt != "" || legal != (con == nil) {
+		if legal, doubt := l.search(t.Context(), reg.steps()); doubt != "" || legal != (con == nil) {
 			t.Fatalf("zones: %t, Porcupine: %t %s\n%+v", con == nil, legal, doubt, reg.ops)
 		}
 	}

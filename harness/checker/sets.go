@@ -2,7 +2,6 @@ package checker
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"slices"
 	"time"
@@ -118,12 +117,7 @@ func collections(h []harness.Op, add string) (out []*collection, removes int, er
 func elementsShown(siblings []harness.Sibling) []string {
 	var all []string
 	for _, s := range live(siblings) {
-		var v struct {
-			Items []string `json:"items"`
-		}
-		if json.Unmarshal([]byte(s.Value), &v) == nil {
-			all = append(all, v.Items...)
-		}
+		all = append(all, itemsOf(s.Value)...)
 	}
 	return all
 }

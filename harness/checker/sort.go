@@ -30,6 +30,7 @@ type sorting struct {
 	before  []int32               // answer by answer: the one before it with the same context
 	early   []early
 	name    map[string]int32
+	open    []pending // one a process
 
 	// What was met last is mostly what is met next; a look at it saves one into a map.
 	recentToken  fingerprint
@@ -54,14 +55,22 @@ func newKey(key string) *keyIndex {
 	}
 }
 
-// A shard sorts the lines of some of the keys. Lines must come in order.
+// A shard sorts the lines of some of the keys. Those of one key must come in order.
 type shard struct {
 	keys    map[string]*keyIndex
-	clients map[int]pending
+	recent  *keyIndex // of the line before
 	final   map[copyName]pending
 	served  service
 	err     error // the first line that keeps the history from being judged
 	errLine int32
+	deal    deal
+}
+
+// fail notes what keeps the history from being judged.
+func (s *shard) fail(line int32, err error) {
+	if err != nil && (s.err == nil || line < s.errLine) {
+		s.err, s.errLine = err, line
+	}
 }
 
 type copyName struct {
@@ -71,22 +80,27 @@ type copyName struct {
 
 // pending is an operation that has not completed.
 type pending struct {
-	k     *keyIndex
-	inv   int32
-	write int32 // none: a get
-	round int   // of a replica read
+	k       *keyIndex
+	inv     int32
+	process int
+	write   int32 // none: a get
+	round   int   // of a replica read
 }
 
 func newShard() *shard {
-	return &shard{keys: make(map[string]*keyIndex), clients: make(map[int]pending), final: make(map[copyName]pending)}
+	return &shard{keys: make(map[string]*keyIndex), final: make(map[copyName]pending)}
 }
 
 func (s *shard) key(name string) *keyIndex {
+	if s.recent != nil && s.recent.key == name {
+		return s.recent
+	}
 	k := s.keys[name]
 	if k == nil {
 		k = newKey(name)
 		s.keys[name] = k
 	}
+	s.recent = k
 	return k
 }
 
@@ -98,39 +112,49 @@ func (s *shard) line(line int32, op *harness.Op) {
 	case op.Process < 0 || op.F != harness.Get && !op.IsWrite():
 	case op.Kind == harness.Invoke:
 		k := s.key(op.Key)
-		p := pending{k: k, inv: line, write: none}
+		p := pending{k: k, inv: line, process: op.Process, write: none}
 		if op.IsWrite() {
 			p.write = int32(len(k.writes))
-			if err := k.invoked(line, op); err != nil && s.err == nil {
-				s.err, s.errLine = err, line
-			}
+			s.fail(line, k.invoked(line, op))
 		}
-		s.clients[op.Process] = p
+		k.sorting.open = append(k.sorting.open, p)
 	default:
-		p, ok := s.clients[op.Process]
-		if !ok {
-			return
+		if p, ok := s.key(op.Key).completed(op.Process); ok {
+			s.completion(line, op, p)
 		}
-		delete(s.clients, op.Process)
-		if p.write != none {
-			w := &p.k.writes[p.write]
-			w.done = line
-			switch op.Kind {
-			case harness.OK:
-				w.outcome = acknowledged
-			case harness.Fail:
-				w.outcome = failed
-			}
+	}
+}
+
+// completed takes a process's operation out of those that are open.
+func (k *keyIndex) completed(process int) (p pending, ok bool) {
+	open := k.sorting.open
+	i := slices.IndexFunc(open, func(p pending) bool { return p.process == process })
+	if i < 0 {
+		return p, false
+	}
+	p = open[i]
+	open[i] = open[len(open)-1]
+	k.sorting.open = open[:len(open)-1]
+	return p, true
+}
+
+func (s *shard) completion(line int32, op *harness.Op, p pending) {
+	if p.write != none {
+		w := &p.k.writes[p.write]
+		w.done = line
+		switch op.Kind {
+		case harness.OK:
+			w.outcome = acknowledged
+		case harness.Fail:
+			w.outcome = failed
 		}
-		if op.Kind == harness.OK {
-			s.served.add(op)
-			p.k.answered(answer{inv: p.inv, done: line, process: int32(op.Process), own: p.write}, op)
-		}
-		if p.write != none && op.Write != "" && op.F == harness.Delete {
-			if err := p.k.named(p.write, op.Write); err != nil && s.err == nil {
-				s.err, s.errLine = err, line
-			}
-		}
+	}
+	if op.Kind == harness.OK {
+		s.served.add(op)
+		p.k.answered(answer{inv: p.inv, done: line, process: int32(op.Process), own: p.write}, op)
+	}
+	if p.write != none && op.Write != "" && op.F == harness.Delete {
+		s.fail(line, p.k.named(p.write, op.Write))
 	}
 }
 

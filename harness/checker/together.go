@@ -24,6 +24,14 @@ func Together(checkers ...harness.Checker) []harness.Checker {
 	return out
 }
 
+// Alone returns the checker as it is without others: what it is asked about the part of a
+// history concerns nobody else, and is not to be kept for them.
+func (c *check) Alone() harness.Checker {
+	alone := *c
+	alone.index = newIndex
+	return &alone
+}
+
 // shared keeps the indices of histories that are being judged, by their first line.
 type shared struct {
 	members int

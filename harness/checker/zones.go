@@ -236,7 +236,7 @@ func (c *conflict) anomaly(key string) harness.Anomaly {
 	default:
 		a.Element = c.b.value
 		a.Story = []string{
-			fmt.Sprintf("No order of the operations on key %s explains %s and %s.", key, c.a.name(), c.b.name()),
+			fmt.Sprintf("No order of the operations%s explains %s and %s.", onKey(key), c.a.name(), c.b.name()),
 			c.a.before(c.b), c.b.before(c.a),
 		}
 	}
@@ -269,4 +269,12 @@ func (o *registerOp) told() string {
 		value = label(o.value)
 	}
 	return fmt.Sprintf("get -> %s (op %d)", value, o.inv)
+}
+
+// onKey names a key in a sentence. A history from elsewhere may have one without a name.
+func onKey(key string) string {
+	if key == "" {
+		return ""
+	}
+	return " on key " + key
 }

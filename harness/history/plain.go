@@ -32,13 +32,14 @@ func (w *words) of(b []byte) string {
 	return s
 }
 
-// plain reads a line as nearly all are: ASCII without escapes, whole numbers, every
-// field once. It reports false for any other, right or wrong, which has to be
+// plain reads a line as nearly all are: ASCII, no escapes but those of quotes and
+// backslashes, whole numbers, every field once. It reports false for any other, right or wrong, which has to be
 // read by encoding/json then: many times slower, and the law of what a line means.
 type plain struct {
 	text  []byte
 	at    int
 	words *words
+	bare  []byte // the text that was unescaped last
 }
 
 func (p *plain) op(op *harness.Op) bool {
@@ -238,8 +239,33 @@ func (p *plain) quoted() ([]byte, bool) {
 	return nil, false
 }
 
+// unquoted returns what quotes mean; the next call overwrites it.
+func (p *plain) unquoted() ([]byte, bool) {
+	if b, ok := p.quoted(); ok || p.at >= len(p.text) || p.text[p.at] != '"' {
+		return b, ok
+	}
+	p.bare = p.bare[:0]
+	for i := p.at + 1; i < len(p.text); i++ {
+		c := p.text[i]
+		switch {
+		case c == '"':
+			p.at = i + 1
+			return p.bare, true
+		case c == '\\':
+			if i++; i >= len(p.text) || p.text[i] != '"' && p.text[i] != '\\' {
+				return nil, false
+			}
+			c = p.text[i]
+		case c < ' ' || c >= 0x80:
+			return nil, false
+		}
+		p.bare = append(p.bare, c)
+	}
+	return nil, false
+}
+
 func str[S ~string](p *plain, out *S) bool {
-	b, ok := p.quoted()
+	b, ok := p.unquoted()
 	*out = S(p.words.of(b))
 	return ok
 }

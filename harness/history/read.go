@@ -1,7 +1,6 @@
 package history
 
 import (
-	"bufio"
 	"bytes"
 	"errors"
 	"fmt"
@@ -11,16 +10,11 @@ import (
 	"cartwheel/harness"
 )
 
-// lineMax bounds a line in bytes, so that a file that is no history does not fill the memory.
-const lineMax = 64 << 20
-
 // A Reader reads a journal line by line. It holds one line and a bounded table of
 // words, however long the journal is. It is not safe for concurrent use.
 type Reader struct {
-	in    *bufio.Reader
-	long  []byte // a line that did not fit into in's buffer
+	in    *Lines
 	words words
-	line  int // number of the line read last, from 1
 	ops   int
 	notes []string
 	err   error // what Next returns from now on
@@ -28,7 +22,7 @@ type Reader struct {
 
 // NewReader reads from r, which stays the caller's to close.
 func NewReader(r io.Reader) *Reader {
-	return &Reader{in: bufio.NewReaderSize(r, 256<<10)}
+	return &Reader{in: NewLines(r)}
 }
 
 // Next returns the next operation, and io.EOF after the last. Any other error names the
@@ -37,9 +31,9 @@ func NewReader(r io.Reader) *Reader {
 // told in a note, unless nothing came before it.
 func (r *Reader) Next() (harness.Op, error) {
 	for r.err == nil {
-		line, err := r.next()
+		line, err := r.in.Next()
 		if err != nil && !errors.Is(err, io.EOF) {
-			r.err = fmt.Errorf("history line %d: %w", r.line, err)
+			r.err = fmt.Errorf("history line %d: %w", r.in.Number(), err)
 			break
 		}
 		r.err = err // io.EOF comes with the last line
@@ -53,9 +47,9 @@ func (r *Reader) Next() (harness.Op, error) {
 			r.ops++
 			return op, nil
 		case err != nil && r.ops > 0:
-			r.notes = append(r.notes, fmt.Sprintf("line %d is cut short and was left out: %v", r.line, perr))
+			r.notes = append(r.notes, fmt.Sprintf("line %d is cut short and was left out: %v", r.in.Number(), perr))
 		default:
-			r.err = fmt.Errorf("history line %d: %w", r.line, perr)
+			r.err = fmt.Errorf("history line %d: %w", r.in.Number(), perr)
 		}
 	}
 	return harness.Op{}, r.err
@@ -63,25 +57,6 @@ func (r *Reader) Next() (harness.Op, error) {
 
 // Notes are sentences on what was left out, complete after Next returned io.EOF.
 func (r *Reader) Notes() []string { return r.notes }
-
-// next returns a line, which is good until the next call.
-func (r *Reader) next() ([]byte, error) {
-	r.line++
-	r.long = r.long[:0]
-	for {
-		part, err := r.in.ReadSlice('\n')
-		if len(r.long) == 0 && !errors.Is(err, bufio.ErrBufferFull) {
-			return part, err
-		}
-		if len(r.long)+len(part) > lineMax {
-			return nil, fmt.Errorf("longer than %d MiB: a history has one JSON object a line, see docs/HISTORY.md", lineMax>>20)
-		}
-		r.long = append(r.long, part...)
-		if !errors.Is(err, bufio.ErrBufferFull) {
-			return r.long, err
-		}
-	}
-}
 
 // Read returns the operations of a journal, by a [Reader]. After an error those before
 // the line concerned are returned.

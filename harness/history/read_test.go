@@ -63,8 +63,8 @@ func TestALineWithoutEndIsGivenUp(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "line 1: longer than 64 MiB") {
 		t.Errorf("got %v", err)
 	}
-	if in.given > 2*lineMax {
-		t.Errorf("%d bytes were read of a line of %d at most", in.given, lineMax)
+	if in.given > 2*LineMax {
+		t.Errorf("%d bytes were read of a line of %d at most", in.given, LineMax)
 	}
 }
 

@@ -23,38 +23,64 @@ func Validate(ops []harness.Op) error { return validate(ops, true) }
 func WellFormed(ops []harness.Op) error { return validate(ops, false) }
 
 func validate(ops []harness.Op, unique bool) error {
-	v := validator{
-		unique: unique,
-		open:   make(map[lane]int),
-		gone:   make(map[int]int),
-		values: make(map[put]int),
-	}
+	v := NewValidator()
+	v.unique = unique
 	for i := range ops {
-		if err := v.line(ops, i); err != nil {
-			v.problems = append(v.problems, fmt.Errorf("line %d: %w", i+1, err))
-		}
-		if len(v.problems) == problemsMax {
-			v.problems = append(v.problems, errors.New("and perhaps more"))
+		if !v.Add(ops[i]) {
 			break
 		}
 	}
-	return errors.Join(v.problems...)
+	return v.Err()
 }
 
 type put struct{ key, value string }
 
-type validator struct {
-	unique   bool         // values must be
-	open     map[lane]int // invocations without completion, by position
-	gone     map[int]int  // client processes that ended in an Info, by position
-	values   map[put]int  // puts, by position
+// A begun operation has not completed.
+type begun struct {
+	line int
+	op   harness.Op
+}
+
+// A Validator is [WellFormed] for a history that goes by line by line: it holds the operations under way and a
+// few bytes for each process that ended in an Info. It is not safe for concurrent use.
+type Validator struct {
+	unique   bool // values must be
+	lines    int
+	before   harness.Op     // the line before
+	open     map[lane]begun // invocations without completion
+	gone     map[int]int    // client processes that ended in an Info, by line
+	values   map[put]int    // puts, by line
 	phase    int
 	problems []error
 }
 
-func (v *validator) line(ops []harness.Op, i int) error {
-	op := ops[i]
-	if err := v.order(ops, i); err != nil {
+// NewValidator returns one that has seen nothing.
+func NewValidator() *Validator {
+	return &Validator{open: make(map[lane]begun), gone: make(map[int]int), values: make(map[put]int)}
+}
+
+// Add looks at the next line, and reports whether more are worth looking at.
+func (v *Validator) Add(op harness.Op) bool {
+	if len(v.problems) > problemsMax {
+		return false
+	}
+	v.lines++
+	if err := v.line(op); err != nil {
+		v.problems = append(v.problems, fmt.Errorf("line %d: %w", v.lines, err))
+	}
+	v.before = op
+	if len(v.problems) == problemsMax {
+		v.problems = append(v.problems, errors.New("and perhaps more"))
+		return false
+	}
+	return true
+}
+
+// Err says what is wrong in which lines, counted from 1; nil if nothing is.
+func (v *Validator) Err() error { return errors.Join(v.problems...) }
+
+func (v *Validator) line(op harness.Op) error {
+	if err := v.order(op); err != nil {
 		return err
 	}
 	if op.F == "" {
@@ -68,74 +94,77 @@ func (v *validator) line(ops []harness.Op, i int) error {
 	}
 	switch op.Kind {
 	case harness.Invoke:
-		return v.invoke(op, i)
+		return v.invoke(op)
 	case harness.OK, harness.Fail, harness.Info:
-		return v.complete(ops, i)
+		return v.complete(op)
 	default:
 		return fmt.Errorf("kind %q is none of invoke, ok, fail, info", op.Kind)
 	}
 }
 
 // order checks a line against the one before it.
-func (v *validator) order(ops []harness.Op, i int) error {
-	op := ops[i]
+func (v *Validator) order(op harness.Op) error {
 	if op.Time < 0 {
 		return fmt.Errorf("time %d is before the run began", op.Time)
 	}
-	rank, ok := map[harness.Phase]int{"": v.phase, harness.Load: 0, harness.Settle: 1, harness.Final: 2}[op.Phase]
-	switch {
-	case !ok:
+	var rank int
+	switch op.Phase {
+	case "":
+		rank = v.phase
+	case harness.Load:
+	case harness.Settle:
+		rank = 1
+	case harness.Final:
+		rank = 2
+	default:
 		return fmt.Errorf("phase %q is none of load, settle, final", op.Phase)
-	case rank < v.phase:
+	}
+	if rank < v.phase {
 		return fmt.Errorf("phase %q comes too late", op.Phase)
 	}
 	v.phase = rank
-	if i == 0 {
-		return nil
-	}
-	before := ops[i-1]
 	switch {
-	case op.Index <= before.Index:
-		return fmt.Errorf("index %d does not follow %d", op.Index, before.Index)
-	case op.Time < before.Time:
-		return fmt.Errorf("time %d is before %d of the line above", op.Time, before.Time)
+	case v.lines == 1:
+	case op.Index <= v.before.Index:
+		return fmt.Errorf("index %d does not follow %d", op.Index, v.before.Index)
+	case op.Time < v.before.Time:
+		return fmt.Errorf("time %d is before %d of the line above", op.Time, v.before.Time)
 	}
 	return nil
 }
 
-func (v *validator) invoke(op harness.Op, i int) error {
+func (v *Validator) invoke(op harness.Op) error {
 	l := laneOf(op)
-	if j, ok := v.open[l]; ok {
-		return fmt.Errorf("process %d invokes again, but its operation of line %d has not completed", op.Process, j+1)
+	if b, ok := v.open[l]; ok {
+		return fmt.Errorf("process %d invokes again, but its operation of line %d has not completed", op.Process, b.line)
 	}
-	if j, ok := v.gone[op.Process]; ok && op.Process >= 0 {
-		return fmt.Errorf("process %d goes on after its info of line %d", op.Process, j+1)
+	if line, ok := v.gone[op.Process]; ok && op.Process >= 0 {
+		return fmt.Errorf("process %d goes on after its info of line %d", op.Process, line)
 	}
-	v.open[l] = i
+	v.open[l] = begun{v.lines, op}
 	if op.F != harness.Put || !v.unique {
 		return nil
 	}
 	p := put{op.Key, op.Value}
-	if j, ok := v.values[p]; ok {
-		return fmt.Errorf("put of %q to key %q repeats line %d: values must be unique", op.Value, op.Key, j+1)
+	if line, ok := v.values[p]; ok {
+		return fmt.Errorf("put of %q to key %q repeats line %d: values must be unique", op.Value, op.Key, line)
 	}
-	v.values[p] = i
+	v.values[p] = v.lines
 	return nil
 }
 
-func (v *validator) complete(ops []harness.Op, i int) error {
-	op := ops[i]
+func (v *Validator) complete(op harness.Op) error {
 	l := laneOf(op)
-	j, ok := v.open[l]
+	b, ok := v.open[l]
 	if !ok {
 		return fmt.Errorf("process %d completes what it never invoked", op.Process)
 	}
 	delete(v.open, l)
 	if op.Kind == harness.Info && op.Process >= 0 {
-		v.gone[op.Process] = i
+		v.gone[op.Process] = v.lines
 	}
-	if diff := Differences(ops[j], op); len(diff) > 0 {
-		return fmt.Errorf("completion does not repeat its invocation of line %d: %s", j+1, strings.Join(diff, ", "))
+	if diff := Differences(b.op, op); len(diff) > 0 {
+		return fmt.Errorf("completion does not repeat its invocation of line %d: %s", b.line, strings.Join(diff, ", "))
 	}
 	return nil
 }

@@ -46,7 +46,8 @@ type page struct {
 	Stats    tally
 	Schedule string
 	Phases   []phaseRow
-	Store    string // the options of reads and writes
+	Store    string   // the options of reads and writes
+	Beside   []string // files in the folder
 }
 
 // A tile is one figure under the headline.
@@ -72,6 +73,7 @@ type anomalyView struct {
 	Lanes   template.HTML
 	Graph   template.HTML
 	Caption string // of the graph
+	Core    *coreView
 }
 
 // A picture is an HTML page that a checker drew.
@@ -174,8 +176,10 @@ func (a *analysis) tiles(p *page) []tile {
 	tiles := []tile{
 		{thousands(p.Stats.Total()), "operations", ""},
 		{p.Stats.Percent(), "acknowledged", ""},
-		{fmt.Sprintf("%d of %d", proven, len(planned)), "faults proven", class(proven == len(planned))},
 		{thousands(anomalies), "anomalies", class(anomalies == 0)},
+	}
+	if len(planned) > 0 {
+		tiles = slices.Insert(tiles, 2, tile{fmt.Sprintf("%d of %d", proven, len(planned)), "faults proven", class(proven == len(planned))})
 	}
 	if len(p.Avail) > 1 && p.Avail[1].All.Total() > 0 {
 		tiles = append(tiles, tile{p.Avail[1].All.Percent(), "acknowledged during faults", ""})
@@ -199,6 +203,7 @@ func anomalyCount(f harness.Finding) int {
 func (a *analysis) findings() []findingView {
 	rank := map[harness.Verdict]int{harness.Invalid: 0, harness.Unknown: 1, harness.Valid: 2}
 	out := make([]findingView, 0, len(a.res.Findings))
+	numbers := cores(a.res)
 	for _, f := range a.res.Findings {
 		v := findingView{Finding: f, ID: "finding-" + f.Checker}
 		for _, k := range slices.Sorted(maps.Keys(f.Figures)) {
@@ -218,6 +223,9 @@ func (a *analysis) findings() []findingView {
 			}
 			av := anomalyView{Anomaly: an, Number: i + 1, Title: strings.ReplaceAll(an.Kind, "-", " "), Proof: a.proof(an), Lanes: a.lanes(an)}
 			av.Graph, av.Caption = a.graph(an)
+			if number := numbers[&f.Anomalies[i]]; number > 0 {
+				av.Core = a.core(an, number)
+			}
 			v.Anomalies = append(v.Anomalies, av)
 		}
 		v.More = anomalyCount(f) - len(v.Anomalies)

@@ -19,8 +19,17 @@ import (
 func Text(w io.Writer, res harness.Result) error {
 	t := &teller{w: bufio.NewWriter(w), colour: terminal(w)}
 	t.verdict(res)
+	numbers := cores(res)
 	for _, f := range res.Findings {
-		t.finding(f)
+		t.finding(f, func(a *harness.Anomaly) (enough string) {
+			if n := numbers[a]; n > 0 {
+				enough = fmt.Sprintf("enough to show it: %d lines of the history", len(a.Core))
+				if res.Dir != "" {
+					enough += ", " + filepath.Join(res.Dir, coreFile(n))
+				}
+			}
+			return enough
+		})
 	}
 	t.faults(allFaults(res))
 	t.events(res.Events)
@@ -98,7 +107,7 @@ func (t *teller) verdict(res harness.Result) {
 	t.say("operations: %d, %d ok, %d fail, %d info (%s acknowledged)", counts.Total(), s.OK, s.Fail, s.Info, counts.Percent())
 }
 
-func (t *teller) finding(f harness.Finding) {
+func (t *teller) finding(f harness.Finding, enough func(*harness.Anomaly) string) {
 	t.say("%-8s %s: %s", strings.ToUpper(string(f.Verdict)), f.Checker, f.Summary)
 	for i, an := range f.Anomalies {
 		if i == anomaliesMax {
@@ -114,6 +123,9 @@ func (t *teller) finding(f harness.Finding) {
 		}
 		if len(an.Ops) > 0 {
 			t.say("     proof: operations %s", strings.Trim(fmt.Sprint(an.Ops), "[]"))
+		}
+		if line := enough(&f.Anomalies[i]); line != "" {
+			t.say("     %s", line)
 		}
 	}
 	if more := anomalyCount(f) - min(len(f.Anomalies), anomaliesMax); len(f.Anomalies) > 0 && more > 0 {

@@ -199,12 +199,21 @@ func sum(res harness.Result, doubts []string) (harness.Verdict, []string) {
 	}
 	verdict := harness.Worst(verdicts...)
 	if verdict == harness.Valid {
-		return verdict, []string{fmt.Sprintf(
-			"%d checkers found nothing wrong in %d successful operations under %d proven faults",
-			len(res.Findings), res.Stats.OK, len(res.Plan.Schedule))}
+		why := fmt.Sprintf("%s found nothing wrong in %s", plural(len(res.Findings), "checker"), plural(res.Stats.OK, "successful operation"))
+		if n := len(res.Plan.Schedule); n > 0 {
+			why += " under " + plural(n, "proven fault")
+		}
+		return verdict, []string{why}
 	}
 	// What is wrong with the run is why a checker cannot tell, so it comes first.
 	return verdict, slices.Concat(broken, doubts, unsure)
+}
+
+func plural(n int, one string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %ss", n, one)
 }
 
 // troubled is the result of a run that did not go its whole way. Why is the headline,

@@ -36,8 +36,9 @@ func (r *run) fault(ctx context.Context, i int, f harness.Fault, over <-chan str
 		sleep(context.WithoutCancel(ctx), own+1)
 	}
 	r.act(f, Heal, &evidence, func() error {
-		// An interrupted run heals too.
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), r.o.FaultLimit)
+		// An interrupted run heals too. What other faults hold up may take until they are over.
+		limit := r.o.FaultLimit + max(0, r.o.Time-r.now())
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), limit)
 		defer cancel()
 		return guarded(func() error { return r.o.Nemesis.Heal(ctx, r.o.Cluster, f, &evidence, r.now) })
 	})

@@ -31,6 +31,9 @@ func (r *run) settle(ctx context.Context) error {
 	return err
 }
 
+// quietPoll is how often the store is asked whether it is quiet: all nodes, all their counters.
+const quietPoll = 500 * time.Millisecond
+
 // quiet returns why the store is not quiet at the limit; nothing if it is.
 func (r *run) quiet(ctx context.Context) string {
 	q, ok := r.o.Target.(harness.Quiescer)
@@ -52,7 +55,7 @@ func (r *run) quiet(ctx context.Context) string {
 		case ctx.Err() == nil || last == "":
 			last = err.Error()
 		}
-		if !sleep(ctx, 250*time.Millisecond) {
+		if !sleep(ctx, quietPoll) {
 			return last
 		}
 	}

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"cartwheel/harness"
+	"cartwheel/harness/core"
 	"cartwheel/harness/history"
 )
 
@@ -61,7 +62,7 @@ func Conclude(ctx context.Context, o Options, rec *Recording) (harness.Result, e
 // be content and the run to have been hard: it went its whole way, operations
 // succeeded, every planned fault is proven, every required event was seen.
 func Judge(ctx context.Context, p harness.Plan, w harness.Workload, h []harness.Op, budget time.Duration) harness.Result {
-	return judge(ctx, p, w, h, budget, true)
+	return judge(ctx, p, w, h, history.Validate, budget, true)
 }
 
 // JudgeModel judges a history from anywhere by checkers that know what it is a history
@@ -70,23 +71,12 @@ func Judge(ctx context.Context, p harness.Plan, w harness.Workload, h []harness.
 func JudgeModel(ctx context.Context, name string, checkers []harness.Checker, unique bool, h []harness.Op, budget time.Duration) harness.Result {
 	p := planOf(h)
 	p.Suite, p.Workload = name, name
-	res := harness.Result{
-		Plan: p, Stats: statsOf(h), Phases: phasesOf(h),
-		Faults: faultsOf(h), Events: []harness.EventRecord{}, Findings: []harness.Finding{},
-	}
-	var doubts []string
+	p.Nemesis, p.Schedule = "none", []harness.Fault{} // faults are shown, nothing is asked of them
 	formed := history.WellFormed
 	if unique {
 		formed = history.Validate
 	}
-	if err := formed(h); err != nil {
-		doubts = append(doubts, fmt.Sprintf("the history is malformed: %v", err))
-	} else {
-		res.Findings = findings(ctx, checkers, h, budget)
-	}
-	doubts = append(doubts, idle(res.Stats)...)
-	res.Verdict, res.Reasons = sum(res, doubts)
-	return res
+	return judge(ctx, p, harness.Workload{Checkers: checkers}, h, formed, budget, false)
 }
 
 // JudgeDir judges a run's folder, or a history file on its own, again. The workload is
@@ -102,7 +92,11 @@ func JudgeDir(ctx context.Context, path string, find func(harness.Plan) (harness
 		return harness.Result{}, nil, fmt.Errorf("%w: %w", ErrStored, err)
 	}
 	dir := filepath.Dir(file)
-	stored, err := Stored(dir)
+	var stored harness.Result
+	err = fs.ErrNotExist
+	if filepath.Base(file) == historyFile { // any other beside it is a part of it, and no whole run
+		stored, err = Stored(dir)
+	}
 	whole := err == nil
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -114,7 +108,7 @@ func JudgeDir(ctx context.Context, path string, find func(harness.Plan) (harness
 	if err != nil {
 		return harness.Result{}, h, fmt.Errorf("find workload: %w", err)
 	}
-	res := judge(ctx, stored.Plan, w, h, budget, whole)
+	res := judge(ctx, stored.Plan, w, h, history.Validate, budget, whole)
 	res.Started, res.Dir = stored.Started, dir
 	if stored.Trouble != "" { // the history does not tell
 		res = troubled(res, stored.Trouble)
@@ -140,13 +134,13 @@ func Stored(dir string) (harness.Result, error) {
 	return res, nil
 }
 
-func judge(ctx context.Context, p harness.Plan, w harness.Workload, h []harness.Op, budget time.Duration, whole bool) harness.Result {
+func judge(ctx context.Context, p harness.Plan, w harness.Workload, h []harness.Op, formed func([]harness.Op) error, budget time.Duration, whole bool) harness.Result {
 	res := harness.Result{
 		Plan: p, Stats: statsOf(h), Phases: phasesOf(h),
 		Faults: faultsOf(h), Events: []harness.EventRecord{}, Findings: []harness.Finding{},
 	}
 	var doubts []string
-	if err := history.Validate(h); err != nil {
+	if err := formed(h); err != nil {
 		// A checker that is fed nonsense would find nonsense.
 		doubts = append(doubts, fmt.Sprintf("the history is malformed: %v", err))
 	} else {
@@ -184,6 +178,28 @@ func findings(ctx context.Context, checkers []harness.Checker, h []harness.Op, b
 	return out
 }
 
+// Limits of the search for cores: the first anomalies of a kind are those that people read.
+const (
+	coresMax   = 2
+	coreBudget = 3 * time.Second
+)
+
+// cores finds out how few operations show the first anomalies of each kind.
+func cores(ctx context.Context, c harness.Checker, h []harness.Op, f *harness.Finding) {
+	ctx, cancel := context.WithTimeout(ctx, coreBudget)
+	defer cancel()
+	if member, ok := c.(interface{ Alone() harness.Checker }); ok {
+		c = member.Alone()
+	}
+	looked := make(map[string]int)
+	for i := range f.Anomalies {
+		a := &f.Anomalies[i]
+		if looked[a.Kind]++; looked[a.Kind] <= coresMax && f.Verdict == harness.Invalid {
+			a.Core = core.Of(ctx, c, h, *f, *a)
+		}
+	}
+}
+
 // finding runs one checker. One that panics, or does not return soon after its budget,
 // is unknown and takes no other with it.
 func finding(ctx context.Context, c harness.Checker, h []harness.Op, budget time.Duration) harness.Finding {
@@ -196,7 +212,7 @@ func finding(ctx context.Context, c harness.Checker, h []harness.Op, budget time
 	var wg sync.WaitGroup // not waited for: a checker that ignores its budget must not hold up the verdict
 	wg.Go(func() {
 		var f harness.Finding
-		if err := guarded(func() error { f = c.Check(ctx, h); return nil }); err != nil {
+		if err := guarded(func() error { f = c.Check(ctx, h); cores(ctx, c, h, &f); return nil }); err != nil {
 			f = unknown(fmt.Sprintf("the checker failed: %v", err))
 		}
 		result <- f

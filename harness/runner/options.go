@@ -34,7 +34,7 @@ type Options struct {
 	OpTimeout   time.Duration // deadline of an operation; default 3s
 	Grace       time.Duration // for a client to return after its deadline; default 1s
 	StartLimit  time.Duration // for the cluster to start and be ready; default 2m
-	FaultLimit  time.Duration // for one inject or heal; default 45s
+	FaultLimit  time.Duration // for one inject or heal; a heal may also take what is left of the load; default 45s
 	SettleLimit time.Duration // for the cluster to become quiet; default 60s
 	FinalLimit  time.Duration // for reading all replicas; default 60s
 	EqualLimit  time.Duration // for replicas that differ in the final phase to become equal; default 10s

@@ -177,9 +177,15 @@ func (c Case) withoutNode(at, turn int) Case {
 // renamed is a fault for the nodes that have a new name; false: nothing of it is left.
 func renamed(f harness.Fault, names map[harness.NodeID]harness.NodeID) (harness.Fault, bool) {
 	cuts := len(f.Links) > 0
+	end := func(n harness.NodeID) harness.NodeID {
+		if n == harness.Clients {
+			return n
+		}
+		return names[n]
+	}
 	var links []harness.Link
 	for _, l := range f.Links {
-		from, to := names[l.From], names[l.To]
+		from, to := end(l.From), end(l.To)
 		if from != "" && to != "" {
 			links = append(links, harness.Link{From: from, To: to})
 		}

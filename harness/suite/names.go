@@ -23,6 +23,8 @@ func workloads() []entry[harness.Workload] {
 	return []entry[harness.Workload]{
 		{"cart", cart.Workload},
 		{"set", cart.Set},
+		{"set-lww", cart.LastSet},
+		{"set-lww-locked", cart.LockedSet},
 		{"cart-hints", cart.HintsAlone},
 		{"cart-full", cart.LittleRoom},
 		{"cart-lww", cart.LastWriteWins},
@@ -31,8 +33,11 @@ func workloads() []entry[harness.Workload] {
 		{"counter-lww", counter.LastWriteWins},
 		{"register", register.Workload},
 		{"register-owners", register.Owners},
+		{"register-one", register.One},
 		{"register-weak", register.Weak},
 		{"session", session.Workload},
+		{"session-mixed", session.Mixed},
+		{"session-repeated", session.Repeated},
 		{"session-weak", session.Weak},
 		{"mended", session.Mended},
 	}
@@ -59,7 +64,7 @@ func Workloads() []string { return names(workloads()) }
 func Nemeses() []string { return names(nemeses()) }
 
 // broken are the self-tests: what they ask of the store it does not promise, and they must be found invalid.
-var broken = []string{"cart-lww", "counter-lww", "register-weak", "session-weak"}
+var broken = []string{"cart-lww", "set-lww", "set-lww-locked", "counter-lww", "register-weak", "session-weak"}
 
 // Sound lists the workloads that a correct store passes.
 func Sound() []string {

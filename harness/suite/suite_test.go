@@ -117,7 +117,7 @@ func TestQuorumKnobsReachTheClient(t *testing.T) {
 		if turned.Store != (harness.StoreOptions{NoAntiEntropy: true, HintBytes: 7}) {
 			t.Errorf("%s: the store is set up as %+v", name, turned.Store)
 		}
-		if turned.Read != (harness.ReadOptions{R: 1, Repair: "none"}) || turned.Write != (harness.WriteOptions{W: 3}) {
+		if turned.Read != (harness.ReadOptions{R: 1, Repair: "none"}) || turned.Write != (harness.WriteOptions{W: 3, Attempts: w.Write.Attempts}) {
 			t.Errorf("%s: got %+v and %+v in the plan", name, turned.Read, turned.Write)
 		}
 		for _, v := range []harness.Workload{w, turned} {

@@ -116,6 +116,29 @@ func Flapping(r *rand.Rand, nodes []harness.NodeID) Cut {
 	return cut(pair, append(between(pair[:1], pair[1:]), between(pair[1:], pair[:1])...))
 }
 
+// Clients cuts n random nodes, the side named, off from clients, both ways. Among themselves all
+// nodes hear each other. It needs n nodes.
+func Clients(r *rand.Rand, nodes []harness.NodeID, n int) Cut {
+	side := shuffled(r, nodes)[:n]
+	return cut(side, WithClients(side))
+}
+
+// ClientsOneWay cuts one direction between clients and one random node, the side named: its
+// requests or its answers are lost. It needs 1 node.
+func ClientsOneWay(r *rand.Rand, nodes []harness.NodeID) Cut {
+	side := shuffled(r, nodes)[:1]
+	clients := []harness.NodeID{harness.Clients}
+	if r.IntN(2) == 0 {
+		return cut(side, between(clients, side))
+	}
+	return cut(side, between(side, clients))
+}
+
+// WithClients lists the links between clients and the nodes, either way, sorted.
+func WithClients(nodes []harness.NodeID) []harness.Link {
+	return Groups([][]harness.NodeID{{harness.Clients}, nodes})
+}
+
 // All lists every link between different nodes, sorted.
 func All(nodes []harness.NodeID) []harness.Link {
 	return sorted(between(nodes, nodes))

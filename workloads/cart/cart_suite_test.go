@@ -52,5 +52,6 @@ var _ = DescribeTable("an acknowledged add is never lost, and all replicas agree
 	Entry("while clocks are wrong", Label("clock", "fault"), limit, "clock"),
 	Entry("while disks are slow, full or failing", Label("disk", "fault"), limit, "disk"),
 	Entry("while machines are added, taken away and replaced", Label("membership", "fault"), limit, "membership"),
+	Entry("while that happens and the network is cut apart", Label("membership", "fault"), limit, "membership,partition"),
 	Entry("while all of that but the last happens at once", Label("chaos", "fault"), limit, "all"),
 )

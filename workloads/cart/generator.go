@@ -36,9 +36,9 @@ func shopping(s harness.Setup, g shop) harness.Generator {
 // setGenerator is the reference experiment of 2013 with Dynamo-like stores: everybody adds
 // to the same set, which is never full, and nobody removes. A locked set is read and
 // written by one thread at a time, as if under a perfect lock.
-func setGenerator(locked bool) func(harness.Setup) harness.Generator {
+func setGenerator(prefix string, locked bool) func(harness.Setup) harness.Generator {
 	return func(s harness.Setup) harness.Generator {
-		return generator.Stagger(cmp.Or(s.Rate, setRate), s.Seed, shop{set: true, locked: locked}.opened())
+		return generator.Stagger(cmp.Or(s.Rate, setRate), s.Seed, shop{prefix: prefix, set: true, locked: locked}.opened())
 	}
 }
 

@@ -169,7 +169,7 @@ func TestMergeIsTheUnionOfLiveSiblings(t *testing.T) {
 
 // Under the lock nobody reads before the one before has written.
 func TestALockedSetIsReadAndWrittenByOneAtATime(t *testing.T) {
-	h := play(t, setGenerator(true), 3, true)
+	h := play(t, setGenerator("", true), 3, true)
 	holder := -1
 	for _, op := range h {
 		thread := op.Process % 10
@@ -189,7 +189,7 @@ func TestALockedSetIsReadAndWrittenByOneAtATime(t *testing.T) {
 
 func TestASetIsOneKeyThatOnlyGrows(t *testing.T) {
 	adds := 0
-	for _, op := range play(t, setGenerator(false), 3, true) {
+	for _, op := range play(t, setGenerator("", false), 3, true) {
 		if op.Key != "cart1" || op.Action == "remove" {
 			t.Fatalf("op %d: %s %s of %s", op.Index, op.F, op.Action, op.Key)
 		}

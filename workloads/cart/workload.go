@@ -83,8 +83,32 @@ func Set() harness.Workload {
 	w.Name, w.Doc = "set", "one set that everybody adds to, R = W = 1: an acknowledged add is never lost"
 	w.Read, w.Write = harness.ReadOptions{R: 1}, harness.WriteOptions{W: 1}
 	read, write := w.Read, w.Write
-	w.Generator = setGenerator(false)
+	w.Generator = setGenerator("", false)
 	w.Events = nil // what it shows is measured: see the known anomalies
+	w.Invoke = func(ctx context.Context, c harness.Client, op harness.Op) harness.Op {
+		return harness.Perform(ctx, c, op, read, write)
+	}
+	return w
+}
+
+// LastSet returns that experiment where the last write wins, with R = W = 2: what was acknowledged is lost
+// whenever two clients meet, and must be found to be.
+func LastSet() harness.Workload {
+	return lastSet("set-lww", "one set where the last write wins: must be found to lose acknowledged adds", false, false)
+}
+
+// LockedSet returns the same under a perfect lock: no two clients meet, and a partition loses all the
+// same what was added on one of its sides.
+func LockedSet() harness.Workload {
+	return lastSet("set-lww-locked", "the set where the last write wins, under a perfect lock: a partition must be found to lose adds", true, false)
+}
+
+func lastSet(name, doc string, locked, strict bool) harness.Workload {
+	w := Set()
+	w.Name, w.Doc = name, doc
+	w.Read, w.Write = harness.ReadOptions{R: 2, Strict: strict}, harness.WriteOptions{W: 2, Strict: strict}
+	read, write := w.Read, w.Write
+	w.Generator = setGenerator("lww/", locked)
 	w.Invoke = func(ctx context.Context, c harness.Client, op harness.Op) harness.Op {
 		return harness.Perform(ctx, c, op, read, write)
 	}
@@ -96,7 +120,7 @@ func events() []harness.Event {
 	minority := checker.MinorityAck()
 	possible := minority.Needs
 	minority.Needs = func(p harness.Plan) bool { return possible(p) && splits(p) }
-	return []harness.Event{checker.Hinted(), checker.SiblingsMerged(), minority}
+	return []harness.Event{checker.Hinted(), checker.SiblingsMerged(), minority, checker.CutOff()}
 }
 
 // usualW is what the smaller side must have where the plan leaves W to the store: a plan

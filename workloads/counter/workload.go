@@ -26,7 +26,7 @@ func Workload() harness.Workload {
 			checker.Recency(), checker.Sessions(), checker.Causal(), checker.MVR(),
 			checker.Siblings(), checker.Availability(),
 		)...),
-		Events: []harness.Event{checker.Hinted(), checker.SiblingsMerged()},
+		Events: []harness.Event{checker.Hinted(), checker.SiblingsMerged(), checker.CutOff()},
 	}
 }
 

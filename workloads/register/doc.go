@@ -8,6 +8,9 @@
 // not supersede a version that its writer has not seen. The workload keeps to all four,
 // and Porcupine judges each key.
 //
+// One is the same with R = 1 and W = N: a single owner that lacks something shows, so it is the one to
+// play while members change and data moves.
+//
 // Weak is the same with R = W = 1 and no repair. It must be found not linearizable: a
 // checker that has never failed proves nothing.
 package register

@@ -27,6 +27,9 @@ func ownersGenerator(s harness.Setup) harness.Generator {
 	return staggered(s, crowd{prefix: "owners/"})
 }
 
+// oneGenerator is the same for [One]: half of the readers' gets are of any earlier key.
+func oneGenerator(s harness.Setup) harness.Generator { return staggered(s, crowd{keeps: true}) }
+
 // weakGenerator is the same with writers that continue their own puts only: a weak read
 // may show less than its writer has written, and its context would branch the versions.
 func weakGenerator(s harness.Setup) harness.Generator { return staggered(s, crowd{putsOnly: true}) }
@@ -45,16 +48,18 @@ type crowd struct {
 
 	prefix   string // of all keys
 	putsOnly bool   // writers take no context from their gets
+	keeps    bool   // every second get is of any key that its group has had
 }
 
 // A group shares a key.
 type group struct {
 	key    string
-	before string // the key before; nobody writes to it any more
-	doubt  bool   // and it was left: its replicas are likely to differ
-	ops    int    // on key
-	left   bool   // a put of unknown outcome: the writer begins a fresh key
-	token  []byte // of the writer's last successful operation on key
+	before string   // the key before; nobody writes to it any more
+	doubt  bool     // and it was left: its replicas are likely to differ
+	past   []string // all keys before
+	ops    int      // on key
+	left   bool     // a put of unknown outcome: the writer begins a fresh key
+	token  []byte   // of the writer's last successful operation on key
 }
 
 // every is how many gets there are for each that looks back. Where a put was left open reads
@@ -87,13 +92,15 @@ func (g crowd) Next(c harness.GenContext) (harness.Draw, harness.Generator) {
 	writer := thread < len(g.groups)
 	if writer && (own.left || own.ops >= opsMax) {
 		g.keys++
-		own = group{key: g.key(g.keys), before: own.key, doubt: own.left}
+		own = group{key: g.key(g.keys), before: own.key, doubt: own.left, past: append(slices.Clip(own.past), own.key)}
 	}
 	op := harness.Op{Process: process, F: harness.Get, Key: own.key}
 	switch {
 	case writer && c.Rand.IntN(ownReads) > 0:
 		g.values++
 		op.F, op.Value, op.Context = harness.Put, fmt.Sprintf("v%d", g.values), own.token
+	case g.keeps && len(own.past) > 0 && c.Rand.IntN(2) == 0:
+		op.Key = own.past[c.Rand.IntN(len(own.past))]
 	case own.before != "" && c.Rand.IntN(own.every()) == 0:
 		op.Key = own.before
 	}

@@ -56,4 +56,9 @@ var _ = Describe("the register", func() {
 		Entry("while disks are slow, full or failing", Label("disk", "fault"), limit, "disk"),
 		Entry("while all of that happens at once", Label("chaos", "fault"), limit, "all"),
 	)
+
+	It("is one also where reads ask one owner and writes all, while members change", Label("membership", "fault"), limit, func(ctx SpecContext) {
+		res := spec.Play(ctx, os.LookupEnv, suite.Knobs{Suite: "register-one", Workload: "register-one", Nemesis: "membership"})
+		Expect(res.Verdict).To(Equal(harness.Valid), spec.Where(res))
+	})
 })

@@ -2,6 +2,7 @@ package register
 
 import (
 	"context"
+	"time"
 
 	"cartwheel/harness"
 	"cartwheel/harness/checker"
@@ -16,7 +17,7 @@ func Workload() harness.Workload {
 		Write:     harness.WriteOptions{W: 2, Strict: true},
 		Generator: Generator,
 		Replay:    Replay,
-		Events:    []harness.Event{checker.Repaired(), unserved()},
+		Events:    []harness.Event{checker.Repaired(), unserved(), checker.CutOff()},
 	})
 }
 
@@ -30,6 +31,21 @@ func Owners() harness.Workload {
 		Generator: ownersGenerator,
 		Replay:    Replay,
 		Events:    []harness.Event{unserved()},
+	})
+}
+
+// One returns the register with R = 1 and W = N (the paper's read engine, section 6): every owner
+// alone answers for all that was acknowledged, so one that lacks something shows. Earlier keys are read
+// as long as the run lasts, also by owners who came to have them later.
+func One() harness.Workload {
+	return workload(checker.WriteBack, harness.Workload{
+		Name:      "register-one",
+		Doc:       "one writer a key, reads of one owner, writes to all: linearizable, whichever owner is asked",
+		Read:      harness.ReadOptions{R: 1, Strict: true, Repair: "blocking"},
+		Write:     harness.WriteOptions{W: 3, Strict: true},
+		Generator: oneGenerator,
+		Replay:    Replay,
+		Events:    []harness.Event{readLater()},
 	})
 }
 
@@ -76,5 +92,27 @@ func unserved() harness.Event {
 			return n
 		},
 		Needs: checker.KeepsApart,
+	}
+}
+
+// readLater is an answer of a key that nobody had written to for a while: of what was moved, or kept, meanwhile.
+func readLater() harness.Event {
+	const while = 5 * time.Second
+	return harness.Event{
+		Name:  "a key was read 5 s after its last put",
+		Needs: func(p harness.Plan) bool { return p.Time >= 2*while },
+		Count: func(h []harness.Op) int {
+			last, n := map[string]time.Duration{}, 0
+			for _, op := range h {
+				put, written := last[op.Key]
+				switch {
+				case op.IsWrite():
+					last[op.Key] = op.Time
+				case written && op.Process >= 0 && op.F == harness.Get && op.Kind == harness.OK && op.Time >= put+while:
+					n++
+				}
+			}
+			return n
+		},
 	}
 }

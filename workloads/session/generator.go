@@ -16,6 +16,7 @@ const (
 	opsMax      = 200 // on a key before a fresh one takes its place
 	defaultRate = 100 // operations a second, all clients together
 	putOneInto  = 3   // one operation in so many puts
+	mixOneIn    = 8   // one put in so many takes the context of another key, where keys are mixed up
 
 	sweepTime = time.Second // before the end; schedules leave more after the last heal
 )
@@ -27,6 +28,11 @@ func Generator(s harness.Setup) harness.Generator { return staggered(s, crowd{fl
 // and nodes know of each other again. Then every key is read, once.
 func sweepingGenerator(s harness.Setup) harness.Generator {
 	return staggered(s, crowd{sweep: s.Time - min(sweepTime, s.Time/4)})
+}
+
+// mixedGenerator is Generator with clients that now and then put to one key with the context of another.
+func mixedGenerator(s harness.Setup) harness.Generator {
+	return staggered(s, crowd{floors: true, mixes: true})
 }
 
 // weakGenerator is the same with reads that say nothing of what they must show.
@@ -42,6 +48,7 @@ type crowd struct {
 	ops    int // so far: which keys are in use
 	values int // puts so far
 	floors bool
+	mixes  bool          // one put in mixOneIn has the context of another key
 	sweep  time.Duration // from here on every key is read once, and nothing is written; 0: never
 	swept  int           // keys that were read by then
 	missed []string      // of these, those whose get failed
@@ -67,12 +74,16 @@ func (g crowd) Next(c harness.GenContext) (harness.Draw, harness.Generator) {
 		}
 		return harness.Draw{State: harness.Ready, Op: op, At: c.Time}, g
 	}
-	op.Key = key(generation(g.ops)*keysAtATime + c.Rand.IntN(keysAtATime))
+	first, at := generation(g.ops)*keysAtATime, c.Rand.IntN(keysAtATime)
+	op.Key = key(first + at)
 	g.ops++
 	floor := g.seen[place{op.Process, op.Key}]
 	if c.Rand.IntN(putOneInto) == 0 {
 		g.values++
 		op.F, op.Value, op.Context = harness.Put, fmt.Sprintf("v%d", g.values), floor
+		if other := g.seen[place{op.Process, key(first + (at+1)%keysAtATime)}]; g.mixes && other != nil && c.Rand.IntN(mixOneIn) == 0 {
+			op.Context = other
+		}
 	} else if g.floors {
 		op.Context = floor
 	}

@@ -48,4 +48,13 @@ var _ = Describe("a session", func() {
 		Entry("while the network is cut apart", Label("partition", "fault"), limit, "partition"),
 		Entry("while nodes are frozen", Label("pause", "fault"), limit, "pause"),
 	)
+
+	DescribeTable("passes what clients do by mistake or for want of an answer",
+		func(ctx SpecContext, workload string) {
+			res := spec.Play(ctx, os.LookupEnv, suite.Knobs{Suite: workload, Workload: workload, Nemesis: "partition"})
+			Expect(res.Verdict).To(Equal(harness.Valid), spec.Where(res))
+		},
+		Entry("contexts mixed up", Label("partition", "fault"), limit, "session-mixed"),
+		Entry("puts made again", Label("partition", "fault"), limit, "session-repeated"),
+	)
 })

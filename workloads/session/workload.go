@@ -3,6 +3,7 @@ package session
 import (
 	"context"
 	"slices"
+	"time"
 
 	"cartwheel/harness"
 	"cartwheel/harness/checker"
@@ -14,7 +15,7 @@ func Workload() harness.Workload {
 	w.Name = "session"
 	w.Doc = "R = W = 1 without repair, reads with a floor: a session reads what it has written and read, or fails"
 	w.Generator, w.Replay = Generator, Replay
-	w.Events = []harness.Event{waited()}
+	w.Events = []harness.Event{waited(), checker.CutOff()}
 	return w
 }
 
@@ -24,6 +25,29 @@ func Weak() harness.Workload {
 	w.Name = "session-weak"
 	w.Doc = "the sessions without a floor: must be found to read less than they have seen"
 	w.Generator, w.Replay = weakGenerator, weakReplay
+	return w
+}
+
+// Mixed returns the sessions of clients that mix up keys: some puts carry the context of another key. Such
+// a context says nothing of this key, and the store has to refuse it.
+func Mixed() harness.Workload {
+	w := Workload()
+	w.Name = "session-mixed"
+	w.Doc = "sessions that now and then put to one key with the context of another: refused, and nothing is superseded by it"
+	w.Generator = mixedGenerator
+	w.Checkers = append(w.Checkers, checker.Contexts())
+	w.Events = append(w.Events, mixedUp())
+	return w
+}
+
+// Repeated returns strict quorums and clients that make a put again while its outcome is unknown, as
+// applications do. Whichever nodes made it, readers are to see one put.
+func Repeated() harness.Workload {
+	w := workload(checker.Claims{Mode: checker.Strict, Repeats: true}, harness.ReadOptions{R: 2, Strict: true}, harness.WriteOptions{W: 2, Strict: true, Attempts: 4})
+	w.Name = "session-repeated"
+	w.Doc = "puts that are made again while their outcome is unknown: readers see each once"
+	w.Generator, w.Replay = weakGenerator, weakReplay
+	w.Events = []harness.Event{repeated()}
 	return w
 }
 
@@ -78,6 +102,42 @@ func behind() harness.Event {
 	}
 }
 
+// mixedUp is a put with the context of another key.
+func mixedUp() harness.Event {
+	return harness.Event{
+		Name: "a put had the context of another key",
+		Count: func(h []harness.Op) int {
+			issued, n := map[string]string{}, 0
+			for _, op := range h {
+				if op.Kind == harness.OK && len(op.Token) > 0 {
+					issued[string(op.Token)] = op.Key
+				}
+				if of := issued[string(op.Context)]; op.F == harness.Put && op.Kind == harness.Invoke && of != "" && of != op.Key {
+					n++
+				}
+			}
+			return n
+		},
+	}
+}
+
+// repeated is a put that was acknowledged at the second attempt or later.
+func repeated() harness.Event {
+	return harness.Event{
+		Name: "a put was made again and acknowledged",
+		Count: func(h []harness.Op) int {
+			n := 0
+			for _, op := range h {
+				if op.F == harness.Put && op.Kind == harness.OK && op.Meta != nil && op.Meta.Attempts > 1 {
+					n++
+				}
+			}
+			return n
+		},
+		Needs: func(p harness.Plan) bool { return checker.KeepsApart(p) && p.Time >= 30*time.Second }, // in less it may not come to it
+	}
+}
+
 // waited is a read whose first replica showed less than its session had seen, so that it
 // went on with R = 1 answered: without any, floors were never needed.
 func waited() harness.Event {
@@ -94,7 +154,7 @@ func waited() harness.Event {
 		},
 		// A node that is frozen for a while need not fall behind anyone who is asked.
 		Needs: func(p harness.Plan) bool {
-			return slices.ContainsFunc(p.Schedule, func(f harness.Fault) bool { return f.Kind == "partition" })
+			return slices.ContainsFunc(p.Schedule, checker.Parts)
 		},
 	}
 }

@@ -61,7 +61,7 @@ func Suite(workload, nemesis string) string {
 	if nemesis == "all" {
 		return workload + "-chaos"
 	}
-	return workload + "-" + nemesis
+	return workload + "-" + strings.ReplaceAll(nemesis, ",", "-")
 }
 
 // Tell lists the runs of a suite at its end, with what they found and where their reports

@@ -53,9 +53,9 @@ func as(t *testing.T, role string) Process {
 
 func steps(last string) []checker.SearchStep {
 	return []checker.SearchStep{
-		{Process: 0, Write: true, Value: "a", Call: 1, Return: 2},
-		{Process: 0, Write: true, Value: "b", Call: 3, Return: 4},
-		{Process: 1, Value: last, Call: 5, Return: 6},
+		{Process: 0, F: harness.Put, Value: "a", Call: 1, Return: 2},
+		{Process: 0, F: harness.Put, Value: "b", Call: 3, Return: 4},
+		{Process: 1, F: harness.Get, Value: last, Call: 5, Return: 6},
 	}
 }
 

@@ -12,6 +12,7 @@ func testCuts(t step, c harness.Cluster, p harness.Partitioner) {
 	t.run("every link is open at first", func(t step) { expectCut(t, c, p, "at first", nil) })
 	t.run("shapes", func(t step) { testShapes(t, c, p) })
 	t.run("overlapping faults close what any of them closes", func(t step) { testOverlap(t, c, p) })
+	t.run("clients are cut off from nodes that hear each other", func(t step) { testClients(t, c, p) })
 	t.run("a fault cut again closes more", func(t step) {
 		nodes := c.Nodes()
 		first, second := between(nodes[:1], nodes[1:2]), between(nodes[1:2], nodes[:1])
@@ -36,7 +37,7 @@ func testCuts(t step, c harness.Cluster, p harness.Partitioner) {
 	})
 	t.run("links must be between nodes", func(t step) {
 		nodes := c.Nodes()
-		for _, l := range []harness.Link{{From: nodes[0], To: "nobody"}, {From: "nobody", To: nodes[0]}, {From: nodes[0], To: nodes[0]}} {
+		for _, l := range []harness.Link{{From: nodes[0], To: "nobody"}, {From: "nobody", To: nodes[0]}, {From: nodes[0], To: nodes[0]}, {From: harness.Clients, To: harness.Clients}, {From: "nobody", To: harness.Clients}} {
 			if err := p.Cut(t.Context(), "wrong", []harness.Link{l}); err == nil {
 				t.Errorf("cut %v: got no error, want one", l)
 			}
@@ -91,6 +92,22 @@ func testShapes(t step, c harness.Cluster, p harness.Partitioner) {
 			expectCut(t, c, p, "after the heal", nil)
 		})
 	}
+}
+
+// testClients cuts links of clients: either way, one way, and two faults at once.
+func testClients(t step, c harness.Cluster, p harness.Partitioner) {
+	n, clients := c.Nodes(), []harness.NodeID{harness.Clients}
+	all := append(AllLinks(n), both(clients, n)...)
+	expectCutOf(t, all, p, "at first", nil)
+	answers, requests := between(n[1:2], clients), between(clients, n[2:3])
+	cut(t, p, "f1", append(both(clients, n[:1]), answers...))
+	cut(t, p, "f2", append(slices.Clone(answers), requests...))
+	expectCutOf(t, all, p, "under both", slices.Concat(both(clients, n[:1]), answers, requests))
+	dropped(t, p, "f1", append(both(clients, n[:1]), answers...))
+	mend(t, p, "f1")
+	expectCutOf(t, all, p, "under the second alone", append(slices.Clone(answers), requests...))
+	mend(t, p, "f2")
+	expectCutOf(t, all, p, "after both", nil)
 }
 
 func testOverlap(t step, c harness.Cluster, p harness.Partitioner) {

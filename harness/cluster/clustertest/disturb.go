@@ -178,6 +178,8 @@ var diskFaultsOf = map[string]harness.DiskFault{
 	harness.DiskFull:        {Full: true},
 	harness.DiskReadOnly:    {ReadOnly: true},
 	harness.DiskBitFlips:    {BitFlips: 0.5},
+	harness.DiskRotten:      {Rotten: 0.5},
+	harness.DiskTruncated:   {Truncated: 0.5},
 }
 
 // testDisks tells nothing of what a bad disk does: the suite's nodes need not use theirs.
@@ -197,6 +199,12 @@ func testDisks(t step, c harness.Cluster, d harness.DiskFaulter) {
 		fault, known := diskFaultsOf[name]
 		if !known {
 			t.Errorf("there is no disk fault %q", name)
+			continue
+		}
+		if fault.AtRest() {
+			if err := d.Disturb(ctx, n, fault); err == nil {
+				t.Errorf("%s: files of a living node were damaged", name)
+			}
 			continue
 		}
 		if err := d.Disturb(ctx, n, fault); err != nil {

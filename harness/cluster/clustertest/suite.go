@@ -213,7 +213,12 @@ func testLogs(t step, c harness.Cluster, l harness.LogFetcher) {
 // others open.
 func expectCut(t step, c harness.Cluster, p harness.Partitioner, when string, cut []harness.Link) {
 	t.Helper()
-	all := AllLinks(c.Nodes())
+	expectCutOf(t, AllLinks(c.Nodes()), p, when, cut)
+}
+
+// expectCutOf is expectCut for a choice of links.
+func expectCutOf(t step, all []harness.Link, p harness.Partitioner, when string, cut []harness.Link) {
+	t.Helper()
 	got, err := p.Probe(t.Context(), all)
 	if err != nil {
 		t.Fatalf("%s: probe: %v", when, err)

@@ -56,6 +56,7 @@ var bugs = map[string]string{
 	"pausing twice is an error":        "pause n1",
 	"pausing resumes others":           "after pausing a second",
 	"resuming does nothing":            "after resuming",
+	"clients are not cut off":          "clients->n1 is open: got true",
 	"unknown nodes can be cut":         "want one",
 	"addresses are shared":             "also that of",
 	"killing twice is an error":        "kill n1",
@@ -148,11 +149,15 @@ func (f *fake) check(ctx context.Context, links []harness.Link) error {
 		return errors.New("is stopped")
 	}
 	for _, l := range links {
-		if f.bug != "unknown nodes can be cut" && (l.From == l.To || !slices.Contains(f.Nodes(), l.From) || !slices.Contains(f.Nodes(), l.To)) {
+		if f.bug != "unknown nodes can be cut" && (l.From == l.To || !f.reachable(l.From) || !f.reachable(l.To)) {
 			return fmt.Errorf("no link %v", l)
 		}
 	}
 	return ctx.Err()
+}
+
+func (f *fake) reachable(n harness.NodeID) bool {
+	return n == harness.Clients || slices.Contains(f.Nodes(), n)
 }
 
 func (f *fake) Cut(ctx context.Context, fault string, links []harness.Link) error {
@@ -168,6 +173,9 @@ func (f *fake) Cut(ctx context.Context, fault string, links []harness.Link) erro
 		f.faults[fault] = map[harness.Link]uint64{}
 	}
 	for _, l := range links {
+		if f.bug == "clients are not cut off" && l.OfClients() {
+			continue
+		}
 		f.faults[fault][l] = 0
 		if f.bug == "a cut works both ways" {
 			f.faults[fault][harness.Link{From: l.To, To: l.From}] = 0

@@ -30,16 +30,17 @@ const (
 	failedCall  = "(INJECTED)"
 )
 
-// diskFaults lists what a tracer can do to disks.
+// diskFaults lists what a tracer can do to disks, and what needs none.
 func (k kernel) diskFaults() []string {
+	atRest := []string{harness.DiskRotten, harness.DiskTruncated}
 	if !k.traces {
-		return nil
+		return atRest
 	}
-	return []string{harness.DiskSlow, harness.DiskWriteErrors, harness.DiskFull, harness.DiskReadOnly}
+	return append([]string{harness.DiskSlow, harness.DiskWriteErrors, harness.DiskFull, harness.DiskReadOnly}, atRest...)
 }
 
-// DiskFaults lists what can be done to disks here: nothing where processes may not be
-// traced. The first call tries that on the engine, as that of Shapes does.
+// DiskFaults lists what can be done to disks here: only damage to files where processes may not
+// be traced. The first call tries that on the engine, as that of Shapes does.
 func (c *Cluster) DiskFaults() []string {
 	c.examine()
 	return slices.Clone(c.canDisturb)
@@ -57,8 +58,12 @@ func (c *Cluster) Disturb(ctx context.Context, n harness.NodeID, f harness.DiskF
 				return fmt.Errorf("no %s here, only %v: see 'cartwheel doctor'", what, can)
 			}
 		}
-		if err := r.untrace(ctx, p); err != nil {
+		if err := errors.Join(r.untrace(ctx, p), r.mendFile(ctx, p)); err != nil {
 			return err
+		}
+		if f.AtRest() {
+			p.fault, p.hit = harness.DiskFault{}, 0 // nothing is traced
+			return r.damage(ctx, n, p, f)
 		}
 		p.fault, p.hit = f, 0
 		return r.trace(ctx, n, p)
@@ -69,7 +74,7 @@ func (c *Cluster) Disturb(ctx context.Context, n harness.NodeID, f harness.DiskF
 func (c *Cluster) Undisturb(ctx context.Context, n harness.NodeID) error {
 	return c.on(ctx, "heal the disk of", n, func(r *running, p *pod) error {
 		p.fault = harness.DiskFault{} // whatever comes of it: its next life is to be well
-		if err := r.untrace(ctx, p); err != nil {
+		if err := errors.Join(r.untrace(ctx, p), r.mendFile(ctx, p)); err != nil {
 			return err
 		}
 		p.hit = 0

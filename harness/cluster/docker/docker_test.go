@@ -194,6 +194,58 @@ func TestPublishedPortsSurviveACutButNotAPause(t *testing.T) {
 	reach(t, c.Address("n1"))
 }
 
+// Clients are cut off while nodes hear each other: who is connected gets no answer, and what is
+// sent is discarded and counted, in one direction or the other.
+func TestClientsAreCutOff(t *testing.T) {
+	needEngine(t)
+	o := quietOptions(t, runName(t))
+	o.Nodes = 2
+	c := start(t, o)
+	request, answer := harness.Link{From: harness.Clients, To: "n1"}, harness.Link{From: "n1", To: harness.Clients}
+	links := append(clustertest.AllLinks(c.Nodes()), request, answer)
+	for _, cut := range []harness.Link{request, answer} {
+		reach(t, c.Address("n1"))
+		conn, err := net.Dial("tcp", c.Address("n1"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := bufio.NewReader(conn).ReadString('\n'); err != nil {
+			t.Fatal(err)
+		}
+		if err := c.Cut(t.Context(), "f1", []harness.Link{cut}); err != nil {
+			t.Fatal(err)
+		}
+		open, err := c.Probe(t.Context(), links)
+		for _, l := range links {
+			if err != nil || open[l] == (l == cut) {
+				t.Errorf("%s->%s is cut: %s->%s is open: %v, %v", cut.From, cut.To, l.From, l.To, open[l], err)
+			}
+		}
+		if said, err := ask(c.Address("n1"), 300*time.Millisecond); err == nil {
+			t.Errorf("%s->%s is cut, and n1 said %q", cut.From, cut.To, said)
+		}
+		reach(t, c.Address("n2"))
+		if err := conn.Close(); err != nil { // of which n1 is to be told, and it says goodbye too
+			t.Fatal(err)
+		}
+		for lost, left := uint64(0), 100; lost == 0; left-- {
+			all, err := c.Dropped(t.Context(), "f1")
+			if err != nil || left == 0 {
+				t.Fatalf("nothing of %s->%s was discarded: %v, %v", cut.From, cut.To, all, err)
+			}
+			if lost = all[cut]; lost == 0 {
+				if err := pause(t.Context(), 50*time.Millisecond); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		if err := c.Mend(t.Context(), "f1"); err != nil {
+			t.Fatal(err)
+		}
+		reach(t, c.Address("n1"))
+	}
+}
+
 func TestProbesDoNotCountAsDropped(t *testing.T) {
 	needEngine(t)
 	c := start(t, quietOptions(t, runName(t)))

@@ -155,7 +155,7 @@ func (r *Report) kernel(ctx context.Context, cli *client.Client, ref string) {
 	if k.traces {
 		r.add("disk faults", Fine, strings.Join(k.diskFaults(), ", "), "")
 	} else {
-		r.add("disk faults", Lacking, fmt.Sprintf("none, since no process may trace another: %v", k.untraced),
+		r.add("disk faults", Lacking, fmt.Sprintf("only %s, since no process may trace another: %v", strings.Join(k.diskFaults(), ", "), k.untraced),
 			"use an engine that grants SYS_PTRACE, or the simulated cluster")
 	}
 	if k.lossy && k.queue {

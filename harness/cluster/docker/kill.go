@@ -16,6 +16,9 @@ import (
 const (
 	killLimit = 20 * time.Second
 	termLimit = 15 * time.Second
+	// The first process of a container does not hear a signal that comes before it listens, as
+	// right after its start. So one that has not ended after this time is asked once more.
+	askAgain = 5 * time.Second
 )
 
 // Kill ends the node's store by SIGKILL, also one that is paused, and returns when the
@@ -56,20 +59,22 @@ func (p *pod) terminate(ctx context.Context, cli *client.Client, patience time.D
 	if frozen, err := isFrozen(ctx, cli, p); err == nil && frozen {
 		return 0, errors.New("it is paused: resume it first")
 	}
-	asked := false
+	var asked time.Time
 	return p.end(ctx, cli, patience, func(bool) error {
-		if asked {
+		if time.Since(asked) < askAgain {
 			return nil // a second signal may mean something else to it
 		}
 		err := cli.ContainerKill(ctx, p.store(), "SIGTERM")
-		asked = err == nil
+		if err == nil {
+			asked = time.Now()
+		}
 		return err
 	})
 }
 
-// Restart starts the node's store again, on its volume and in its pod, and returns when
-// its process runs; it may take a moment until it serves. Restarting a running node is
-// no error. A store that ends at once is one, with what it said.
+// Restart starts the node's store again, on its volume and in its pod, and returns when it
+// listens, or takes long to. Restarting a running node is no error. A store that ends at once
+// is one, with what it said.
 func (c *Cluster) Restart(ctx context.Context, n harness.NodeID) error {
 	return c.on(ctx, "restart", n, func(r *running, p *pod) error {
 		state, err := r.cli.ContainerInspect(ctx, p.store())
@@ -87,7 +92,7 @@ func (c *Cluster) Restart(ctx context.Context, n harness.NodeID) error {
 			return err
 		}
 		c.opts.Logger.Info("node restarted", "node", n)
-		if err := stillRuns(ctx, r.cli, p.store()); err != nil {
+		if err := r.plan.attend(ctx, p); err != nil {
 			return err
 		}
 		return r.trace(ctx, n, p) // its disk is as bad as before

@@ -9,7 +9,8 @@ import (
 	"cartwheel/harness"
 )
 
-// Cut loses every packet on the links, by rules of the receiving pods. A fault that is cut
+// Cut loses every packet on the links, by rules of the receiving pods, or of the sending one
+// where clients receive. A fault that is cut
 // again loses more links. After an error some of the links may be cut; Mend undoes that.
 func (c *Cluster) Cut(ctx context.Context, fault string, links []harness.Link) error {
 	fail := func(err error) error { return fmt.Errorf("cut %s: %w", fault, err) }
@@ -32,7 +33,7 @@ func (c *Cluster) Cut(ctx context.Context, fault string, links []harness.Link) e
 	}
 	for _, l := range links {
 		c.faults[fault][l] = true
-		c.dirty[l.To] = true
+		c.dirty[gate(l)] = true
 	}
 	if err := c.rewrite(ctx, r); err != nil {
 		return fail(err)
@@ -51,7 +52,7 @@ func (c *Cluster) Mend(ctx context.Context, fault string) error {
 	}
 	defer unlock(c.rules)
 	for l := range c.faults[fault] {
-		c.dirty[l.To] = true
+		c.dirty[gate(l)] = true
 	}
 	delete(c.faults, fault)
 	if err := c.rewrite(ctx, r); err != nil {
@@ -95,13 +96,13 @@ func (c *Cluster) rulesOf(r *running, to harness.NodeID) string {
 			others = append(others, peer{node: n, address: r.pod(n).address})
 		}
 	}
-	links := map[harness.NodeID]disturbed{}
+	links := map[harness.NodeID]disturbed{} // by who sends, or where to
 	for _, fault := range slices.Sorted(maps.Keys(c.faults)) {
 		for l := range c.faults[fault] {
-			if l.To == to {
-				d := links[l.From]
+			if gate(l) == to {
+				d := links[marked(l)]
 				d.cuts = append(d.cuts, fault)
-				links[l.From] = d
+				links[marked(l)] = d
 			}
 		}
 	}
@@ -113,7 +114,8 @@ func (c *Cluster) rulesOf(r *running, to harness.NodeID) string {
 			}
 		}
 	}
-	return render(others, links) + renderOut(others)
+	return render(others, links) + renderOut(others) +
+		renderClients(r.plan.door(), links[harness.Clients].cuts, links[clientsOut].cuts)
 }
 
 // Dropped counts the packets that the fault has discarded so far, by link. Where faults
@@ -143,7 +145,7 @@ func (c *Cluster) Dropped(ctx context.Context, fault string) (map[harness.Link]u
 	for _, l := range links {
 		dropped[l] = 0
 		for _, part := range cutParts {
-			dropped[l] += counts[l.To][cutMark(l.From, fault, part)]
+			dropped[l] += counts[gate(l)][cutMark(marked(l), fault, part)]
 		}
 	}
 	return dropped, nil
@@ -179,20 +181,22 @@ func (r *running) counters(ctx context.Context, nodes []harness.NodeID) (map[har
 	return all, nil
 }
 
+// checkLinks wants links between nodes, or between one and clients.
 func (r *running) checkLinks(links []harness.Link) error {
+	known := func(n harness.NodeID) bool { return n == harness.Clients || r.pod(n) != nil }
 	for _, l := range links {
-		if r.pod(l.From) == nil || r.pod(l.To) == nil || l.From == l.To {
+		if !known(l.From) || !known(l.To) || l.From == l.To {
 			return fmt.Errorf("no link from %q to %q", l.From, l.To)
 		}
 	}
 	return nil
 }
 
-// receivers lists the nodes that links lead to, each once, in order.
+// receivers lists the nodes whose rules links meet, each once, in order.
 func receivers(links []harness.Link) []harness.NodeID {
 	set := map[harness.NodeID]bool{}
 	for _, l := range links {
-		set[l.To] = true
+		set[gate(l)] = true
 	}
 	return slices.Sorted(maps.Keys(set))
 }

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/mount"
@@ -41,9 +42,10 @@ type pod struct {
 	wiped     int           // how often the store's volume was made anew; guarded by busy
 
 	// Of the store's disk; guarded by busy.
-	fault  harness.DiskFault // in force, also in the store's next lives
-	tracer string            // that makes it so; none while there is no fault, or no life
-	hit    uint64            // calls hit by tracers of this fault that are gone
+	fault   harness.DiskFault // in force, also in the store's next lives
+	tracer  string            // that makes it so; none while there is no fault, or no life
+	hit     uint64            // calls hit by tracers of this fault that are gone, or files damaged by it
+	surgeon string            // that has damaged a file and can make it whole; none otherwise
 }
 
 func (p *pod) store() string { return p.storeID.Load().(string) }
@@ -133,7 +135,8 @@ func (p *plan) start(ctx context.Context, self peer, command []string) (*pod, st
 				others = append(others, o)
 			}
 		}
-		out, err := execute(both, p.cli, made.host, render(others, nil)+renderOut(others), "bash", "-c", rulesScript, "rules.sh", "install")
+		rules := render(others, nil) + renderOut(others) + renderClients(p.door(), nil, nil)
+		out, err := execute(both, p.cli, made.host, rules, "bash", "-c", rulesScript, "rules.sh", "install")
 		backend = strings.TrimSpace(out)
 		return err
 	})
@@ -143,7 +146,42 @@ func (p *plan) start(ctx context.Context, self peer, command []string) (*pod, st
 	if err := p.run(ctx, made.store()); err != nil {
 		return nil, "", fmt.Errorf("store container: %w", err)
 	}
-	return made, backend, stillRuns(ctx, p.cli, made.store())
+	return made, backend, p.attend(ctx, made)
+}
+
+// attendLimit bounds how long a store may start up without a word of ours. One that takes longer
+// is not at fault; those who use it wait on.
+const attendLimit = 5 * time.Second
+
+// listenScript ends as soon as somebody listens at a port, or soon after attendLimit.
+const listenScript = `port=$(printf %04X "$1")
+for ((i = 0; i < 250; i++)); do
+	grep -qsE "^ *[0-9]+: [0-9A-F]+:$port [0-9A-F:]+ 0A" /proc/net/tcp /proc/net/tcp6 && exit
+	sleep 0.02
+done`
+
+// attend waits until a store that was started listens, or has ended, and then says why.
+func (p *plan) attend(ctx context.Context, made *pod) error {
+	brief, enough := context.WithTimeout(ctx, attendLimit)
+	defer enough()
+	ended, broken := p.cli.ContainerWait(brief, made.store(), container.WaitConditionNotRunning)
+	listens := make(chan struct{})
+	go func() {
+		defer close(listens)
+		// Whatever it says, the store's own state counts.
+		_, _ = execute(brief, p.cli, made.host, "", "bash", "-c", listenScript, "listen", strconv.Itoa(p.opts.Port))
+	}()
+	select {
+	case <-ended:
+	case <-broken:
+	case <-listens:
+	}
+	enough()
+	<-listens
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	return stillRuns(ctx, p.cli, made.store())
 }
 
 // A recipe is what the engine wants to know about a container.

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"cartwheel/harness"
@@ -26,7 +27,8 @@ const sendScript = `for a in "${@:2}"; do echo probe >"/dev/udp/$a/$1" || true; 
 // arrived: those that reached the pod and met no cut. Neither the store nor its image is
 // involved, and one direction of a link is tested by itself. A datagram that was not even
 // seen is lost on the way, unless the sender's rules know of none: that is an error, since
-// a sender that is out of order proves nothing of a link.
+// a sender that is out of order proves nothing of a link. The ways from and to clients are
+// probed by other means, see [renderClients].
 func (c *Cluster) Probe(ctx context.Context, links []harness.Link) (map[harness.Link]bool, error) {
 	r, err := c.started()
 	if err != nil {
@@ -52,12 +54,12 @@ func (c *Cluster) Probe(ctx context.Context, links []harness.Link) (map[harness.
 		if err != nil {
 			return nil, fmt.Errorf("probe: %w", err)
 		}
-		rose := func(l harness.Link, mark string) bool { return after[l.To][mark] > before[l.To][mark] }
+		rose := func(l harness.Link, mark string) bool { return after[gate(l)][mark] > before[gate(l)][mark] }
 		var unseen []harness.Link
 		for _, l := range open {
 			// Arrival first: it proves itself, while "seen but not arrived" needs both.
-			arrived[l] = rose(l, arrivedMark(l.From))
-			if !arrived[l] && !rose(l, seenMark(l.From)) {
+			arrived[l] = rose(l, arrivedMark(marked(l)))
+			if !arrived[l] && !rose(l, seenMark(marked(l))) {
 				unseen = append(unseen, l)
 			}
 		}
@@ -82,7 +84,12 @@ func (r *running) sent(ctx context.Context, links []harness.Link, before map[har
 	}
 	var errs []error
 	for _, l := range links {
-		if now[l.From][sentMark(l.To)] <= before[l.From][sentMark(l.To)] {
+		switch {
+		case l.From == harness.Clients:
+			errs = append(errs, fmt.Errorf("no attempt to connect to %s has reached it: does the engine forward its port from %s?", l.To, r.plan.door().gateway))
+		case l.To == harness.Clients:
+			errs = append(errs, fmt.Errorf("%s did not send its datagram to clients", l.From))
+		case now[l.From][sentMark(l.To)] <= before[l.From][sentMark(l.To)]:
 			errs = append(errs, fmt.Errorf("%s did not send its datagram to %s", l.From, l.To))
 		}
 	}
@@ -95,14 +102,24 @@ func ends(links []harness.Link) []harness.NodeID {
 	for _, l := range links {
 		set[l.From], set[l.To] = true, true
 	}
+	delete(set, harness.Clients)
 	return slices.Sorted(maps.Keys(set))
 }
 
 // send sends one datagram over each link, all senders at once.
 func (r *running) send(ctx context.Context, links []harness.Link) error {
 	targets := map[harness.NodeID][]string{}
+	var knocks sync.WaitGroup
+	defer knocks.Wait()
 	for _, l := range links {
-		targets[l.From] = append(targets[l.From], r.pod(l.To).address.String())
+		switch harness.Clients {
+		case l.From:
+			knocks.Go(func() { r.knock(ctx, l.To) })
+		case l.To:
+			targets[l.From] = append(targets[l.From], r.plan.door().gateway.String())
+		default:
+			targets[l.From] = append(targets[l.From], r.pod(l.To).address.String())
+		}
 	}
 	return each(slices.Sorted(maps.Keys(targets)), func(from harness.NodeID) error {
 		command := append([]string{"bash", "-c", sendScript, "send", strconv.Itoa(probePort)}, targets[from]...)

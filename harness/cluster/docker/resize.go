@@ -153,6 +153,9 @@ func (c *Cluster) Wipe(ctx context.Context, n harness.NodeID) error {
 		if state.State.Running {
 			return errors.New("it lives: kill it first")
 		}
+		if err := r.mendFile(ctx, p); err != nil { // what has the volume would keep it
+			return err
+		}
 		if err := removed(0, r.cli.ContainerRemove(ctx, p.store(), container.RemoveOptions{Force: true})); err != nil {
 			return fmt.Errorf("remove the store's container: %w", err)
 		}

@@ -286,3 +286,57 @@ func TestCheckoutIsFoundFromInside(t *testing.T) {
 		t.Error("outside of a checkout: got no error, want one")
 	}
 }
+
+// What a surgeon does to a store's files, and takes back unless the store has changed them since.
+func TestScriptDamagesAFileAndMakesItWhole(t *testing.T) {
+	dir, keep := t.TempDir(), t.TempDir()
+	write := func(name, text string) {
+		t.Helper()
+		at := filepath.Join(dir, name)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(at), 0o755), os.WriteFile(at, []byte(text), 0o644)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	content := func(name string) string {
+		t.Helper()
+		b, err := os.ReadFile(filepath.Join(dir, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(b)
+	}
+	run := func(args ...string) (string, error) {
+		cmd := exec.CommandContext(t.Context(), "bash", append([]string{"-c", damageScript, "damage.sh"}, args...)...)
+		cmd.Env = append(os.Environ(), "KEEP="+keep)
+		said, err := cmd.CombinedOutput()
+		return strings.TrimSpace(string(said)), err
+	}
+	write("data/MANIFEST-1", "not to be touched")
+	write("data/2.log", "")
+	if said, err := run("rotten", dir, "0", "1"); err == nil {
+		t.Errorf("nothing was damaged, and it says %q", said)
+	}
+	write("data/1.log", "0123456789")
+	write("data/3.sst", "0123456789")
+	for _, tt := range []struct{ how, file, part, name, want string }{
+		{"rotten", "0", "1", "data/1.log", "1123456789"},
+		{"rotten", "1000000", "1000000", "data/3.sst", "0123456788"},
+		{"truncated", "0", "1", "data/1.log", "012345678"},
+		{"truncated", "500000", "1000000", "data/3.sst", ""},
+	} {
+		said, err := run(tt.how, dir, tt.file, tt.part)
+		if err != nil || said != tt.name || content(tt.name) != tt.want {
+			t.Errorf("%+v: %q, %v; the file is %q", tt, said, err, content(tt.name))
+		}
+		if said, err := run("mend", dir); err != nil || content(tt.name) != "0123456789" {
+			t.Errorf("%+v: mended it is %q, %q, %v", tt, content(tt.name), said, err)
+		}
+	}
+	if _, err := run("truncated", dir, "0", "1000000"); err != nil {
+		t.Fatal(err)
+	}
+	write("data/1.log", "new")
+	if said, err := run("mend", dir); err != nil || content("data/1.log") != "new" {
+		t.Errorf("what was written since is %q, %q, %v", content("data/1.log"), said, err)
+	}
+}

@@ -112,7 +112,9 @@ func (c *Cluster) Offset(_ context.Context, n harness.NodeID) (time.Duration, er
 }
 
 // DiskFaults implements [harness.DiskFaulter].
-func (c *Cluster) DiskFaults() []string { return []string{harness.DiskSlow, harness.DiskFull} }
+func (c *Cluster) DiskFaults() []string {
+	return []string{harness.DiskSlow, harness.DiskFull, harness.DiskRotten}
+}
 
 // Disturb implements [harness.DiskFaulter].
 func (c *Cluster) Disturb(_ context.Context, n harness.NodeID, f harness.DiskFault) error {
@@ -121,7 +123,13 @@ func (c *Cluster) Disturb(_ context.Context, n harness.NodeID, f harness.DiskFau
 	if !c.running || !slices.Contains(c.nodes, n) {
 		return ErrStopped
 	}
+	if f.AtRest() && !c.dead[n] {
+		return errors.New("fake: damage to files of a living node")
+	}
 	c.disks[n] = new(uint64)
+	if f.AtRest() {
+		*c.disks[n] = 1
+	}
 	return f.Valid()
 }
 

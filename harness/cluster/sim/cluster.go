@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -89,11 +90,23 @@ func (c *Cluster) Conn(client int, n harness.NodeID) (grpc.ClientConnInterface, 
 	if err != nil {
 		return nil, fmt.Errorf("connect to %s: %w", n, err)
 	}
-	from := harness.NodeID(fmt.Sprintf("c%d", client))
+	from := clientName(client)
 	if c.opts.GRPC {
 		return c.clientConn(net, harness.Link{From: from, To: n})
 	}
 	return net.Dial(from, n), nil
+}
+
+// clientName is what the network calls a client.
+func clientName(client int) harness.NodeID { return harness.NodeID(fmt.Sprintf("c%d", client)) }
+
+// crowd tells clients from nodes. Numbers below 0 are the harness's own questions, which are cut
+// off from nobody.
+func crowd(id harness.NodeID) harness.NodeID {
+	if digits, client := strings.CutPrefix(string(id), "c"); client && !strings.HasPrefix(digits, "-") {
+		return harness.Clients
+	}
+	return ""
 }
 
 // Start makes a network, empty disks and a first life on each.
@@ -109,6 +122,7 @@ func (c *Cluster) Start(ctx context.Context) error {
 	}
 	o := c.opts.Wire
 	o.Seed = fate.Hash(c.opts.Seed, 'w')
+	o.Crowd = crowd
 	c.net = wire.New(o)
 	c.trace.started()
 	c.nodes = map[harness.NodeID]*machine{}

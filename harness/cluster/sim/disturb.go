@@ -2,6 +2,7 @@ package sim
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -84,7 +85,7 @@ func (c *Cluster) Offset(ctx context.Context, n harness.NodeID) (ahead time.Dura
 
 // DiskFaults lists all there are.
 func (c *Cluster) DiskFaults() []string {
-	return []string{harness.DiskSlow, harness.DiskReadErrors, harness.DiskWriteErrors, harness.DiskFull, harness.DiskReadOnly, harness.DiskBitFlips}
+	return []string{harness.DiskSlow, harness.DiskReadErrors, harness.DiskWriteErrors, harness.DiskFull, harness.DiskReadOnly, harness.DiskBitFlips, harness.DiskRotten, harness.DiskTruncated}
 }
 
 // Disturb makes the node's disk slow or failing.
@@ -93,8 +94,14 @@ func (c *Cluster) Disturb(ctx context.Context, n harness.NodeID, f harness.DiskF
 		if err := f.Valid(); err != nil {
 			return err
 		}
-		v.disk.Disturb(f)
-		c.note(trace.Disturb, n, fmt.Sprintf("its disk: %+v", f))
+		if f.AtRest() && v.alive() != nil {
+			return errors.New("its files are in use: stop it first")
+		}
+		damaged, err := v.disk.Disturb(f)
+		if err != nil {
+			return err
+		}
+		c.note(trace.Disturb, n, fmt.Sprintf("its disk: %+v %s", f, damaged))
 		return nil
 	})
 }
@@ -102,7 +109,12 @@ func (c *Cluster) Disturb(ctx context.Context, n harness.NodeID, f harness.DiskF
 // Undisturb makes the node's disk well again.
 func (c *Cluster) Undisturb(ctx context.Context, n harness.NodeID) error {
 	return c.on(ctx, "heal the disk of", n, func(_ *wire.Net, v *machine) error {
-		v.disk.Disturb(harness.DiskFault{})
+		if v.disk.Damaged() && v.alive() != nil {
+			return errors.New("its files are in use: stop it first")
+		}
+		if _, err := v.disk.Disturb(harness.DiskFault{}); err != nil {
+			return err
+		}
 		c.note(trace.Disturb, n, "its disk: well again")
 		return nil
 	})

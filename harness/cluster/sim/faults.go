@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 
 	"cartwheel/harness"
@@ -13,7 +14,7 @@ import (
 
 // Cut loses everything that nodes send over the links from now on.
 func (c *Cluster) Cut(ctx context.Context, fault string, links []harness.Link) error {
-	net, err := c.between(ctx, links)
+	net, err := c.cuttable(ctx, links)
 	if err != nil {
 		return fmt.Errorf("cut %s: %w", fault, err)
 	}
@@ -52,7 +53,7 @@ func (c *Cluster) Dropped(_ context.Context, fault string) (map[harness.Link]uin
 
 // Probe sends echoes over all the links at once.
 func (c *Cluster) Probe(ctx context.Context, links []harness.Link) (map[harness.Link]bool, error) {
-	net, err := c.between(ctx, links)
+	net, err := c.cuttable(ctx, links)
 	if err != nil {
 		return nil, fmt.Errorf("probe: %w", err)
 	}
@@ -70,6 +71,24 @@ func (c *Cluster) Probe(ctx context.Context, links []harness.Link) (map[harness.
 		got[l] = open[i]
 	}
 	return got, nil
+}
+
+// cuttable returns the network if the links are links of a running cluster, or lead from or to
+// its clients.
+func (c *Cluster) cuttable(ctx context.Context, links []harness.Link) (*wire.Net, error) {
+	var inside []harness.Link
+	for _, l := range links {
+		ends := []harness.NodeID{l.From, l.To}
+		i := slices.Index(ends, harness.Clients)
+		if i < 0 || l.From == l.To {
+			inside = append(inside, l)
+			continue
+		}
+		if _, _, err := c.find(ends[1-i]); err != nil {
+			return nil, err
+		}
+	}
+	return c.between(ctx, inside)
 }
 
 // between returns the network if the links are links of a running cluster.

@@ -85,7 +85,7 @@ func TestCheckWritesAPageOnlyWhenAsked(t *testing.T) {
 	for _, c := range []struct {
 		args []string
 		want bool
-	}{{[]string{"check", filepath.Dir(page)}, false}, {[]string{"check", "--report", filepath.Dir(page)}, true}} {
+	}{{[]string{"check", filepath.Dir(page)}, false}, {[]string{"check", "--report", filepath.Dir(page), filepath.Dir(page)}, true}} {
 		cartwheel(nil, c.args...)
 		if _, err := os.Stat(page); (err == nil) != c.want {
 			t.Errorf("%v: got page %v, want %v", c.args, err == nil, c.want)

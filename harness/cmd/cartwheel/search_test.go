@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"cartwheel/harness"
 	"cartwheel/harness/checker"
 	"cartwheel/harness/checker/child"
 )
@@ -17,7 +18,7 @@ func TestThisProgramAnswersASearch(t *testing.T) {
 	p := child.Process{Command: []string{program, searchName}}
 	for value, legal := range map[string]bool{"a": true, "b": false} {
 		a := p.Search(t.Context(), checker.Search{
-			Steps: []checker.SearchStep{{Write: true, Value: "a", Call: 1, Return: 2}, {Value: value, Call: 3, Return: 4}},
+			Steps: []checker.SearchStep{{F: harness.Put, Value: "a", Call: 1, Return: 2}, {F: harness.Get, Value: value, Call: 3, Return: 4}},
 			Time:  time.Minute, Memory: 1 << 30,
 		})
 		if a.Doubt != "" || a.Legal != legal {

@@ -12,6 +12,7 @@ import (
 	"pgregory.net/rapid"
 
 	"cartwheel/harness"
+	"cartwheel/harness/history"
 )
 
 func line(process int, kind, f, value string) string {
@@ -85,7 +86,7 @@ func TestMistakesAreToldWithTheirLine(t *testing.T) {
 	if _, _, err := Read(strings.NewReader(good), Options{Independent: true}); err == nil || !strings.Contains(err.Error(), "[key value]") {
 		t.Errorf("a value without a key: %v", err)
 	}
-	if _, _, err := Read(strings.NewReader(strings.Repeat("x", lineMax+1)), Options{}); err == nil || !strings.Contains(err.Error(), "longer than") {
+	if _, _, err := Read(strings.NewReader(strings.Repeat("x", history.LineMax+1)), Options{}); err == nil || !strings.Contains(err.Error(), "longer than") {
 		t.Errorf("an endless line: %v", err)
 	}
 }

@@ -1,7 +1,6 @@
 package edn
 
 import (
-	"bufio"
 	"bytes"
 	"encoding/json"
 	"errors"
@@ -15,10 +14,8 @@ import (
 	"olympos.io/encoding/edn"
 
 	"cartwheel/harness"
+	"cartwheel/harness/history"
 )
-
-// lineMax bounds a line, so that what is no history does not fill the memory.
-const lineMax = 64 << 20
 
 // Options of a reader.
 type Options struct {
@@ -38,10 +35,11 @@ func Is(head []byte) bool {
 // error names the line and the reason. Lines of the nemesis and log lines are left out, and
 // so is a last line that was cut short; notes tell of it.
 func Read(r io.Reader, o Options) (ops []harness.Op, notes []string, err error) {
-	in := bufio.NewReaderSize(r, 64<<10)
+	in := history.NewLines(r)
 	p := parser{options: o, open: map[int]harness.Op{}}
-	for number := 1; ; number++ {
-		line, rerr := readLine(in)
+	for {
+		line, rerr := in.Next()
+		number := in.Number()
 		if rerr != nil && !errors.Is(rerr, io.EOF) {
 			return nil, notes, fmt.Errorf("line %d: %w", number, rerr)
 		}
@@ -60,20 +58,6 @@ func Read(r io.Reader, o Options) (ops []harness.Op, notes []string, err error) 
 		notes = append(notes, fmt.Sprintf("%d lines of the nemesis were left out", p.skipped))
 	}
 	return p.ops, notes, nil
-}
-
-// readLine reads to the end of a line; io.EOF comes with the last one.
-func readLine(in *bufio.Reader) ([]byte, error) {
-	var line []byte
-	for {
-		part, err := in.ReadSlice('\n')
-		if line = append(line, part...); len(line) > lineMax {
-			return nil, fmt.Errorf("longer than %d MiB: this is no history", lineMax>>20)
-		}
-		if !errors.Is(err, bufio.ErrBufferFull) {
-			return line, err
-		}
-	}
 }
 
 // trim takes off what stands around an operation: blanks, the vector's brackets, and the

@@ -3,9 +3,12 @@ package cartwheel
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"cartwheel/harness"
+	"cartwheel/store"
 	"cartwheel/store/client"
+	"cartwheel/store/transport"
 )
 
 // Audit has a node compare its hash trees with its records, and asks what it has noticed since
@@ -19,7 +22,68 @@ func (t *Target) Audit(ctx context.Context, c harness.Cluster, n harness.NodeID)
 	if err != nil {
 		return nil, err
 	}
-	return flaws(st, report), nil
+	layout, err := t.auditLayout(ctx, c, n, st)
+	return append(flaws(st, report), layout...), err
+}
+
+// auditLayout holds a node's layout against what a layout has to be, against that of the first machine, and
+// against who has left.
+func (t *Target) auditLayout(ctx context.Context, c harness.Cluster, n harness.NodeID, st client.Status) ([]harness.Flaw, error) {
+	first := c.Nodes()[0]
+	other, err := ask(ctx, c, first, func(ctx context.Context, a *client.Admin) (client.Status, error) { return a.Status(ctx) })
+	if err != nil {
+		return nil, err
+	}
+	l, err := ask(ctx, c, n, func(ctx context.Context, a *client.Admin) (client.Layout, error) { return a.Ring(ctx) })
+	if err != nil {
+		return nil, err
+	}
+	m, err := ask(ctx, c, n, func(ctx context.Context, a *client.Admin) (client.Members, error) { return a.Members(ctx) })
+	if err != nil {
+		return nil, err
+	}
+	out := layoutFlaws(l, m, t.gone())
+	if st.Version != other.Version || st.Live != other.Live {
+		out = append(out, harness.Flaw{Kind: harness.OtherLayout, Count: 1, What: fmt.Sprintf(
+			"%d live versions of the layout up to %d (%016x), where %s has %d up to %d (%016x)",
+			st.Live, st.Version.Number, st.Version.ID, first, other.Live, other.Version.Number, other.Version.ID)})
+	}
+	return out, nil
+}
+
+// layoutFlaws are those of a layout by itself. Nodes of different zones or capacities need not own alike.
+func layoutFlaws(l client.Layout, m client.Members, gone []store.NodeID) (out []harness.Flaw) {
+	owns := map[store.NodeID]int{}
+	twice := 0
+	for _, preference := range l.Partitions {
+		owners := slices.Compact(slices.Sorted(slices.Values(preference[:l.Replicas])))
+		if len(owners) < l.Replicas {
+			twice++
+		}
+		for _, o := range owners {
+			owns[o]++
+		}
+	}
+	if twice > 0 {
+		out = append(out, harness.Flaw{Kind: harness.TwiceOwner, Count: twice, What: fmt.Sprintf("%d of %d partitions with fewer than %d owners", twice, len(l.Partitions), l.Replicas)})
+	}
+	alike := !slices.ContainsFunc(m.Nodes, func(s transport.MemberState) bool {
+		return s.Zone != m.Nodes[0].Zone || s.Capacity != m.Nodes[0].Capacity
+	})
+	least, most := len(l.Partitions), 0
+	for _, member := range l.Members {
+		least, most = min(least, owns[member.ID]), max(most, owns[member.ID])
+	}
+	if alike && twice == 0 && most > least+1 {
+		out = append(out, harness.Flaw{Kind: harness.UnevenShares, Count: most - least, What: fmt.Sprintf("a node that owns %d partitions, and one of equal capacity that owns %d", most, least)})
+	}
+	for _, n := range gone { // unless its leave has lost against another change, or has not settled yet
+		isMember := slices.ContainsFunc(m.Nodes, func(s transport.MemberState) bool { return s.ID == n })
+		if len(m.Live) == 1 && !isMember && !slices.Contains(m.Removed, n) {
+			out = append(out, harness.Flaw{Kind: harness.ForgottenMember, Count: 1, What: fmt.Sprintf("no memory of %s, which has left: it might come back with what it holds", n)})
+		}
+	}
+	return out
 }
 
 func flaws(st client.Status, report client.TreeReport) (out []harness.Flaw) {

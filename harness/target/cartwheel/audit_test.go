@@ -5,8 +5,11 @@ import (
 	"testing"
 
 	"cartwheel/harness"
+	"cartwheel/store"
 	"cartwheel/store/client"
+	"cartwheel/store/ring"
 	"cartwheel/store/storage"
+	"cartwheel/store/transport"
 )
 
 func TestEveryFindingOfANodeBecomesAFlaw(t *testing.T) {
@@ -34,6 +37,47 @@ func TestEveryFindingOfANodeBecomesAFlaw(t *testing.T) {
 				}
 			}
 			if len(got)+len(c.want) > 0 && !reflect.DeepEqual(got, c.want) {
+				t.Errorf("got %v, want %v", got, c.want)
+			}
+		})
+	}
+}
+
+func TestALayoutIsHeldAgainstWhatItHasToBe(t *testing.T) {
+	members := []store.Member{{ID: "n1"}, {ID: "n2"}, {ID: "n3"}}
+	known := func(capacity int) (m client.Members) {
+		m.Live, m.Removed = make([]transport.LiveVersion, 1), []store.NodeID{"n4"}
+		for i, s := range members {
+			r := ring.Role{Member: s, Capacity: 1}
+			if i == 0 {
+				r.Capacity = capacity
+			}
+			m.Nodes = append(m.Nodes, transport.MemberState{Role: r})
+		}
+		return m
+	}
+	even := [][]store.NodeID{{"n1", "n2", "n3"}, {"n2", "n3", "n1"}, {"n3", "n1", "n2"}}
+	uneven := [][]store.NodeID{{"n1", "n2", "n3"}, {"n1", "n3", "n2"}, {"n1", "n2", "n3"}}
+	for _, c := range []struct {
+		name       string
+		partitions [][]store.NodeID
+		capacity   int
+		gone       []store.NodeID
+		want       []string
+	}{
+		{name: "all is well", partitions: even, capacity: 1, gone: []store.NodeID{"n4"}},
+		{name: "one owner of two", partitions: [][]store.NodeID{{"n1", "n1", "n2"}, even[1], even[2]}, capacity: 1, want: []string{harness.TwiceOwner}},
+		{name: "more than a share", partitions: uneven, capacity: 1, want: []string{harness.UnevenShares}},
+		{name: "of a larger node", partitions: uneven, capacity: 2},
+		{name: "who left is not remembered", partitions: even, capacity: 1, gone: []store.NodeID{"n4", "n5"}, want: []string{harness.ForgottenMember}},
+		{name: "who was to leave stays", partitions: even, capacity: 1, gone: []store.NodeID{"n3"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var got []string
+			for _, f := range layoutFlaws(client.Layout{Members: members, Partitions: c.partitions, Replicas: 2}, known(c.capacity), c.gone) {
+				got = append(got, f.Kind)
+			}
+			if !reflect.DeepEqual(got, c.want) {
 				t.Errorf("got %v, want %v", got, c.want)
 			}
 		})

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 
 	"cartwheel/harness"
@@ -46,13 +47,35 @@ func (t *Target) Join(ctx context.Context, c harness.Cluster, n harness.NodeID) 
 
 // Leave ends the membership of the node on a machine.
 func (t *Target) Leave(ctx context.Context, c harness.Cluster, n harness.NodeID) error {
-	return t.change(ctx, c, func(m client.Members) ([]client.Wish, error) {
-		id, is := memberOn(m, n)
-		if !is {
+	var id store.NodeID
+	err := t.change(ctx, c, func(m client.Members) ([]client.Wish, error) {
+		var is bool
+		if id, is = memberOn(m, n); !is {
 			return nil, nil
 		}
 		return []client.Wish{{Kind: client.WishLeave, Node: id}}, nil
 	})
+	return t.note(id, err)
+}
+
+// note remembers who has left, for the audit, if err is nil, and returns err.
+func (t *Target) note(n store.NodeID, err error) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if err == nil && n != "" {
+		if t.left == nil {
+			t.left = map[store.NodeID]bool{}
+		}
+		t.left[n] = true
+	}
+	return err
+}
+
+// gone returns who has left, sorted.
+func (t *Target) gone() []store.NodeID {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return slices.Sorted(maps.Keys(t.left))
 }
 
 // Replace makes a node a member in the place of one that will not come back, which is then
@@ -73,7 +96,7 @@ func (t *Target) Replace(ctx context.Context, c harness.Cluster, gone, by harnes
 	if err != nil {
 		return err
 	}
-	return t.change(ctx, c, func(m client.Members) ([]client.Wish, error) {
+	err = t.change(ctx, c, func(m client.Members) ([]client.Wish, error) {
 		for _, s := range m.Nodes { // it is leaving by now
 			if machine(s.ID) == gone && s.State != removedByForce {
 				lost = s.ID
@@ -84,6 +107,7 @@ func (t *Target) Replace(ctx context.Context, c harness.Cluster, gone, by harnes
 		}
 		return []client.Wish{{Kind: client.WishForceRemove, Node: lost}}, nil
 	})
+	return t.note(lost, err)
 }
 
 // States of members, in the store's words.
@@ -114,7 +138,9 @@ func (t *Target) change(ctx context.Context, c harness.Cluster, wishes func(clie
 	}
 	_, err = ask(ctx, c, at, func(ctx context.Context, a *client.Admin) (struct{}, error) {
 		plan, err := a.Plan(ctx)
-		if err == nil && len(plan.Wishes) > 0 { // left from an attempt that was cut short
+		// Wishes that do not fit the members any more make no plan, and are forgotten as well.
+		stale := errors.Is(err, store.ErrInvalid)
+		if err == nil && len(plan.Wishes) > 0 || stale { // left from an attempt that was cut short
 			_, err = a.Abort(ctx, plan.Number)
 		}
 		if err == nil {

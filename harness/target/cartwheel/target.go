@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -32,6 +33,9 @@ type Connector interface {
 type Target struct {
 	names   store.Rand   // of writes; nil: the operating system's randomness
 	clients atomic.Int64 // opened so far: numbers the next
+
+	mu   sync.Mutex // guards left
+	left map[store.NodeID]bool
 }
 
 // New returns a target whose clients name their writes at random, as any client does.
@@ -88,6 +92,7 @@ func dial(c harness.Cluster, number int, n harness.NodeID) (grpc.ClientConnInter
 type kv interface {
 	Get(ctx context.Context, key store.Key, o store.ReadOptions) (store.ReadResult, error)
 	Put(ctx context.Context, key store.Key, value []byte, c store.Context, o store.WriteOptions) (store.WriteResult, error)
+	PutAgain(ctx context.Context, key store.Key, value []byte, c store.Context, attempts int, o store.WriteOptions) (store.WriteResult, int, error)
 	Delete(ctx context.Context, key store.Key, c store.Context, o store.WriteOptions) (store.WriteResult, error)
 }
 
@@ -110,11 +115,26 @@ func (s *session) Get(ctx context.Context, key string, o harness.ReadOptions) (h
 }
 
 func (s *session) Put(ctx context.Context, key, value string, token []byte, o harness.WriteOptions) (harness.Reading, error) {
+	if o.Attempts > 1 {
+		return s.putAgain(ctx, key, value, token, o)
+	}
 	r, err := s.kv.Put(ctx, store.Key(key), []byte(value), token, writeOptions(o))
 	if err != nil {
 		return failed(err)
 	}
 	return reading(r.Siblings, r.Context, r.Meta), nil
+}
+
+func (s *session) putAgain(ctx context.Context, key, value string, token []byte, o harness.WriteOptions) (harness.Reading, error) {
+	r, sent, err := s.kv.PutAgain(ctx, store.Key(key), []byte(value), token, o.Attempts, writeOptions(o))
+	if err != nil {
+		return failed(err)
+	}
+	out := reading(r.Siblings, r.Context, r.Meta)
+	if out.Meta != nil {
+		out.Meta.Attempts = sent
+	}
+	return out, nil
 }
 
 func (s *session) Delete(ctx context.Context, key string, token []byte, o harness.WriteOptions) (harness.Reading, error) {

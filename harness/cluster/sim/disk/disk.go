@@ -57,17 +57,39 @@ type Disk struct {
 	mount *Mount // of the present life
 	fault harness.DiskFault
 	hit   uint64 // operations that the fault has hit
+	rot   *damage
 }
 
 // New makes an empty disk.
 func New(o Options) *Disk { return &Disk{opts: o.withDefaults(), fs: vfs.NewCrashableMem()} }
 
 // Disturb puts a fault into force; the zero fault ends it. Half of the writes that fail take
-// effect nevertheless, but none on a disk that is full or read-only.
-func (d *Disk) Disturb(f harness.DiskFault) {
+// effect nevertheless, but none on a disk that is full or read-only. Damage to files is done at
+// once, on a disk that no life uses; it names the file, which is whole again with the next fault
+// if nobody has changed it.
+func (d *Disk) Disturb(f harness.DiskFault) (damaged string, err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.fault, d.hit = f, 0
+	if err := d.rot.undo(d.fs); err != nil {
+		return "", err
+	}
+	d.fault, d.hit, d.rot = f, 0, nil
+	if !f.AtRest() {
+		return "", nil
+	}
+	if d.rot, err = harm(d.fs, f); err != nil {
+		d.fault = harness.DiskFault{}
+		return "", err
+	}
+	d.hit = 1
+	return d.rot.file, nil
+}
+
+// Damaged reports whether a file is damaged.
+func (d *Disk) Damaged() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.rot != nil
 }
 
 // Disturbed counts the operations that the present fault has slowed down or failed.

@@ -87,6 +87,7 @@ func (c *Conn) Invoke(ctx context.Context, method string, args, reply any, opts 
 	if !ok {
 		return status.Errorf(codes.Internal, "%s: request is a %T, not a protobuf message", method, args)
 	}
+	_ = deepen(len(method))
 	body, err := marshal(req)
 	if err != nil {
 		return status.Errorf(codes.Internal, "%s: marshal request: %v", method, err)

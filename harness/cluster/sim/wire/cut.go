@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"cmp"
 	"context"
 	"time"
 
@@ -55,6 +56,10 @@ func (n *Net) Dropped(fault string) map[harness.Link]uint64 {
 // lose reports whether a fault has cut the link and counts the packet for every one that has.
 // The caller holds n.mu.
 func (n *Net) lose(l harness.Link, count bool) (lost bool) {
+	if len(n.cuts) == 0 {
+		return false
+	}
+	l = n.crowded(l)
 	for _, c := range n.cuts {
 		if c.links[l] {
 			lost = true
@@ -64,6 +69,14 @@ func (n *Net) lose(l harness.Link, count bool) (lost bool) {
 		}
 	}
 	return lost
+}
+
+// crowded is the link as cuts know it.
+func (n *Net) crowded(l harness.Link) harness.Link {
+	if n.opts.Crowd == nil {
+		return l
+	}
+	return harness.Link{From: cmp.Or(n.opts.Crowd(l.From), l.From), To: cmp.Or(n.opts.Crowd(l.To), l.To)}
 }
 
 // probesMax is how many echoes a probe sends, so that a lossy link is not taken for a cut one.

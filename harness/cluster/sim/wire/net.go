@@ -20,7 +20,10 @@ type Options struct {
 	// Unsent marks the error of a call that no process can have seen, since nobody listened
 	// when it tried to connect; optional. A client library that knows does the same.
 	Unsent func(error) error
-	Trace  func(Packet) // told of every packet when its fate is sealed; concurrently, and must not wait; optional
+	// Crowd names the crowd that a process is one of, if any: a cut of links from or to a crowd
+	// cuts those of all its members; optional.
+	Crowd func(harness.NodeID) harness.NodeID
+	Trace func(Packet) // told of every packet when its fate is sealed; concurrently, and must not wait; optional
 	// Message is told of every request, in its caller's goroutine, and of every reply and
 	// reset, before they leave; concurrently, and must not wait; optional.
 	Message func(Message)
