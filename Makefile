@@ -113,6 +113,11 @@ bench-check: go ## how fast histories are judged: ten million operations, one ho
 fuzz-check: go ## compare fast checkers with slow ones and Porcupine on SEEDS random histories, a million by default
 	CARTWHEEL_FUZZ_CHECK=$(or $(SEEDS),1000000) go test ./harness/checker -count=1 -timeout 2h -v -run 'JudgesOf[A-Za-z]+Agree'
 
+.PHONY: fuzz
+fuzz: go ## feed damaged bytes to all that is read from wires, disks and histories, TIME for each decoder
+	@grep -rlE --include='*_test.go' '^func Fuzz' . | xargs grep -HoE '^func Fuzz[A-Za-z]+' | sort | while IFS=: read -r file name; do \
+		go test "$$(dirname "$$file")" -run '^$$' -fuzz "^$${name#func }$$" -fuzztime $(or $(TIME),10s) || exit 1; done
+
 .PHONY: mutants
 mutants: build ## plant the bugs of the first gate; the harness must find each and raise no false alarm
 	bin/cartwheel mutants --gate --cluster sim --results $(RESULTS) $(if $(SEED),--seed $(SEED))
