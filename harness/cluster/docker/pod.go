@@ -165,19 +165,21 @@ func (p *plan) attend(ctx context.Context, made *pod) error {
 	brief, enough := context.WithTimeout(ctx, attendLimit)
 	defer enough()
 	ended, broken := p.cli.ContainerWait(brief, made.store(), container.WaitConditionNotRunning)
-	listens := make(chan struct{})
-	go func() {
-		defer close(listens)
+	listens, asked := context.WithCancel(brief)
+	var asking sync.WaitGroup
+	asking.Go(func() {
+		defer asked()
 		// Whatever it says, the store's own state counts.
 		_, _ = execute(brief, p.cli, made.host, "", "bash", "-c", listenScript, "listen", strconv.Itoa(p.opts.Port))
-	}()
+	})
 	select {
 	case <-ended:
-	case <-broken:
-	case <-listens:
+	case err := <-broken:
+		p.opts.Logger.Debug("waiting for the store's end ended", "err", err)
+	case <-listens.Done():
 	}
 	enough()
-	<-listens
+	asking.Wait()
 	if err := ctx.Err(); err != nil {
 		return err
 	}
