@@ -69,6 +69,11 @@ test-disk: go ## make disks slow, full or failing under load and judge the store
 test-membership: go ## add, take away and replace nodes under load and judge the store
 	$(call play,membership)
 
+.PHONY: test-soak
+test-soak: export TIME := $(or $(TIME),3m)
+test-soak: go ## for long: a tour of the members from five to seven to four under partitions; many faults at once; all nodes die
+	$(call play,soak)
+
 .PHONY: test-chaos
 test-chaos: go ## all faults at the same time, save changes of members
 	@rc=0; $(call play,chaos) || rc=$$?; go run ./harness/cmd/cartwheel coverage "$(RESULTS)"; exit $$rc

@@ -58,26 +58,35 @@ func leftOf(plan, before []harness.Fault) (kept []harness.Fault) {
 
 // leaveCalm keeps partitions, pauses and kills out of the time after each change of members, in
 // which it is undone: that takes all nodes, one step after the other, and where they are cut
-// apart every few seconds it does not end. They strike while the change is made.
+// apart every few seconds it does not end. They strike while the change is made. A tour's next
+// change comes on top, so that the time before it is kept calm too.
 func leaveCalm(faults []harness.Fault) []harness.Fault {
 	plan := slices.Clone(faults)
 	for _, m := range faults {
 		if m.Kind != MembershipKind {
 			continue
 		}
-		from, to := m.Stop, m.Stop+calmMax
-		for i := range plan {
-			f := &plan[i]
-			switch {
-			case f.Kind != PartitionKind && f.Kind != PauseKind && f.Kind != KillKind || f.Stop <= from || to <= f.Start:
-			case f.Start < from:
-				f.Stop = from
-			default:
-				f.Start = to
-			}
+		keepOut(plan, m.Stop, m.Stop+calmMax)
+		if ofTour(m) {
+			keepOut(plan, m.Start-calmMax, m.Start-cutAhead)
 		}
 	}
 	return heard(leftOf(plan, faults))
+}
+
+// keepOut shortens faults that keep nodes apart so that none lies in a part of the load.
+func keepOut(plan []harness.Fault, from, to time.Duration) {
+	for i := range plan {
+		f := &plan[i]
+		switch {
+		case f.Kind != PartitionKind && f.Kind != PauseKind && f.Kind != KillKind || f.Stop <= from || to <= f.Start:
+		case f.Start < from:
+			f.Stop = from
+		default:
+			f.Start = max(to, 0)
+			f.Stop = max(f.Stop, f.Start)
+		}
+	}
 }
 
 // cutBefore lets every other change of members, at random, begin while nodes are cut apart already: the
@@ -107,7 +116,7 @@ func heard(faults []harness.Fault) []harness.Fault {
 	return slices.DeleteFunc(slices.Clone(faults), func(p harness.Fault) bool {
 		var gone []harness.NodeID
 		for _, m := range faults {
-			if m.Kind == MembershipKind && m.Name == "replace" && m.Start < p.Start+shortest && p.Start < m.Stop+calmMax {
+			if m.Kind == MembershipKind && sortOf(m) == "replace" && m.Start < p.Start+shortest && p.Start < m.Stop+calmMax {
 				gone = append(gone, m.Nodes...)
 			}
 		}

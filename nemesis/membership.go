@@ -20,18 +20,21 @@ const MembershipKind = "membership"
 // A Membership changes who is a member while the store serves and other faults strike:
 // join (a machine is added and becomes a member), leave (a member hands over what it
 // holds) and replace (a member dies with its disk, and an added machine takes its place).
-// The zero value makes all three. Its heal makes the members again those that the run
-// began with, takes added machines away, and waits until nothing is left to be moved.
+// The zero value makes all three, one at a time. The heal undoes the change, takes added machines
+// away, and waits until nothing is left to be moved.
+//
+// A tour, which has to be asked for, is changes on top of each other: two machines join, and go again;
+// then a member leaves, and of the others one is replaced. So five nodes become seven and then four.
 //
 // Most nodes must know of each change before it is undone, and all of them afterwards. A
 // node that another fault holds, or cuts off, hears late, hence not all at all times.
 type Membership struct {
-	Names  []string        // join, leave, replace; default all
+	Names  []string        // join, leave, replace, tour; default all but the last
 	Timing schedule.Timing // its rhythm; default a change of 8 to 12 seconds, and 15 to 25 between two: to undo one takes as long
 
 	store harness.MemberChanger // nil: the target has none
-	turn  lock                  // held while a change is in force: they are made one after the other
-	begun *harness.Fault        // whose turn it is; guarded by the ward's lock
+	turn  lock                  // held while a change is made or undone, and by one that is not of a tour in between
+	begun []harness.Fault       // changes in force; guarded by the ward's lock
 	patient
 }
 
@@ -39,6 +42,7 @@ var memberships = tableOf(MembershipKind,
 	target{name: "join", nodes: 1, count: func(*rand.Rand, int) int { return 0 }},
 	atLeast(4, one.called("leave", nil)), // so that three are left, which is what replication takes
 	atLeast(4, one.called("replace", nil)),
+	onlyAsked(atLeast(5, all.called(tour, nil))),
 )
 
 func atLeast(nodes int, t target) target {
@@ -63,6 +67,9 @@ func (m *Membership) Check(c harness.Cluster) error {
 	_, grows := c.(harness.Resizer)
 	_, kills := c.(harness.Killer)
 	err := memberships.check(MembershipKind, c, grows && kills, "add machines and kill nodes", m.Names)
+	if len(m.Names) > 1 && slices.Contains(m.Names, tour) {
+		err = errors.Join(err, fmt.Errorf("nemesis %s: a tour makes every change: name it alone", MembershipKind))
+	}
 	if m.store == nil {
 		err = errors.Join(err, fmt.Errorf("nemesis %s: the target's members cannot change", MembershipKind))
 	}
@@ -77,6 +84,9 @@ func (m *Membership) Plan(r *rand.Rand, nodes []harness.NodeID, span time.Durati
 		value time.Duration
 	}{{&t.FaultMin, 8 * time.Second}, {&t.FaultMax, 12 * time.Second}, {&t.GapMin, 15 * time.Second}, {&t.GapMax, 25 * time.Second}} {
 		*d.field = cmp.Or(*d.field, d.value)
+	}
+	if slices.Contains(m.Names, tour) {
+		return planTour(r, nodes, span)
 	}
 	plan := schedule.Draw(r, nodes, span, t, memberships.chosen(m.Names))
 	added := len(nodes)
@@ -101,7 +111,8 @@ type change struct {
 	cluster harness.Cluster
 	harness.Resizer
 	harness.Killer
-	store harness.MemberChanger
+	store   harness.MemberChanger
+	inForce []harness.Fault // the other changes
 }
 
 var errNoMembership = errors.New("the cluster has no more machines, or the target's members cannot change, or the fault names nobody")
@@ -109,16 +120,17 @@ var errNoMembership = errors.New("the cluster has no more machines, or the targe
 func (m *Membership) change(c harness.Cluster, f harness.Fault, e *harness.Evidence, now func() time.Duration) (change, error) {
 	grows, able := c.(harness.Resizer)
 	kills, able2 := c.(harness.Killer)
-	ch := change{proof{e, now}, m.ward(), f, c, grows, kills, m.store}
-	known := f.Name == "join" && f.Spare != "" || f.Name == "leave" && len(f.Nodes) == 1 || f.Name == "replace" && len(f.Nodes) == 1 && f.Spare != ""
+	ch := change{proof{e, now}, m.ward(), f, c, grows, kills, m.store, nil}
+	sort := sortOf(f)
+	known := sort == "join" && f.Spare != "" || sort == "leave" && len(f.Nodes) == 1 || sort == "replace" && len(f.Nodes) == 1 && f.Spare != ""
 	if !able || !able2 || m.store == nil || !known {
 		return ch, errNoMembership
 	}
 	return ch, nil
 }
 
-// Inject makes the change, once no other of them is in force. The proof: before, all nodes
-// that serve know the members that the run began with; then a node has taken the change on.
+// Inject makes the change, once no other of them is in force that is not of its tour. The proof: before,
+// all nodes that serve know the members; then a node has taken the change on.
 // Who has heard of it is asked at the heal.
 func (m *Membership) Inject(ctx context.Context, c harness.Cluster, f harness.Fault, now func() time.Duration) (harness.Evidence, error) {
 	ch, err := m.change(c, f, &harness.Evidence{}, now)
@@ -134,8 +146,16 @@ func (m *Membership) Inject(ctx context.Context, c harness.Cluster, f harness.Fa
 		return *ch.Evidence, err
 	}
 	defer ch.w.release()
-	m.begun = &f
-	ch.known(ctx, before)
+	ch.inForce = slices.Clone(m.begun)
+	m.begun = append(m.begun, f)
+	if ofTour(f) {
+		defer m.turn.release()
+	}
+	if err := ch.known(ctx, before); err != nil && ofTour(f) {
+		// What the change before still moves may need the very node that would be wiped.
+		m.begun = ch.inForce
+		return *ch.Evidence, fmt.Errorf("change members for %s: the change before has not settled: %w", f.ID, err)
+	}
 	if err := ch.make(ctx); err != nil {
 		ch.problem("the members were not changed: %v", err)
 		return *ch.Evidence, fmt.Errorf("change members for %s: %w", f.ID, err)
@@ -152,14 +172,14 @@ func (ch change) make(ctx context.Context) error {
 			return err
 		}
 	}
-	if f.Name == "replace" {
+	if sortOf(f) == "replace" {
 		if err := ch.empty(ctx, f.Nodes[0]); err != nil {
 			return err
 		}
 	}
 	// The node that is asked may be held or cut off by other faults, for a while.
 	return ch.w.persistEvery(ctx, changeEvery, func() error {
-		switch f.Name {
+		switch sortOf(f) {
 		case "join":
 			return ch.store.Join(ctx, ch.cluster, f.Spare)
 		case "leave":
@@ -178,68 +198,82 @@ func (ch change) empty(ctx context.Context, n harness.NodeID) error {
 	return ch.Wipe(ctx, n)
 }
 
-// begin are the members that the run began with.
-func (ch change) begin() []harness.NodeID { return slices.Sorted(slices.Values(ch.cluster.Nodes())) }
+// base are the members that there have to be before the change and once it is undone.
+func (ch change) base() []harness.NodeID { return changed(ch.cluster.Nodes(), ch.inForce...) }
 
 // members are those that there have to be while the fault is in force.
-func (ch change) members() []harness.NodeID {
-	members := ch.begin()
-	if ch.fault.Name != "join" {
-		members = slices.DeleteFunc(members, func(n harness.NodeID) bool { return n == ch.fault.Nodes[0] })
-	}
-	if ch.fault.Spare != "" {
-		members = append(members, ch.fault.Spare)
+func (ch change) members() []harness.NodeID { return changed(ch.base(), ch.fault) }
+
+// changed are the members that changes make of others, sorted.
+func changed(members []harness.NodeID, by ...harness.Fault) []harness.NodeID {
+	members = slices.Clone(members)
+	for _, f := range by {
+		if sortOf(f) != "join" {
+			members = slices.DeleteFunc(members, func(n harness.NodeID) bool { return n == f.Nodes[0] })
+		}
+		if f.Spare != "" {
+			members = append(members, f.Spare)
+		}
 	}
 	slices.Sort(members)
 	return members
 }
 
-// Heal makes the members those of the begin. The proof: just before, most nodes know the
-// changed ones; afterwards every node that serves knows those of the begin and has nothing
-// left to move. What could not be brought back is told.
+// Heal undoes the change. The proof: just before, most nodes know the changed members; afterwards
+// every node that serves knows those without the change and has nothing left to move. What could
+// not be brought back is told.
 func (m *Membership) Heal(ctx context.Context, c harness.Cluster, f harness.Fault, e *harness.Evidence, now func() time.Duration) error {
 	ch, err := m.change(c, f, e, now)
 	if err != nil {
 		return fmt.Errorf("heal %s: %w", f.ID, err)
 	}
+	if ofTour(f) {
+		if err := m.turn.hold(ctx, ch.proof, healing, f); err != nil {
+			return err
+		}
+		defer m.turn.release()
+	}
 	if err := ch.w.hold(ctx, ch.proof, healing, f); err != nil {
 		return err
 	}
 	defer ch.w.release()
-	if m.begun == nil || m.begun.ID != f.ID {
+	ch.inForce = slices.DeleteFunc(slices.Clone(m.begun), func(g harness.Fault) bool { return g.ID == f.ID })
+	if len(ch.inForce) == len(m.begun) {
 		return nil // it never began
 	}
 	defer func() {
-		m.begun = nil
-		m.turn.release()
+		m.begun = slices.DeleteFunc(m.begun, func(g harness.Fault) bool { return g.ID == f.ID })
+		if !ofTour(f) {
+			m.turn.release()
+		}
 	}()
 	if e.Injected > 0 {
 		ch.mostKnow(ctx)
 	}
 	if err := ch.undo(ctx); err != nil {
-		ch.problem("the members are not those of the begin again: %v; added and left: %v", err, ch.Spares())
+		ch.problem("the members are not those of before again: %v; added and left: %v", err, ch.Spares())
 		return fmt.Errorf("undo %s: %w", f.ID, err)
 	}
 	e.Healed = now()
-	ch.known(ctx, after)
+	_ = ch.known(ctx, after) // which is in the evidence
 	return nil
 }
 
 // undo is make backwards, also where that ended half way: what was not done is no error to
 // be undone. The store must have moved all data before a machine goes.
 func (ch change) undo(ctx context.Context) error {
-	f, begin := ch.fault, ch.begin()
+	f := ch.fault
 	if ch.Injected > 0 {
 		if err := ch.settled(ctx, ch.members()); err != nil {
 			return err
 		}
 	}
-	if f.Name == "leave" && ch.Injected > 0 { // it may come back, but not as the node that has left
+	if sortOf(f) == "leave" && ch.Injected > 0 { // it may come back, but not as the node that has left
 		if err := ch.empty(ctx, f.Nodes[0]); err != nil {
 			return err
 		}
 	}
-	if f.Name != "join" && !letGo(ch.w.dead, f.Nodes[0], f.ID) {
+	if sortOf(f) != "join" && !letGo(ch.w.dead, f.Nodes[0], f.ID) {
 		if err := ch.w.persist(ctx, func() error { return ch.Restart(ctx, f.Nodes[0]) }); err != nil {
 			return fmt.Errorf("start %s: %w", f.Nodes[0], err)
 		}
@@ -256,7 +290,7 @@ func (ch change) undo(ctx context.Context) error {
 		return nil
 	})
 	if err == nil {
-		err = ch.settled(ctx, begin)
+		err = ch.settled(ctx, ch.base())
 	}
 	if err != nil || f.Spare == "" {
 		return err
@@ -264,11 +298,13 @@ func (ch change) undo(ctx context.Context) error {
 	return ch.w.persist(ctx, func() error { return ch.Remove(ctx, f.Spare) })
 }
 
-// settled waits until every machine that serves knows the members and has nothing to move.
+// settled waits until every machine that serves knows the members and has nothing to move, those
+// apart that other changes have taken out: nobody tells them any more.
 func (ch change) settled(ctx context.Context, members []harness.NodeID) error {
+	concerned := append(ch.base(), ch.members()...)
 	return ch.w.persist(ctx, func() error {
 		for _, n := range append(ch.cluster.Nodes(), ch.Spares()...) {
-			if !ch.w.serves(n) {
+			if !ch.w.serves(n) || !slices.Contains(concerned, n) {
 				continue
 			}
 			v, err := ch.store.View(ctx, ch.cluster, n)
@@ -289,7 +325,7 @@ func (ch change) settled(ctx context.Context, members []harness.NodeID) error {
 func (ch change) mostKnow(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, openLimit)
 	defer cancel()
-	nodes, want := ch.cluster.Nodes(), ch.members()
+	nodes, want := ch.base(), ch.members()
 	var knows []string
 	err := ch.w.persist(ctx, func() error {
 		knows = knows[:0]
@@ -312,14 +348,19 @@ func (ch change) mostKnow(ctx context.Context) {
 	}
 }
 
-// known wants all nodes that serve to know the members of the begin, with a little patience:
-// one may just have begun to serve.
-func (ch change) known(ctx context.Context, when string) {
-	ctx, cancel := context.WithTimeout(ctx, openLimit)
+// known wants all nodes that serve to know the members without the change, with a little patience:
+// one may just have begun to serve. A change before it may still be on its way: a tour has more.
+func (ch change) known(ctx context.Context, when string) error {
+	patience := openLimit
+	if ofTour(ch.fault) {
+		patience *= 2
+	}
+	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	err := ch.settled(ctx, ch.begin())
-	ch.probe(when, fmt.Sprintf("members %v known to all, no data to move", ch.begin()), true, err == nil)
+	err := ch.settled(ctx, ch.base())
+	ch.probe(when, fmt.Sprintf("members %v known to all, no data to move", ch.base()), true, err == nil)
 	if err != nil {
 		ch.problem("%s: %v", when, err)
 	}
+	return err
 }

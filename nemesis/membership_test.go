@@ -164,3 +164,71 @@ func acquainted(t harness.Target) *Membership {
 	m.Meet(t)
 	return m
 }
+
+// A tour's changes come on top of each other, and each undoes its own: five members, seven, and four
+// of which one is a machine that has replaced another.
+func TestATourGrowsShrinksAndReplaces(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, now := stage(t)
+		s := &fake.Store{Moves: time.Second}
+		m := acquainted(s)
+		m.Names = []string{tour}
+		if err := m.Check(c); err != nil {
+			t.Fatal(err)
+		}
+		plan := m.Plan(rand.New(rand.NewPCG(3, 3)), c.Nodes(), 2*time.Minute)
+		if err := schedule.Validate(plan, c.Nodes(), 2*time.Minute); err != nil {
+			t.Fatal(err)
+		}
+		begin := time.Now()
+		var all sync.WaitGroup
+		for _, f := range plan {
+			all.Go(func() {
+				time.Sleep(time.Until(begin.Add(f.Start)))
+				e, err := m.Inject(t.Context(), c, f, now)
+				time.Sleep(time.Until(begin.Add(f.Stop)))
+				if err := errors.Join(err, m.Heal(t.Context(), c, f, &e, now)); err != nil || !e.Proven() {
+					t.Errorf("%s: %v, %+v", f.ID, err, e)
+				}
+			})
+		}
+		var sizes []int
+		var replaced bool
+		for time.Since(begin) < 2*time.Minute {
+			time.Sleep(time.Second)
+			v, err := s.View(t.Context(), c, plan[0].Spare) // which is there for the first part
+			if err != nil {
+				v, err = s.View(t.Context(), c, unmoved(c.Nodes(), plan))
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(sizes) == 0 || sizes[len(sizes)-1] != len(v.Members) {
+				sizes = append(sizes, len(v.Members))
+			}
+			replaced = replaced || len(v.Members) == 4 && slices.Contains(v.Members, plan[3].Spare)
+		}
+		all.Wait()
+		if want := []int{5, 6, 7, 6, 5, 4, 5}; !slices.Equal(sizes, want) || !replaced {
+			t.Errorf("the members were %v, want %v; a machine in place of another of four: %t", sizes, want, replaced)
+		}
+		if !c.Healthy() {
+			t.Error("the cluster is not well again")
+		}
+	})
+}
+
+// unmoved is a node that no fault of a plan names.
+func unmoved(nodes []harness.NodeID, plan []harness.Fault) harness.NodeID {
+	return nodes[slices.IndexFunc(nodes, func(n harness.NodeID) bool {
+		return !slices.ContainsFunc(plan, func(f harness.Fault) bool { return slices.Contains(f.Nodes, n) })
+	})]
+}
+
+func TestATourIsNamedAlone(t *testing.T) {
+	m := acquainted(&fake.Store{})
+	m.Names = []string{"join", tour}
+	if err := m.Check(fake.New(5)); err == nil || !strings.Contains(err.Error(), "name it alone") {
+		t.Errorf("got %v", err)
+	}
+}

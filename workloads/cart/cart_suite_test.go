@@ -3,6 +3,7 @@ package cart_test
 import (
 	"os"
 	"testing"
+	"time"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
@@ -54,4 +55,16 @@ var _ = DescribeTable("an acknowledged add is never lost, and all replicas agree
 	Entry("while machines are added, taken away and replaced", Label("membership", "fault"), limit, "membership"),
 	Entry("while that happens and the network is cut apart", Label("membership", "fault"), limit, "membership,partition"),
 	Entry("while all of that but the last happens at once", Label("chaos", "fault"), limit, "all"),
+)
+
+// What takes long: a tour of the members takes two minutes and a half in containers.
+var _ = DescribeTable("that holds for long",
+	func(ctx SpecContext, nemesis string, least time.Duration) {
+		res := spec.Play(ctx, os.LookupEnv, suite.Knobs{Suite: spec.Suite("cart", nemesis), Workload: "cart", Nemesis: nemesis, Time: least})
+		Expect(res.Verdict).To(Equal(harness.Valid), spec.Where(res))
+	},
+	Entry("while five nodes become seven, then four, one of which is wiped and replaced, and the network is cut apart",
+		Label("soak", "fault"), limit, "membership=tour,partition", 150*time.Second),
+	Entry("while the network is cut apart, nodes are frozen and nodes die", Label("soak", "fault"), limit, "partition,pause,kill", 30*time.Second),
+	Entry("while all nodes die at once, again and again", Label("soak", "fault"), limit, "kill=all", 30*time.Second),
 )

@@ -18,7 +18,8 @@ import (
 // tellEvery is how often a run that goes on says how far it is.
 const tellEvery = 5 * time.Second
 
-// Play does a run and returns what came of it. The knobs' seed, time, cluster and results folder come from the environment.
+// Play does a run and returns what came of it. The knobs' seed, cluster and results folder come from the environment;
+// so does the load's length, where the knobs do not ask for a longer one.
 func Play(ctx ginkgo.SpecContext, lookup func(string) (string, bool), k suite.Knobs) harness.Result {
 	ginkgo.GinkgoHelper()
 	s, err := Read(lookup, ginkgo.GinkgoRandomSeed(), ginkgo.GinkgoLabelFilter())
@@ -26,7 +27,7 @@ func Play(ctx ginkgo.SpecContext, lookup func(string) (string, bool), k suite.Kn
 		ginkgo.Fail("settings from the environment: " + err.Error())
 	}
 	s, warning := s.Settle(func(cluster string) error { return suite.Reach(ctx, cluster) })
-	k.Cluster, k.Seed, k.Time, k.Results = s.Cluster, s.Seed, s.Time, s.Results
+	k.Cluster, k.Seed, k.Time, k.Results = s.Cluster, s.Seed, max(s.Time, k.Time), s.Results
 	say := func(format string, args ...any) { fmt.Fprintf(ginkgo.GinkgoWriter, format+"\n", args...) }
 	if warning != "" {
 		say("%s", warning)
@@ -61,7 +62,7 @@ func Suite(workload, nemesis string) string {
 	if nemesis == "all" {
 		return workload + "-chaos"
 	}
-	return workload + "-" + strings.ReplaceAll(nemesis, ",", "-")
+	return workload + "-" + strings.NewReplacer(",", "-", "=", "-").Replace(nemesis)
 }
 
 // Tell lists the runs of a suite at its end, with what they found and where their reports
