@@ -122,7 +122,11 @@ func faultNodes(f harness.Fault) string {
 	if len(f.Links) > 0 {
 		parts = append(parts, links(f.Links))
 	}
-	return clip(strings.Join(parts, ": "), targetMax)
+	whom := strings.Join(parts, ": ")
+	if f.Spare != "" {
+		whom = strings.TrimSpace(whom + " +" + string(f.Spare))
+	}
+	return clip(whom, targetMax)
 }
 
 // sides shows links that cut everything between two sets of nodes: "n1 n2 ⇹ n3 n4 n5",
