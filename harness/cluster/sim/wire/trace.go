@@ -69,8 +69,12 @@ func (n *Net) Tally() Tally {
 	return n.tally
 }
 
-// seal ends a flight: it is counted and traced.
+// seal ends a flight: it is counted and traced. A segment that never left a process that dies is
+// neither: whether gRPC closes a connection before its kernel does, in that instant, is a race.
 func (n *Net) seal(f *flight, end Fate) {
+	if end == Orphaned && f.kind == Segment && f.tries == 0 {
+		return
+	}
 	now := n.now()
 	h := fate.Hash(f.name, linkName(f.link), uint64(f.sent), uint64(now), uint64(f.tries), uint64(end))
 	n.mu.Lock()
