@@ -109,6 +109,11 @@ bench-store: build ## how fast three daemons on loopback are, and what a request
 	@CARTWHEEL_BENCH_STORE=$(CURDIR)/bin/cartwheeld CARTWHEEL_BENCH_TIME=$(or $(TIME),5s) \
 		go test ./store/bench -count=1 -timeout 30m -v -run 'TestBench$$' | grep -E '^(figure|FAIL|---|    )'
 
+.PHONY: bench-admission
+bench-admission: build ## how late puts are while a node gets a backlog of hints, with admission control and without; TIME is that of one load
+	@CARTWHEEL_BENCH_ADMISSION=$(CURDIR)/bin/cartwheeld CARTWHEEL_BENCH_TIME=$(or $(TIME),10s) \
+		go test ./store/bench -count=1 -timeout 30m -v -run 'TestBenchAdmission$$' | grep -E '^(figure|FAIL|---|    )'
+
 .PHONY: bench-check
 bench-check: go ## how fast histories are judged: ten million operations, one hot key, registers beside Porcupine
 	@for part in large hot causal zones; do \

@@ -30,6 +30,7 @@ var layers = map[string][]string{
 	"store/merkle":               {"store"},
 	"store/clock":                {},
 	"store/detector":             {"store"},
+	"store/admission":            {"store"},
 	"store/storage":              {"store", "store/version", "store/ring", "store/clock", "store/merkle"},
 	"store/hint":                 {"store", "store/version", "store/ring", "store/ring/history", "store/storage"},
 	"store/repair":               {"store", "store/version", "store/ring", "store/ring/history", "store/storage", "store/merkle"},

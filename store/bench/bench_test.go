@@ -15,13 +15,7 @@ func TestBench(t *testing.T) {
 	if binary == "" {
 		t.Skip("'make bench-store' runs it")
 	}
-	each := 5 * time.Second
-	if v := os.Getenv("CARTWHEEL_BENCH_TIME"); v != "" {
-		var err error
-		if each, err = time.ParseDuration(v); err != nil {
-			t.Fatal(err)
-		}
-	}
+	each := timeOf(t, 5*time.Second)
 	c, err := StartCluster(context.WithoutCancel(t.Context()), binary, t.TempDir(), 3)
 	if err != nil {
 		t.Fatal(err)
@@ -37,6 +31,18 @@ func TestBench(t *testing.T) {
 			b.run(clients, size)
 		}
 	}
+}
+
+// timeOf is how long each load lasts, unless it says so itself.
+func timeOf(t *testing.T, each time.Duration) time.Duration {
+	t.Helper()
+	if v := os.Getenv("CARTWHEEL_BENCH_TIME"); v != "" {
+		var err error
+		if each, err = time.ParseDuration(v); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return each
 }
 
 type bench struct {

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -22,16 +23,18 @@ import (
 // tick is the unit in which Linux accounts processor time to processes (USER_HZ).
 const tick = 10 * time.Millisecond
 
-// A Cluster is three daemons on loopback.
+// A Cluster is some daemons on loopback.
 type Cluster struct {
 	Addresses []string
+	args      [][]string // of each node: the command line
+	dirs      []string
 	daemons   []*exec.Cmd
 }
 
-// StartCluster runs a daemon of the binary for each node, with its data and log below dir, and
+// StartCluster runs a daemon of the binary for each node, with its data and log below dir and with further flags, and
 // returns when all serve. The caller closes it.
-func StartCluster(ctx context.Context, binary, dir string, nodes int) (*Cluster, error) {
-	c := &Cluster{}
+func StartCluster(ctx context.Context, binary, dir string, nodes int, flags ...string) (*Cluster, error) {
+	c := &Cluster{daemons: make([]*exec.Cmd, nodes)}
 	var members []string
 	for i := range nodes {
 		address, err := freeAddress()
@@ -42,9 +45,13 @@ func StartCluster(ctx context.Context, binary, dir string, nodes int) (*Cluster,
 		members = append(members, fmt.Sprintf("n%d=%s", i+1, address))
 	}
 	for i, address := range c.Addresses {
-		if err := c.start(ctx, binary, filepath.Join(dir, fmt.Sprintf("n%d", i+1)),
-			"--id", fmt.Sprintf("n%d", i+1), "--listen", address, "--members", strings.Join(members, ","),
-			"--durability", "one", "--log-level", "warn"); err != nil {
+		own := filepath.Join(dir, fmt.Sprintf("n%d", i+1))
+		c.dirs = append(c.dirs, own)
+		c.args = append(c.args, append([]string{
+			binary, "--id", fmt.Sprintf("n%d", i+1), "--listen", address, "--members", strings.Join(members, ","),
+			"--durability", "one", "--log-level", "warn", "--data", filepath.Join(own, "data"),
+		}, flags...))
+		if err := c.start(ctx, i); err != nil {
 			return nil, errors.Join(err, c.Close())
 		}
 	}
@@ -56,22 +63,38 @@ func StartCluster(ctx context.Context, binary, dir string, nodes int) (*Cluster,
 	return c, nil
 }
 
-func (c *Cluster) start(ctx context.Context, binary, dir string, args ...string) (err error) {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+// start runs the daemon of a node, counted from 0, on what it has on disk.
+func (c *Cluster) start(ctx context.Context, node int) (err error) {
+	if err := os.MkdirAll(c.dirs[node], 0o700); err != nil {
 		return err
 	}
-	log, err := os.Create(filepath.Join(dir, "log"))
+	log, err := os.OpenFile(filepath.Join(c.dirs[node], "log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, log.Close()) }() // the daemon has its own handle
-	cmd := exec.CommandContext(ctx, binary, append(args, "--data", filepath.Join(dir, "data"))...)
+	cmd := exec.CommandContext(ctx, c.args[node][0], c.args[node][1:]...)
 	cmd.Stdout, cmd.Stderr = log, log
 	if err := cmd.Start(); err != nil {
 		return err
 	}
-	c.daemons = append(c.daemons, cmd)
+	c.daemons[node] = cmd
 	return nil
+}
+
+// Stop ends the daemon of a node, counted from 0.
+func (c *Cluster) Stop(node int) error {
+	d := c.daemons[node]
+	c.daemons[node] = nil
+	return errors.Join(d.Process.Signal(syscall.SIGTERM), d.Wait())
+}
+
+// Start runs a node again that was stopped, and returns when it serves.
+func (c *Cluster) Start(ctx context.Context, node int) error {
+	if err := c.start(ctx, node); err != nil {
+		return err
+	}
+	return serving(ctx, c.Addresses[node])
 }
 
 // serving waits until a daemon says that it serves, at most a minute.
@@ -131,10 +154,11 @@ func processorTime(stat []byte) (sum time.Duration, err error) {
 
 // Close ends the daemons.
 func (c *Cluster) Close() (err error) {
-	for _, d := range c.daemons {
+	running := slices.DeleteFunc(slices.Clone(c.daemons), func(d *exec.Cmd) bool { return d == nil })
+	for _, d := range running {
 		err = errors.Join(err, d.Process.Signal(syscall.SIGTERM))
 	}
-	for _, d := range c.daemons {
+	for _, d := range running {
 		err = errors.Join(err, d.Wait())
 	}
 	return err

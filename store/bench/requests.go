@@ -54,6 +54,12 @@ func (r *Requests) Put(ctx context.Context, c, n int) error {
 	return err
 }
 
+// Add writes a key that nobody has written before.
+func (r *Requests) Add(ctx context.Context, c, n int) error {
+	_, err := r.clients[c].Put(ctx, store.Key(fmt.Sprintf("more-%d-%d-%d", r.size, c, n)), r.value, nil, store.WriteOptions{})
+	return err
+}
+
 // Get reads a key that some client has written. A key without its value is an error.
 func (r *Requests) Get(ctx context.Context, c, n int) error {
 	key := r.key((c+n)%len(r.clients), n)

@@ -65,7 +65,10 @@ type Options struct {
 	Batch       int                  // hints read at a time; default 64
 	Concurrency int                  // deliveries under way to one target, at most; default 4
 	Rate        int                  // bytes a second to one target, at most; default 10 MiB
-	Logger      *slog.Logger         // default discards
+	// Admit waits until the node has room for a delivery of so many bytes beside its foreground, or ends with the error of its
+	// context; default: at once.
+	Admit  func(ctx context.Context, sizeBytes int) error
+	Logger *slog.Logger // default discards
 }
 
 func (o Options) withDefaults() Options {
@@ -83,6 +86,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Rate == 0 {
 		o.Rate = 10 << 20
+	}
+	if o.Admit == nil {
+		o.Admit = func(ctx context.Context, _ int) error { return ctx.Err() }
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
@@ -284,7 +290,7 @@ func (h *Handoff) deliver(ctx context.Context, page []storage.Hint, p *pace) *st
 	eg.SetLimit(p.window)
 	var last atomic.Int64 // index of the last that failed, plus one
 	for i, one := range page {
-		if last.Load() > 0 || !h.pause(ctx, p.spend(h.opts.Now(), one.SizeBytes())) {
+		if last.Load() > 0 || !h.pause(ctx, p.spend(h.opts.Now(), one.SizeBytes())) || h.opts.Admit(ctx, one.SizeBytes()) != nil {
 			break
 		}
 		eg.Go(func() error { // waits for a turn, in which the answer to another may change the mind

@@ -97,6 +97,9 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 	}
 }
 
+// states are those of the node's counts that rise and fall.
+var states = map[string]bool{"admission_slices_per_second": true, "admission_foreground_p99_microseconds": true}
+
 type emitter struct{ out chan<- prometheus.Metric }
 
 func (e emitter) put(kind prometheus.ValueType, name, help string, value float64, labels ...string) {
@@ -146,7 +149,7 @@ func (e emitter) counts(counters map[string]uint64) {
 			versions[rest[0]-'0'] = n
 			continue
 		}
-		if strings.HasSuffix(name, "_held") {
+		if strings.HasSuffix(name, "_held") || states[name] {
 			e.gauge(name, "See docs/OPERATIONS.md.", float64(n))
 			continue
 		}

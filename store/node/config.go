@@ -58,6 +58,10 @@ type Config struct {
 	DropInterval   time.Duration // between looks for records that others own now; default 5s
 	InFlight       int           // requests coordinated at once; default 1024
 
+	// AdmissionTarget is the 99th percentile of foreground reads and writes of this node's disk, above which background work is slowed
+	// down; default 50ms (paper, section 6.5), negative: background work is never slowed down.
+	AdmissionTarget time.Duration
+
 	TransferRateBytes int    // a second, copied or handed over by this node when the layout changes; default 32 MiB
 	HintSizeBytesMax  uint64 // of all hints kept for others, half of it for one; default 1 GiB
 
@@ -74,6 +78,7 @@ func (c Config) withDefaults() Config {
 		}
 	}
 	orElse(&c.ReplicaTimeout, time.Second)
+	orElse(&c.AdmissionTarget, 50*time.Millisecond)
 	orElse(&c.ForwardTimeout, 2*c.ReplicaTimeout)
 	orElse(&c.FallbackAfter, c.ReplicaTimeout/4)
 	orElse(&c.StragglerWait, c.ReplicaTimeout/10)

@@ -7,6 +7,7 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 
 	"cartwheel/store"
+	"cartwheel/store/admission"
 	"cartwheel/store/repair"
 	"cartwheel/store/ring"
 	"cartwheel/store/storage"
@@ -159,10 +160,26 @@ func (n *Node) counters() map[string]uint64 {
 		"repair_compared":          r.Compared,
 		"repair_repaired":          r.Repaired,
 	}
+	n.admitted(out)
 	for versions, gets := range c.Versions {
 		out[fmt.Sprintf("coordinator_versions_returned_%d", versions)] = gets
 	}
 	return out
+}
+
+// admitted adds what the node has admitted beside its foreground, and the state of the gate.
+func (n *Node) admitted(out map[string]uint64) {
+	if n.admission == nil {
+		return
+	}
+	a := n.admission.Stats()
+	for k := range admission.Kinds {
+		out["admission_granted_"+k.String()] = uint64(a.Granted[k])
+		out["admission_waited_"+k.String()+"_microseconds"] = uint64(a.Waited[k].Microseconds())
+	}
+	out["admission_stalls"], out["admission_cuts"] = a.Stalls, a.Cuts
+	out["admission_slices_per_second"] = uint64(a.Share)
+	out["admission_foreground_p99_microseconds"] = uint64(a.P99.Microseconds())
 }
 
 // Status says how the node is, as the Admin service does.

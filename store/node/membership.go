@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"cartwheel/store"
+	"cartwheel/store/admission"
 	"cartwheel/store/gossip"
 	"cartwheel/store/membership"
 	"cartwheel/store/ring/history"
@@ -58,7 +59,7 @@ func (n *Node) startMembership() (err error) {
 	c, m := n.config, &n.members
 	if m.transfers, err = transfer.Start(transfer.Options{
 		Self: c.ID, Placement: n.placement, Local: n.disk, Peers: n.peers, Rand: c.Rand,
-		Interval: c.DropInterval, Timeout: c.ReplicaTimeout, RateBytes: c.TransferRateBytes, Logger: c.Logger,
+		Interval: c.DropInterval, Timeout: c.ReplicaTimeout, RateBytes: c.TransferRateBytes, Admit: n.admission.Of(admission.Transfer), Logger: c.Logger,
 	}); err != nil {
 		return err
 	}

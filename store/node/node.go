@@ -12,6 +12,7 @@ import (
 	"google.golang.org/grpc"
 
 	"cartwheel/store"
+	"cartwheel/store/admission"
 	"cartwheel/store/coordinator"
 	"cartwheel/store/detector"
 	"cartwheel/store/gossip"
@@ -19,7 +20,6 @@ import (
 	"cartwheel/store/placement"
 	"cartwheel/store/repair"
 	"cartwheel/store/ring/history"
-	"cartwheel/store/storage"
 	"cartwheel/store/transport"
 )
 
@@ -29,6 +29,7 @@ type Node struct {
 	log         *slog.Logger
 	placement   *placement.Placement
 	began       time.Duration
+	admission   *admission.Gate // nil: background work is not limited
 	disk        *disk
 	detector    *detector.Detector
 	peers       *transport.Peers
@@ -62,17 +63,14 @@ func Open(c Config) (*Node, error) {
 // start brings up the parts from the disk upwards.
 func (n *Node) start() error {
 	c := n.config
-	replica, err := storage.Open(storage.Options{
-		FS: c.FS, Dir: c.Dir, Self: c.ID, Rand: c.Rand, Clock: c.Clock, Logger: c.Logger, Wrap: c.Disk,
-		HintSizeBytesMax: c.HintSizeBytesMax, FlushAfter: c.FlushAfter,
-	})
-	if err != nil {
+	if err := n.openDisk(); err != nil {
 		return err
 	}
-	n.disk = newDisk(replica, c.Now)
+	own := foreground{disk: n.disk, admission: n.admission}
 	if err := n.openMembership(); err != nil {
 		return err
 	}
+	var err error
 	var handoff atomic.Pointer[hint.Handoff] // the detector starts first and kicks it later
 	if n.detector, err = detector.Start(detector.Options{
 		Self: c.ID, Peers: memberIDs(n.placement.Now()), Now: c.Now, Rand: c.Rand, ProbeInterval: c.ProbeInterval, Logger: c.Logger,
@@ -92,7 +90,7 @@ func (n *Node) start() error {
 		Timeout: c.ReplicaTimeout, ForwardTimeout: c.ForwardTimeout,
 	})
 	if n.coordinator, err = coordinator.New(coordinator.Options{
-		Self: c.ID, Placement: n.placement, Replicas: c.N, Local: n.disk, Peers: n.peers, Detector: n.detector, R: c.R, W: c.W, Buckets: c.Buckets,
+		Self: c.ID, Placement: n.placement, Replicas: c.N, Local: own, Peers: n.peers, Detector: n.detector, R: c.R, W: c.W, Buckets: c.Buckets,
 		Durability: c.Durability, ObjectBuffer: c.ObjectBuffer,
 		ReplicaTimeout: c.ReplicaTimeout, FallbackAfter: c.FallbackAfter, StragglerWait: c.StragglerWait,
 		InFlight: c.InFlight, Now: c.Now, Logger: c.Logger,
@@ -101,7 +99,7 @@ func (n *Node) start() error {
 	}
 	if n.handoff, err = hint.Start(hint.Options{
 		Self: c.ID, Placement: n.placement, Targets: memberIDs(n.placement.Now()), Hints: n.disk, Peers: n.peers, Detector: n.detector, Rand: c.Rand, Now: c.Now,
-		Interval: c.HintInterval, Timeout: c.ReplicaTimeout, Logger: c.Logger,
+		Interval: c.HintInterval, Timeout: c.ReplicaTimeout, Admit: n.admission.Of(admission.Hint), Logger: c.Logger,
 	}); err != nil {
 		return err
 	}
@@ -111,7 +109,7 @@ func (n *Node) start() error {
 		n.log.Warn("anti-entropy is off")
 	} else if n.repair, err = repair.Start(repair.Options{
 		Self: c.ID, Placement: n.placement, Local: n.disk, Peers: n.peers, Detector: n.detector, Rand: c.Rand, Now: c.Now,
-		Interval: c.RepairInterval, Timeout: c.ReplicaTimeout, Logger: c.Logger,
+		Interval: c.RepairInterval, Timeout: c.ReplicaTimeout, Admit: n.admission.Of(admission.Repair), Logger: c.Logger,
 	}); err != nil {
 		return err
 	}
@@ -119,7 +117,7 @@ func (n *Node) start() error {
 		return err
 	}
 	n.server = transport.NewServer(transport.Services{
-		Self: c.ID, Placement: n.placement, Coordinator: n.coordinator, Local: n.disk, Inspector: inspector{n},
+		Self: c.ID, Placement: n.placement, Coordinator: n.coordinator, Local: own, Inspector: inspector{n},
 		Gossip: n.gossip, Membership: operator{n}, Behind: n.behind,
 	})
 	return nil

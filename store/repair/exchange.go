@@ -141,6 +141,9 @@ func (x *exchange) partition(ctx context.Context, p ring.Partition, s stretch) e
 	segments := slices.DeleteFunc(all, func(seg merkle.Segment) bool { return !s.touches(p, seg) })
 	for chunk := range slices.Chunk(segments, segmentsAtOnce) {
 		x.at = position{p, chunk[len(chunk)-1] + 1, ""}
+		if err := x.opts.Admit(ctx, 0); err != nil {
+			return err
+		}
 		differences, err := w.Leaves(ctx, chunk)
 		x.compared.Add(w.TakeCompared())
 		if err != nil {
@@ -189,6 +192,13 @@ func (x *exchange) mend(ctx context.Context, p ring.Partition, d merkle.Differen
 		if theirs, err = x.fetch(ctx, d.Key); err != nil {
 			return fmt.Errorf("fetch %q from %s: %w", d.Key, x.peer, err)
 		}
+	}
+	size := len(d.Key)
+	for _, v := range theirs.Versions {
+		size += len(v.Value)
+	}
+	if err := x.opts.Admit(ctx, size); err != nil {
+		return err
 	}
 	if _, err := x.opts.Local.Merge(ctx, p, d.Key, "", theirs); err != nil {
 		return err

@@ -72,6 +72,10 @@ type Options struct {
 	Keys      int                  // keys mended in one round; the next with the peer goes on; default 1024
 	Logger    *slog.Logger         // default discards
 
+	// Admit waits until the node has room for work on so many bytes beside its foreground, or ends with the error of its context;
+	// default: at once.
+	Admit func(ctx context.Context, sizeBytes int) error
+
 	CheckInterval time.Duration // between comparisons of the node's own trees with its records; default a week
 }
 
@@ -90,6 +94,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.CheckInterval == 0 {
 		o.CheckInterval = 7 * 24 * time.Hour
+	}
+	if o.Admit == nil {
+		o.Admit = func(ctx context.Context, _ int) error { return ctx.Err() }
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)

@@ -26,6 +26,8 @@ type PebbleOptions struct {
 	FS     vfs.FS       // default the operating system's
 	Dir    string       // created if missing; required
 	Logger *slog.Logger // default discards
+	// OnStall is called when the instance begins and when it ceases to hold writes up, as compactions do not keep pace. It must not block; default none.
+	OnStall func(begins bool)
 }
 
 // OpenPebble opens or creates a Pebble instance as a KV.
@@ -44,6 +46,9 @@ func openPebble(o PebbleOptions) (*pebbleKV, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
+	if o.OnStall == nil {
+		o.OnStall = func(bool) {}
+	}
 	k := &pebbleKV{log: &pebbleLogger{log: o.Logger.With("component", "pebble", "dir", o.Dir)}}
 	cache := pebble.NewCache(cacheSizeBytes)
 	defer cache.Unref() // the instance holds a reference of its own
@@ -54,7 +59,11 @@ func openPebble(o PebbleOptions) (*pebbleKV, error) {
 		MaxOpenFiles:       openFilesMax,
 		FormatMajorVersion: pebble.FormatNewest,
 		Logger:             k.log,
-		DisableTableStats:  true, // statistics steer compactions of sizes that this store does not reach
+		EventListener: &pebble.EventListener{
+			WriteStallBegin: func(pebble.WriteStallBeginInfo) { o.OnStall(true) },
+			WriteStallEnd:   func() { o.OnStall(false) },
+		},
+		DisableTableStats: true, // statistics steer compactions of sizes that this store does not reach
 	})
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", o.Dir, err)

@@ -47,6 +47,12 @@ type Options struct {
 	HintTargetSizeBytesMax uint64 // of those for one owner; default half of HintSizeBytesMax
 
 	FlushAfter time.Duration // what is acknowledged from memory is on disk so much later; default 100ms
+
+	// Admit waits until there is room beside the foreground for what follows work on so many bytes that nobody waits for, or
+	// ends with the error of its context; default: at once.
+	Admit func(ctx context.Context, sizeBytes int) error
+	// OnStall is called when an engine begins and when it ceases to hold writes up. It must not block, nor use the replica; default none.
+	OnStall func(begins bool)
 }
 
 func (o Options) withDefaults() Options {
@@ -67,6 +73,12 @@ func (o Options) withDefaults() Options {
 	}
 	if o.FlushAfter == 0 {
 		o.FlushAfter = 100 * time.Millisecond
+	}
+	if o.Admit == nil {
+		o.Admit = func(ctx context.Context, _ int) error { return ctx.Err() }
+	}
+	if o.OnStall == nil {
+		o.OnStall = func(bool) {}
 	}
 	if o.Wrap == nil {
 		o.Wrap = func(kv KV) KV { return kv }
@@ -135,7 +147,7 @@ func (r *Replica) open() (err error) {
 		name string
 		kv   *KV
 	}{{"data", &r.data}, {"hints", &r.hints}} {
-		kv, err := openPebble(PebbleOptions{FS: r.opts.FS, Dir: path.Join(r.opts.Dir, db.name), Logger: r.opts.Logger})
+		kv, err := openPebble(PebbleOptions{FS: r.opts.FS, Dir: path.Join(r.opts.Dir, db.name), Logger: r.opts.Logger, OnStall: r.opts.OnStall})
 		if err != nil {
 			return err
 		}

@@ -21,6 +21,9 @@ type TreeCheck struct {
 	Trees   int // trees whose sums were not those of their leaves
 }
 
+// checkBytes is what a key costs to be checked, in bytes that are admitted: reading it and its leaf.
+const checkBytes = 1 << 10
+
 // Drift returns how much was wrong with the trees themselves.
 func (c TreeCheck) Drift() int { return c.Leaves + c.Orphans + c.Trees }
 
@@ -36,6 +39,9 @@ func (r *Replica) CheckTrees(ctx context.Context) (check TreeCheck, err error) {
 	}
 	defer r.gate.leave()
 	if err := r.eachKey(dataPrefix, func(page [][]byte) error {
+		if err := r.opts.Admit(ctx, len(page)*checkBytes); err != nil {
+			return err
+		}
 		for _, at := range page {
 			p, key, err := parseCursor(at[len(dataPrefix):])
 			if err != nil {
@@ -50,6 +56,9 @@ func (r *Replica) CheckTrees(ctx context.Context) (check TreeCheck, err error) {
 		return check, fmt.Errorf("check hash trees: records: %w", err)
 	}
 	if err := r.eachKey(leafPrefix, func(page [][]byte) error {
+		if err := r.opts.Admit(ctx, len(page)*checkBytes); err != nil {
+			return err
+		}
 		for _, at := range page {
 			p, key, err := parseLeafKey(at)
 			if err != nil {
@@ -127,7 +136,7 @@ func (r *Replica) checkOrphan(ctx context.Context, p ring.Partition, key store.K
 // if it was overtaken by a write.
 func (r *Replica) checkSums(ctx context.Context, p ring.Partition, check *TreeCheck) error {
 	for range 3 {
-		if err := ctx.Err(); err != nil {
+		if err := r.opts.Admit(ctx, 0); err != nil {
 			return err
 		}
 		var before uint64

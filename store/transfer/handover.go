@@ -213,6 +213,9 @@ func (t *Transfers) dropSegments(ctx context.Context, p ring.Partition, segments
 		n, err := t.opts.Local.DropAll(ctx, p, batch)
 		dropped += n
 		t.dropped.Add(uint64(n))
+		if err == nil {
+			err = t.opts.Admit(ctx, 0)
+		}
 		if err != nil {
 			return dropped, err
 		}

@@ -70,7 +70,10 @@ type Options struct {
 	Page      int           // leaves asked for at a time; default 1024
 	Batch     int           // keys fetched or handed over at a time; default 256
 	RateBytes int           // a second, of states copied or handed over by this node; default 32 MiB
-	Logger    *slog.Logger  // default discards
+	// Admit waits until the node has room for what follows work on so many bytes, beside its foreground, or ends with the
+	// error of its context; default: at once. RateBytes is a bound besides it.
+	Admit  func(ctx context.Context, sizeBytes int) error
+	Logger *slog.Logger // default discards
 }
 
 func (o Options) withDefaults() Options {
@@ -88,6 +91,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.RateBytes == 0 {
 		o.RateBytes = 32 << 20
+	}
+	if o.Admit == nil {
+		o.Admit = func(ctx context.Context, _ int) error { return ctx.Err() }
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)

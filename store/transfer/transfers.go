@@ -136,9 +136,12 @@ func (t *Transfers) walk(v history.Version, j job) *repair.Walk {
 	}
 }
 
-// throttle waits as long as so many bytes may take.
+// throttle waits as long as so many bytes may take, and until there is room for more.
 func (t *Transfers) throttle(ctx context.Context, sizeBytes int) error {
-	return wait(ctx, time.Duration(float64(sizeBytes)/float64(t.opts.RateBytes)*float64(time.Second)))
+	if err := wait(ctx, time.Duration(float64(sizeBytes)/float64(t.opts.RateBytes)*float64(time.Second))); err != nil {
+		return err
+	}
+	return t.opts.Admit(ctx, sizeBytes)
 }
 
 func wait(ctx context.Context, d time.Duration) error {

@@ -49,6 +49,8 @@ type settings struct {
 	requestsMax    int
 	connectionsMax int
 	transferRate   int
+	admission      string
+	target         time.Duration // that admission means; negative: none
 	tls            tlsSettings
 }
 
@@ -78,6 +80,7 @@ func (s *settings) register(f *pflag.FlagSet) {
 	f.IntVar(&s.requestsMax, "requests-max", 1024, "client requests coordinated at a time; those beyond are refused and not done")
 	f.IntVar(&s.connectionsMax, "connections-max", 4096, "connections of clients and peers open at a time; those beyond are closed at once")
 	f.IntVar(&s.transferRate, "transfer-rate", 32<<20, "bytes a second that this node copies or hands over when members change")
+	f.StringVar(&s.admission, "admission", "50ms", "99th percentile of the node's own reads and writes for clients, above which hints, transfers, anti-entropy and checks of trees\nare slowed down; off: never")
 	f.StringVar(&s.debugListen, "debug-listen", "", "host:port on which /metrics (Prometheus), /healthz and /debug/pprof/ are served, without encryption and to anybody:\nan address that only operators reach, such as 127.0.0.1:9090; empty: none")
 	f.StringVar(&s.logLevel, "log-level", "info", "debug, info, warn or error")
 	s.tls.register(f)
@@ -148,6 +151,9 @@ func (s *settings) check() error {
 			errs = append(errs, fmt.Errorf("--%s is %d, want more than 0", bound.flag, bound.value))
 		}
 	}
+	if s.target, err = parseAdmission(s.admission); err != nil {
+		errs = append(errs, err)
+	}
 	if s.hintSize == 0 {
 		errs = append(errs, errors.New("--hint-bytes is 0, want more"))
 	}
@@ -176,6 +182,18 @@ func (s *settings) logger(w io.Writer) (*slog.Logger, error) {
 	return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: level})), nil
 }
 
+// parseAdmission returns the target of admission control, negative for "off".
+func parseAdmission(text string) (time.Duration, error) {
+	if text == "off" {
+		return -1, nil
+	}
+	target, err := time.ParseDuration(text)
+	if err != nil || target <= 0 {
+		return 0, fmt.Errorf("--admission is %q, want off or a duration above 0, such as 50ms", text)
+	}
+	return target, nil
+}
+
 // repairEvery is the node's repair interval: a command line says 0 where a Config, whose 0
 // is the default, wants a negative one.
 func (s *settings) repairEvery() time.Duration {
@@ -200,7 +218,7 @@ func (s *settings) log(l *slog.Logger) {
 	l.Info("configured",
 		"id", s.id, "listen", s.listen, "advertise", s.advertise, "members", s.members, "join", s.join, "data", s.data, "partitions", s.partitions, "replicas", s.replicas,
 		"read_quorum", s.readQuorum, "write_quorum", s.writeQuorum, "buckets", s.bucketFlags, "hint_bytes", s.hintSize, "replica_timeout", s.replicaTimeout,
-		"repair_interval", s.repairInterval, "restore", s.restore, "durability", s.durabilityName, "object_buffer", s.objectBuffer, "flush_after", s.flushAfter, "clock_skew", s.clockSkew, "requests_max", s.requestsMax, "connections_max", s.connectionsMax, "transfer_rate", s.transferRate, "debug_listen", s.debugListen, "log_level", s.logLevel,
+		"repair_interval", s.repairInterval, "restore", s.restore, "durability", s.durabilityName, "object_buffer", s.objectBuffer, "flush_after", s.flushAfter, "clock_skew", s.clockSkew, "requests_max", s.requestsMax, "connections_max", s.connectionsMax, "transfer_rate", s.transferRate, "admission", s.admission, "debug_listen", s.debugListen, "log_level", s.logLevel,
 		"tls_cert", s.tls.files.Cert, "tls_key", s.tls.files.Key, "tls_ca", s.tls.files.CA, "tls_client_cert_optional", s.tls.optional,
 		"tls_peer_names", s.tls.guard.Peers, "tls_admin_names", s.tls.guard.Admins)
 }

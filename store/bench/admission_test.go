@@ -1,0 +1,109 @@
+package bench
+
+import (
+	"context"
+	"os"
+	"testing"
+	"time"
+
+	"cartwheel/store/client"
+)
+
+// What the comparison of admission control is about: the rate of foreground puts is a fifth of what the cluster serves, and
+// the backlog is hints that a node gets when it is back, and anti-entropy beside them.
+const (
+	admissionClients = 16
+	admissionSize    = 1024
+	admissionTarget  = "5ms"
+)
+
+// TestBenchAdmission is what 'make bench-admission' runs: the latency of puts with nothing else to do, and while a node gets
+// a backlog of hints, with admission control and without it (section 6.5 of the Dynamo paper).
+func TestBenchAdmission(t *testing.T) {
+	binary := os.Getenv("CARTWHEEL_BENCH_ADMISSION")
+	if binary == "" {
+		t.Skip("'make bench-admission' runs it")
+	}
+	each := timeOf(t, 10*time.Second)
+	rate := 0.0 // the same in both
+	for _, setting := range []string{"off", admissionTarget} {
+		name := map[bool]string{true: "off", false: "on"}[setting == "off"]
+		quiet, busy := admitted(t, binary, setting, name, each, &rate)
+		for _, q := range []struct {
+			name    string
+			percent float64
+		}{{"p50", 50}, {"p99", 99}, {"p999", 99.9}} {
+			calm, beside := quiet.Quantile(q.percent), busy.Quantile(q.percent)
+			figure("admission_"+name+"_quiet_"+q.name, calm.Seconds()*1000, "ms")
+			figure("admission_"+name+"_busy_"+q.name, beside.Seconds()*1000, "ms")
+			figure("admission_"+name+"_ratio_"+q.name, beside.Seconds()/calm.Seconds(), "1")
+		}
+	}
+}
+
+// admitted measures puts in a cluster with one setting of admission control.
+func admitted(t *testing.T, binary, setting, name string, each time.Duration, rate *float64) (quiet, busy Load) {
+	ctx := t.Context()
+	c, err := StartCluster(context.WithoutCancel(ctx), binary, t.TempDir(), 3, "--admission", setting)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := bench{t: t, cluster: c, each: each}
+	r, err := Dial(c, admissionClients, admissionSize)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		for _, err := range []error{r.Close(), c.Close()} {
+			if err != nil {
+				t.Error(err)
+			}
+		}
+	}()
+	if err := r.Fill(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if *rate == 0 {
+		closed := Closed(ctx, admissionClients, each/2, r.Put)
+		b.check(closed, nil)
+		*rate = closed.Rate() / 5
+		figure("admission_puts_per_second", *rate, "1/s")
+	}
+	quiet = Open(ctx, admissionClients, each, *rate, r.Put)
+	b.check(quiet, nil)
+
+	if err := c.Stop(2); err != nil {
+		t.Fatal(err)
+	}
+	b.check(Closed(ctx, admissionClients, 2*each, r.Add), nil)
+	if err := c.Start(ctx, 2); err != nil {
+		t.Fatal(err)
+	}
+	before := hints(t, c)
+	busy = Open(ctx, admissionClients, each, *rate, r.Put)
+	b.check(busy, nil)
+	after := hints(t, c)
+	figure("admission_"+name+"_hints_before", float64(before), "hints")
+	figure("admission_"+name+"_hints_after", float64(after), "hints")
+	return quiet, busy
+}
+
+// hints counts those that wait for the last node.
+func hints(t *testing.T, c *Cluster) (sum uint64) {
+	t.Helper()
+	for _, address := range c.Addresses[:2] {
+		a, err := client.DialAdmin(address, client.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		st, err := a.Status(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		sum += st.Hints
+		if err := a.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	return sum
+}
