@@ -152,6 +152,9 @@ func (f DiskFault) Does() []string {
 // AtRest reports whether the fault is damage to files of a stopped node.
 func (f DiskFault) AtRest() bool { return f.Rotten != 0 || f.Truncated != 0 }
 
+// Damages reports whether the fault makes bytes other than those that were written.
+func (f DiskFault) Damages() bool { return f.BitFlips != 0 || f.AtRest() }
+
 // Fails reports whether operations fail, rather than merely take long.
 func (f DiskFault) Fails() bool { return f != DiskFault{Slow: f.Slow} }
 

@@ -171,8 +171,8 @@ func TestWrongBitsAreFoundAndNothingIsLost(t *testing.T) {
 		}
 	}
 	for _, f := range res.Findings {
-		// A copy that was set aside may not be whole again when the run ends: it is unknown then.
-		if f.Checker != "audits" && f.Verdict == harness.Invalid {
+		// Where two of three copies of a record were damaged nobody can tell what it was: it is unknown then.
+		if f.Verdict == harness.Invalid {
 			t.Errorf("%s: %s", f.Checker, f.Summary)
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"cartwheel/store"
 	"cartwheel/store/merkle"
@@ -41,6 +42,7 @@ func (r *Replica) mergeAll(ctx context.Context, p ring.Partition, states []State
 	}
 	var b Batch
 	var leaves []newLeaf
+	var begun []func()
 	for _, s := range states {
 		held, err := r.loadOwn(p, s.Key)
 		if err != nil {
@@ -59,13 +61,24 @@ func (r *Replica) mergeAll(ctx context.Context, p ring.Partition, states []State
 		}
 		at := dataKey(p, s.Key)
 		b.Set(at, rec.encode(at))
-		leaves = append(leaves, newLeaf{s.Key, sumOf(s.Key, rec)})
+		begin, err := r.beginAnew(&b, p, s.Key)
+		if err != nil {
+			return 0, fmt.Errorf("%q: %w", s.Key, err)
+		}
+		begun = append(begun, begin)
+		leaves = append(leaves, newLeaf{key: s.Key, sum: sumOf(s.Key, rec)})
 		r.warnSiblings(s.Key, before, rec.set)
 	}
 	if len(leaves) == 0 {
 		return 0, r.settle(false) // what it holds already may be in memory only
 	}
-	return len(leaves), r.writeWithLeaves(&b, p, leaves)
+	if err := r.writeWithLeaves(&b, p, leaves); err != nil {
+		return 0, err
+	}
+	for _, done := range begun {
+		done()
+	}
+	return len(leaves), nil
 }
 
 // DropAll deletes the node's own records of keys whose leaves are still those given: what was joined in since they were
@@ -128,10 +141,12 @@ func (r *Replica) enterAll(ctx context.Context, p ring.Partition, keys []store.K
 	return leave, nil
 }
 
-// A newLeaf is what the leaf of a changed record becomes; the zero sum if the record goes.
+// A newLeaf is what the leaf of a changed record becomes; the zero sum if the record goes. The leaf of a record in
+// quarantine stays as it is, unless the change turns that.
 type newLeaf struct {
-	key store.Key
-	sum merkle.Sum
+	key   store.Key
+	sum   merkle.Sum
+	turns bool // the record comes into quarantine or out of it
 }
 
 // writeWithLeaves applies changes of the node's own records and their leaves in one batch. The caller has
@@ -140,30 +155,43 @@ func (r *Replica) writeWithLeaves(b *Batch, p ring.Partition, leaves []newLeaf) 
 	if len(leaves) == 0 {
 		return nil
 	}
-	before := make([]merkle.Sum, len(leaves))
+	before, known := make([]merkle.Sum, len(leaves)), make([]bool, len(leaves))
 	var errs []error
 	for i, l := range leaves {
 		var err error
-		before[i], err = r.leaf(p, l.key)
+		before[i], known[i], err = r.leafBefore(p, l.key)
 		errs = append(errs, err)
-		if r.quarantine.has(p, l.key) {
+		if !l.turns && r.quarantine.has(p, l.key) {
 			l.sum = r.damagedSum(p, l.key)
 			leaves[i] = l
 		}
+		at := leafKey(p, l.key)
 		if l.sum.IsZero() {
-			b.Delete(leafKey(p, l.key))
+			b.Delete(at)
 		} else {
-			b.Set(leafKey(p, l.key), encodeLeaf(l.sum))
+			b.Set(at, encodeLeaf(at, l.sum))
 		}
 	}
 	if err := errors.Join(errs...); err != nil {
 		return err
 	}
+	end := r.forest.begin(p)
 	if err := r.write(r.data, b); err != nil {
+		end()
 		return err
 	}
 	for i, l := range leaves {
-		r.forest.replace(p, l.key, before[i], l.sum)
+		if known[i] {
+			r.forest.replace(p, l.key, before[i], l.sum)
+		}
+	}
+	end()
+	if !slices.Contains(known, false) {
+		return nil
+	}
+	// Neither the old leaf nor the old record could be read: what to take out of the sums is not known.
+	if _, done, err := r.resum(context.Background(), p); err != nil || !done {
+		r.log.Error("could not sum the leaves of a partition anew, the next check of the trees does", "partition", p, "err", err)
 	}
 	return nil
 }

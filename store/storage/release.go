@@ -50,11 +50,10 @@ func (r *Replica) release(ctx context.Context, p ring.Partition, key store.Key) 
 	case since.ownBytes > 0:
 		sum = sumOf(key, since.own)
 	}
-	r.quarantine.set(p, key, false) // first, so that the leaf is made to fit
-	if err := r.writeWithLeaf(&b, p, key, sum); err != nil {
-		r.quarantine.set(p, key, true)
+	if err := r.writeWithLeaves(&b, p, []newLeaf{{key: key, sum: sum, turns: true}}); err != nil {
 		return err
 	}
+	r.quarantine.remove(p, key)
 	r.log.Warn("let go of a damaged record that others own", "key", string(key), "partition", p)
 	return nil
 }

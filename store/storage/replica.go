@@ -385,14 +385,30 @@ func (r *Replica) load(p ring.Partition, key store.Key) (copies, error) {
 
 func (r *Replica) loadOwn(p ring.Partition, key store.Key) (c copies, err error) {
 	c, err = r.readOwn(p, key)
-	if errors.Is(err, store.ErrCorrupt) {
+	switch {
+	case errors.Is(err, store.ErrCorrupt):
 		err = r.setAside(p, key, err)
+	case err == nil && c.ownBytes > 0 && r.quarantine.untouched(p, key):
+		err = r.readmit(p, key, c.own)
 	}
 	c.damaged = r.quarantine.has(p, key)
 	return c, err
 }
 
+// readsMax is how often a record is read before it counts as damaged: a bit may be wrong on the disk, or
+// only have gone wrong on the way from there.
+const readsMax = 3
+
 func (r *Replica) readOwn(p ring.Partition, key store.Key) (c copies, err error) {
+	for range readsMax {
+		if c, err = r.readOnce(p, key); !errors.Is(err, store.ErrCorrupt) {
+			break
+		}
+	}
+	return c, err
+}
+
+func (r *Replica) readOnce(p ring.Partition, key store.Key) (c copies, err error) {
 	at := dataKey(p, key)
 	b, ok, err := r.data.Get(at)
 	if err != nil || !ok {

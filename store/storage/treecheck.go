@@ -2,7 +2,6 @@ package storage
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 
@@ -97,9 +96,10 @@ func (r *Replica) checkLeaf(ctx context.Context, p ring.Partition, key store.Key
 		return err
 	}
 	got, err := r.leaf(p, key)
-	if err != nil {
+	if err != nil && !errors.Is(err, store.ErrCorrupt) {
 		return err
 	}
+	unread := err != nil
 	check.Keys++
 	if damaged {
 		check.Damaged++
@@ -108,7 +108,7 @@ func (r *Replica) checkLeaf(ctx context.Context, p ring.Partition, key store.Key
 		}
 		return nil
 	}
-	if got == want {
+	if got == want && !unread {
 		return nil
 	}
 	check.Leaves++
@@ -125,81 +125,36 @@ func (r *Replica) checkOrphan(ctx context.Context, p ring.Partition, key store.K
 	if _, ok, err := r.data.Get(dataKey(p, key)); err != nil || ok || r.quarantine.has(p, key) {
 		return err
 	}
-	if leaf, err := r.leaf(p, key); err != nil || leaf.IsZero() {
+	if leaf, err := r.leaf(p, key); errors.Is(err, store.ErrCorrupt) {
+		r.damagedLeaf(p, key, err) // of which record it was its key says, and that one is not there
+	} else if err != nil || leaf.IsZero() {
 		return err // it went with its record since the leaves were listed
 	}
 	check.Orphans++
 	return r.writeWithLeaf(&Batch{}, p, key, merkle.Sum{})
 }
 
-// checkSums compares a tree in memory with the leaves on disk, and tries again a few times
-// if it was overtaken by a write.
+// checkSums compares a tree in memory with the leaves on disk.
 func (r *Replica) checkSums(ctx context.Context, p ring.Partition, check *TreeCheck) error {
-	for range 3 {
-		if err := r.opts.Admit(ctx, 0); err != nil {
-			return err
-		}
-		var before uint64
-		r.forest.look(p, func(_ *merkle.Tree, wrote uint64) { before = wrote })
-		fresh, err := r.treeOf(p)
-		if err != nil {
-			return err
-		}
-		overtaken, equal := false, false
-		r.forest.look(p, func(t *merkle.Tree, wrote uint64) {
-			if overtaken = wrote != before; overtaken {
-				return
-			}
-			if equal = t.Equal(fresh); !equal {
-				r.forest.trees[p] = fresh
-			}
-		})
-		if !overtaken {
-			if !equal {
-				check.Trees++
-			}
-			return nil
-		}
+	if err := r.opts.Admit(ctx, 0); err != nil {
+		return err
 	}
-	return nil
-}
-
-// treeOf builds the tree of a partition from its leaves.
-func (r *Replica) treeOf(p ring.Partition) (*merkle.Tree, error) {
-	t := &merkle.Tree{}
-	prefix := binary.BigEndian.AppendUint16([]byte("t/"), uint16(p))
-	var bad error
-	err := r.data.Scan(prefix, prefixEnd(prefix), func(at, b []byte) bool {
-		_, key, err := parseLeafKey(at)
-		if err == nil {
-			var sum merkle.Sum
-			if sum, err = decodeLeaf(b); err == nil {
-				t.Replace(merkle.SegmentOf(key), merkle.Sum{}, sum)
-			}
-		}
-		bad = errors.Join(bad, err)
-		return err == nil
-	})
-	return t, errors.Join(err, bad)
+	right, done, err := r.resum(ctx, p)
+	if done && !right {
+		check.Trees++
+	}
+	return err
 }
 
 // recordSum returns the leaf that a record has to have. For a damaged one it is one that no other node
 // has.
 func (r *Replica) recordSum(p ring.Partition, key store.Key) (sum merkle.Sum, damaged bool, err error) {
-	at := dataKey(p, key)
-	b, ok, err := r.data.Get(at)
-	if err == nil && !ok {
-		return merkle.Sum{}, false, nil
-	}
-	var rec record
-	if err == nil {
-		rec, err = r.decode(at, b)
-	}
+	c, err := r.readOwn(p, key)
 	switch {
 	case r.quarantine.has(p, key), errors.Is(err, store.ErrCorrupt):
 		return r.damagedSum(p, key), true, nil
 	case err != nil:
 		return merkle.Sum{}, false, err
 	}
-	return sumOf(key, rec), false, nil
+	return sumOf(key, c.own), false, nil
 }

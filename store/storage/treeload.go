@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -17,7 +18,7 @@ func (r *Replica) loadTrees(clean bool) error {
 	if err != nil {
 		return fmt.Errorf("load hash trees: %w", err)
 	}
-	if !ok || len(format) != 1 || format[0] != merkle.Format {
+	if !ok || !bytes.Equal(format, leavesMark) {
 		r.log.Info("building hash trees from records")
 		if err := r.buildLeaves(); err != nil {
 			return fmt.Errorf("build hash trees: %w", err)
@@ -34,7 +35,7 @@ func (r *Replica) loadTrees(clean bool) error {
 	err = r.sumLeaves()
 	if errors.Is(err, store.ErrCorrupt) {
 		r.drift.Add(1)
-		r.log.Error("read a damaged leaf, building hash trees from records", "err", err)
+		r.log.Error("could not read the leaves, building hash trees from records", "err", err)
 		r.forest.trees, r.forest.wrote = nil, nil
 		err = errors.Join(r.buildLeaves(), r.sumLeaves())
 	}
@@ -77,22 +78,9 @@ func (r *Replica) keepTrees(b *Batch) {
 
 // sumLeaves builds the trees from the leaves.
 func (r *Replica) sumLeaves() error {
-	var bad error
-	err := r.data.Scan(leafPrefix, prefixEnd(leafPrefix), func(at, b []byte) bool {
-		p, key, err := parseLeafKey(at)
-		if err != nil {
-			bad = err
-			return false
-		}
-		sum, err := decodeLeaf(b)
-		if err != nil {
-			bad = err
-			return false
-		}
+	return r.eachLeaf(leafPrefix, func(p ring.Partition, key store.Key, sum merkle.Sum) {
 		r.forest.replace(p, key, merkle.Sum{}, sum)
-		return true
 	})
-	return errors.Join(err, bad)
 }
 
 // buildLeaves writes the leaves of all records anew. The mark that they are there comes
@@ -118,14 +106,14 @@ func (r *Replica) buildLeaves() error {
 			if err != nil {
 				return err
 			}
-			b.Set(leafKey(p, key), encodeLeaf(sum))
+			b.Set(leafKey(p, key), encodeLeaf(leafKey(p, key), sum))
 		}
 		return r.write(r.data, &b)
 	}); err != nil {
 		return err
 	}
 	var b Batch
-	b.Set(leavesKey, []byte{merkle.Format})
+	b.Set(leavesKey, leavesMark)
 	return r.write(r.data, &b)
 }
 

@@ -2,8 +2,6 @@ package storage
 
 import (
 	"context"
-	"encoding/binary"
-	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -18,7 +16,26 @@ import (
 type forest struct {
 	mu    sync.Mutex // held for moments, never across the disk
 	trees map[ring.Partition]*merkle.Tree
-	wrote map[ring.Partition]uint64 // leaves replaced, so that a check knows that it was overtaken
+	// What tells a check that it was overtaken: leaves replaced, and writes that may be on disk and
+	// are not in the sums yet.
+	wrote   map[ring.Partition]uint64
+	writing map[ring.Partition]int
+}
+
+// begin announces a write of leaves; whoever calls it calls the function that it returns when the sums
+// have followed.
+func (f *forest) begin(p ring.Partition) (end func()) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.writing == nil {
+		f.writing = map[ring.Partition]int{}
+	}
+	f.writing[p]++
+	return func() {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		f.writing[p]--
+	}
 }
 
 // replace follows a change of a leaf that is on disk.
@@ -123,103 +140,32 @@ func (r *Replica) TreeLeaves(ctx context.Context, p ring.Partition, seg merkle.S
 	if after != "" {
 		lo = append(append(lo, after...), 0)
 	}
-	var bad error
+	var damaged []int
 	err = r.data.Scan(lo, prefixEnd(prefix), func(at, b []byte) bool {
 		if more = len(leaves) == limit; more {
 			return false
 		}
-		var sum merkle.Sum
-		if sum, bad = decodeLeaf(b); bad != nil {
-			return false
+		sum, err := decodeLeaf(at, b)
+		if err != nil {
+			damaged = append(damaged, len(leaves))
 		}
 		leaves = append(leaves, merkle.Leaf{Key: store.Key(at[len(prefix):]), Sum: sum})
 		return true
 	})
-	if err = errors.Join(err, bad); err != nil {
+	for _, i := range damaged {
+		if err == nil {
+			leaves[i].Sum, err = r.mendLeaf(ctx, p, leaves[i].Key)
+		}
+	}
+	if err != nil {
 		return nil, false, fmt.Errorf("leaves of segment %d of partition %d: %w", seg, p, err)
 	}
 	return leaves, more, nil
-}
-
-// leaf returns the sum on disk for a key, zero if there is none. A damaged one counts as none:
-// it is about to be written anew, and the check of the trees mends the sums above it.
-func (r *Replica) leaf(p ring.Partition, key store.Key) (merkle.Sum, error) {
-	b, ok, err := r.data.Get(leafKey(p, key))
-	if err != nil || !ok {
-		return merkle.Sum{}, err
-	}
-	sum, err := decodeLeaf(b)
-	if err != nil {
-		r.drift.Add(1)
-		r.log.Error("read a damaged leaf of a hash tree", "key", string(key), "err", err)
-		return merkle.Sum{}, nil
-	}
-	return sum, nil
 }
 
 // writeWithLeaf applies a change of the node's own record, whose sum is after from then on; zero if
 // the record goes. The caller has locked the key. Leaf and record are one batch: after a crash
 // there are both or neither.
 func (r *Replica) writeWithLeaf(b *Batch, p ring.Partition, key store.Key, after merkle.Sum) error {
-	return r.writeWithLeaves(b, p, []newLeaf{{key, after}})
-}
-
-// rehash makes the leaf of a record right that a merge found to be complete. A leaf that is
-// wrong would have the same repair done for ever. The caller has locked the key.
-func (r *Replica) rehash(p ring.Partition, key store.Key, rec record) error {
-	if r.quarantine.has(p, key) {
-		return nil
-	}
-	before, err := r.leaf(p, key)
-	if err != nil {
-		return err
-	}
-	want := sumOf(key, rec)
-	if before == want {
-		return nil
-	}
-	r.drift.Add(1)
-	r.log.Error("mended a leaf of a hash tree that was not that of its record", "partition", p, "key", string(key))
-	return r.writeWithLeaf(&Batch{}, p, key, want)
-}
-
-// sumOf returns the leaf of a record; zero if there is none.
-func sumOf(key store.Key, rec record) merkle.Sum {
-	if rec.set.IsZero() {
-		return merkle.Sum{}
-	}
-	return merkle.Sum(rec.set.Fingerprint(key))
-}
-
-// encodeLeaf returns the bytes of a leaf. The engine's own checksums guard them.
-func encodeLeaf(sum merkle.Sum) []byte { return append([]byte{merkle.Format}, sum[:]...) }
-
-func decodeLeaf(b []byte) (merkle.Sum, error) {
-	if len(b) != 1+len(merkle.Sum{}) || b[0] != merkle.Format {
-		return merkle.Sum{}, fmt.Errorf("leaf %x, want %d bytes of format %d: %w", b, 1+len(merkle.Sum{}), merkle.Format, store.ErrCorrupt)
-	}
-	return merkle.Sum(b[1:]), nil
-}
-
-// segmentOf begins the leaves of a segment, and of no other.
-func segmentOf(p ring.Partition, seg merkle.Segment) []byte {
-	b := binary.BigEndian.AppendUint16([]byte("t/"), uint16(p))
-	return binary.BigEndian.AppendUint16(b, uint16(seg))
-}
-
-func leafKey(p ring.Partition, key store.Key) []byte {
-	return append(segmentOf(p, merkle.SegmentOf(key)), key...)
-}
-
-// parseLeafKey is the inverse of leafKey.
-func parseLeafKey(b []byte) (p ring.Partition, key store.Key, err error) {
-	const head = 2 + partSizeBytes + 2
-	if len(b) <= head {
-		return 0, "", fmt.Errorf("leaf key %x: %w", b, store.ErrCorrupt)
-	}
-	p, key = ring.Partition(binary.BigEndian.Uint16(b[2:])), store.Key(b[head:])
-	if merkle.Segment(binary.BigEndian.Uint16(b[4:])) != merkle.SegmentOf(key) || p >= ring.PartitionsMax {
-		return 0, "", fmt.Errorf("leaf key %x: in another segment than its key: %w", b, store.ErrCorrupt)
-	}
-	return p, key, nil
+	return r.writeWithLeaves(b, p, []newLeaf{{key: key, sum: after}})
 }

@@ -208,7 +208,7 @@ func TestACheckFindsWhatIsWrong(t *testing.T) {
 		mended bool
 	}{
 		{"a leaf that is not its record's", func(t *testing.T, r *Replica) {
-			set(t, r, leafKey(part("a"), "a"), encodeLeaf(merkle.Sum{1}))
+			set(t, r, leafKey(part("a"), "a"), encodeLeaf(leafKey(part("a"), "a"), merkle.Sum{1}))
 		}, TreeCheck{Keys: 2, Leaves: 1, Trees: 1}, true},
 		{"a record without a leaf", func(t *testing.T, r *Replica) {
 			var b Batch
@@ -218,11 +218,11 @@ func TestACheckFindsWhatIsWrong(t *testing.T) {
 			}
 		}, TreeCheck{Keys: 2, Leaves: 1, Trees: 1}, true},
 		{"a leaf without a record", func(t *testing.T, r *Replica) {
-			set(t, r, leafKey(part("gone"), "gone"), encodeLeaf(merkle.Sum{1}))
+			set(t, r, leafKey(part("gone"), "gone"), encodeLeaf(leafKey(part("gone"), "gone"), merkle.Sum{1}))
 		}, TreeCheck{Keys: 2, Orphans: 1, Trees: 1}, true},
 		{"a damaged leaf", func(t *testing.T, r *Replica) {
-			set(t, r, leafKey(part("a"), "a"), []byte{99})
-		}, TreeCheck{Keys: 2, Leaves: 1, Trees: 1}, true},
+			damage(t, r.data, leafKey(part("a"), "a"))
+		}, TreeCheck{Keys: 2, Leaves: 1}, true},
 		{"sums in memory", func(t *testing.T, r *Replica) {
 			r.forest.replace(part("a"), "a", merkle.Sum{}, merkle.Sum{1})
 		}, TreeCheck{Keys: 2, Trees: 1}, true},

@@ -211,7 +211,15 @@ func (r *Replica) save(p ring.Partition, key store.Key, hintFor store.NodeID, re
 	if hintFor == "" {
 		at := dataKey(p, key)
 		b.Set(at, rec.encode(at))
-		return r.writeWithLeaf(&b, p, key, sumOf(key, rec))
+		begun, err := r.beginAnew(&b, p, key)
+		if err != nil {
+			return err
+		}
+		if err := r.writeWithLeaf(&b, p, key, sumOf(key, rec)); err != nil {
+			return err
+		}
+		begun()
+		return nil
 	}
 	at := hintKey(p, key, hintFor)
 	encoded := rec.encode(at)
