@@ -114,16 +114,21 @@ func cutBefore(r *rand.Rand, faults []harness.Fault) []harness.Fault {
 // is dead, and no member, so that nothing would be sent over them.
 func heard(faults []harness.Fault) []harness.Fault {
 	return slices.DeleteFunc(slices.Clone(faults), func(p harness.Fault) bool {
-		var gone []harness.NodeID
-		for _, m := range faults {
-			if m.Kind == MembershipKind && sortOf(m) == "replace" && m.Start < p.Start+shortest && p.Start < m.Stop+calmMax {
-				gone = append(gone, m.Nodes...)
-			}
-		}
+		gone := replacedIn(faults, p.Start, p.Start+shortest)
 		return p.Kind == PartitionKind && len(p.Links) > 0 && !slices.ContainsFunc(p.Links, func(l harness.Link) bool {
 			return !slices.Contains(gone, l.From) && !slices.Contains(gone, l.To)
 		})
 	})
+}
+
+// replacedIn lists the nodes that are being replaced in a part of the load.
+func replacedIn(faults []harness.Fault, from, to time.Duration) (gone []harness.NodeID) {
+	for _, m := range faults {
+		if m.Kind == MembershipKind && sortOf(m) == "replace" && m.Start < to && from < m.Stop+calmMax {
+			gone = append(gone, m.Nodes...)
+		}
+	}
+	return gone
 }
 
 // spareAround is how long before and after a planned kill its nodes are spared: faults
@@ -182,8 +187,8 @@ func deadAround(faults []harness.Fault, at time.Duration) map[harness.NodeID]boo
 	return dead
 }
 
-// meet lets each fault of links have one at least that no partition cuts in its time, since
-// nothing can be seen on the others: if need be it takes all links, or one that was to be
+// meet lets each fault of links have one at least that no partition cuts in its time, and at whose ends
+// no node is being replaced, since nothing can be seen on the others: if need be it takes all links, or one that was to be
 // of a single pair takes another pair.
 func meet(faults []harness.Fault, nodes []harness.NodeID) []harness.Fault {
 	plan := slices.Clone(faults)
@@ -192,7 +197,11 @@ func meet(faults []harness.Fault, nodes []harness.NodeID) []harness.Fault {
 		if f.Kind != PacketKind {
 			continue
 		}
-		cut := make(map[harness.Link]bool)
+		links, cut := grudge.All(nodes), make(map[harness.Link]bool)
+		gone := replacedIn(faults, f.Start, f.Stop)
+		for _, l := range links {
+			cut[l] = slices.Contains(gone, l.From) || slices.Contains(gone, l.To)
+		}
 		for _, p := range faults {
 			if p.Kind == PartitionKind && p.Start < f.Stop && f.Start < p.Stop {
 				for _, l := range p.Links {
@@ -203,7 +212,6 @@ func meet(faults []harness.Fault, nodes []harness.NodeID) []harness.Fault {
 		if slices.ContainsFunc(f.Links, func(l harness.Link) bool { return !cut[l] }) {
 			continue
 		}
-		links := grudge.All(nodes)
 		if free := slices.IndexFunc(links, func(l harness.Link) bool { return !cut[l] }); len(f.Links) == 2 && free >= 0 {
 			links = []harness.Link{links[free], {From: links[free].To, To: links[free].From}}
 		}

@@ -16,11 +16,13 @@ const ClockKind = "clock"
 
 // A Clock sets wall clocks of one node or of a minority wrong: bump (ahead or behind by up
 // to ten minutes), drift (too fast or too slow), freeze (it stands still) and strobe (it
-// jumps to and fro). The zero value makes all of them.
+// jumps to and fro). The zero value makes all of them. A fault waits until the one before it is healed,
+// which may be late: a node that does not run cannot tell its time.
 type Clock struct {
 	Names  []string        // default all
 	Timing schedule.Timing // its rhythm
 
+	turns
 	patient
 }
 
@@ -80,7 +82,7 @@ func (k *Clock) Inject(ctx context.Context, c harness.Cluster, f harness.Fault, 
 		e.problem("the cluster cannot skew clocks, or the fault names no node, or no skew")
 		return *e.Evidence, fmt.Errorf("inject %s: no clock to skew, or no way to", f.ID)
 	}
-	if err := w.hold(ctx, e, injecting, f); err != nil {
+	if err := k.begin(ctx, w, e, f); err != nil {
 		return *e.Evidence, err
 	}
 	defer w.release()
@@ -110,6 +112,10 @@ func (k *Clock) Heal(ctx context.Context, c harness.Cluster, f harness.Fault, e 
 		return err
 	}
 	defer w.release()
+	if !k.has(f) {
+		return nil
+	}
+	defer k.end()
 	if e.Injected > 0 {
 		w.await(ctx, f.Nodes, w.serves) // others cannot tell their time
 		k.holds(ctx, pr, cl, f)
@@ -136,8 +142,17 @@ func (k *Clock) holds(ctx context.Context, e proof, cl harness.ClockSkewer, f ha
 		wrong := func() (want, most time.Duration) {
 			return f.Skew.At(e.now() - e.Injected), f.Skew.At(e.now() - seenRight)
 		}
-		if want, _ := wrong(); want.Abs() <= 2*clockNear {
-			e.problem("during: it was healed before its clocks were wrong by more than %v", want)
+		// One that began late, or after the one before it was healed late, is given its time.
+		late, cancel := context.WithTimeout(ctx, meetLimit)
+		err := k.ward().persist(late, func() error {
+			if want, _ := wrong(); want.Abs() <= 2*clockNear {
+				return fmt.Errorf("it was healed before its clocks were wrong by more than %v", want)
+			}
+			return nil
+		})
+		cancel()
+		if err != nil {
+			e.problem("during: %v", err)
 			return
 		}
 		if k.look(ctx, e, cl, during, f, wrong) == 0 {

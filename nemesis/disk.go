@@ -24,6 +24,7 @@ type Disk struct {
 	Timing schedule.Timing // its rhythm
 
 	ability // of the checked cluster
+	turns
 	patient
 }
 
@@ -79,7 +80,7 @@ func (d *Disk) Inject(ctx context.Context, c harness.Cluster, f harness.Fault, n
 		e.problem("the cluster cannot disturb disks, or the fault names no node, or no fault of a disk")
 		return *e.Evidence, fmt.Errorf("inject %s: no disk to disturb, or no way to", f.ID)
 	}
-	if err := w.hold(ctx, e, injecting, f); err != nil {
+	if err := d.begin(ctx, w, e, f); err != nil {
 		return *e.Evidence, err
 	}
 	defer w.release()
@@ -119,6 +120,10 @@ func (d *Disk) Heal(ctx context.Context, c harness.Cluster, f harness.Fault, e *
 		return err
 	}
 	defer w.release()
+	if !d.has(f) {
+		return nil
+	}
+	defer d.end()
 	if f.Disk.AtRest() {
 		return d.mend(ctx, pr, c, f)
 	}

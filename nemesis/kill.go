@@ -170,14 +170,7 @@ func (k *Kill) Heal(ctx context.Context, c harness.Cluster, f harness.Fault, e *
 	}
 	var errs []error
 	for _, n := range f.Nodes {
-		err := w.persist(ctx, func() error {
-			if slices.ContainsFunc(w.dead[n], func(by string) bool { return by != f.ID }) {
-				return nil // another's to start, by now or from the begin
-			}
-			return cl.Restart(ctx, n)
-		})
-		letGo(w.dead, n, f.ID)
-		if err != nil {
+		if err := startAgain(ctx, w, cl, n, f.ID); err != nil {
 			pr.problem("%s was not started: %v", n, err)
 			errs = append(errs, fmt.Errorf("start %s: %w", n, err))
 		}
@@ -190,6 +183,19 @@ func (k *Kill) Heal(ctx context.Context, c harness.Cluster, f harness.Fault, e *
 		k.expect(ctx, pr, cl, after, n, !w.isDead(n))
 	}
 	return nil
+}
+
+// startAgain ends a fault's hold of a dead node and starts it, unless another fault keeps it dead. Until it
+// lives the book has it as dead.
+func startAgain(ctx context.Context, w *ward, c harness.Killer, n harness.NodeID, fault string) error {
+	err := w.persist(ctx, func() error {
+		if slices.ContainsFunc(w.dead[n], func(by string) bool { return by != fault }) {
+			return nil // another's to start, by now or from the begin
+		}
+		return c.Restart(ctx, n)
+	})
+	letGo(w.dead, n, fault)
+	return err
 }
 
 // holds proves that the fault's nodes are dead and that not just everything is, unless

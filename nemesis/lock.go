@@ -54,3 +54,33 @@ func (l *lock) hold(ctx context.Context, e proof, s side, f harness.Fault) error
 	e.problem("it was not %s: %v", s.done, err)
 	return fmt.Errorf("%s %s: %w", s.verb, f.ID, err)
 }
+
+// turns lets the faults of a nemesis whose begin and end look at the same thing, one node's clock or disk,
+// be in force one after the other. Plans keep them apart, but a heal may be late: it may wait for a node to run.
+type turns struct {
+	turn  lock   // held while a fault is in force
+	begun string // the fault in force; guarded by the ward's lock
+}
+
+// begin waits for the turn of a fault, and holds the ward as well.
+func (t *turns) begin(ctx context.Context, w *ward, e proof, f harness.Fault) error {
+	if err := t.turn.hold(ctx, e, injecting, f); err != nil {
+		return err
+	}
+	if err := w.hold(ctx, e, injecting, f); err != nil {
+		t.turn.release()
+		return err
+	}
+	t.begun = f.ID
+	return nil
+}
+
+// has reports whether the fault began and has not ended. What it never touched is another's by now. The
+// caller holds the ward.
+func (t *turns) has(f harness.Fault) bool { return t.begun == f.ID }
+
+// end gives the turn of the fault that has it away. The caller holds the ward.
+func (t *turns) end() {
+	t.begun = ""
+	t.turn.release()
+}

@@ -177,8 +177,7 @@ func (ch change) make(ctx context.Context) error {
 			return err
 		}
 	}
-	// The node that is asked may be held or cut off by other faults, for a while.
-	return ch.w.persistEvery(ctx, changeEvery, func() error {
+	return ch.ask(ctx, func() error {
 		switch sortOf(f) {
 		case "join":
 			return ch.store.Join(ctx, ch.cluster, f.Spare)
@@ -187,6 +186,12 @@ func (ch change) make(ctx context.Context) error {
 		}
 		return ch.store.Replace(ctx, ch.cluster, f.Nodes[0], f.Spare)
 	})
+}
+
+// ask asks the store until it has made a change. The node that is asked may be held or cut off by other faults,
+// for a while.
+func (ch change) ask(ctx context.Context, do func() error) error {
+	return ch.w.persistEvery(ctx, changeEvery, func() error { return ch.w.aside(ctx, do) })
 }
 
 // empty kills a node and empties its disk. Whatever comes of it, it is to be started again.
@@ -263,8 +268,19 @@ func (m *Membership) Heal(ctx context.Context, c harness.Cluster, f harness.Faul
 // be undone. The store must have moved all data before a machine goes.
 func (ch change) undo(ctx context.Context) error {
 	f := ch.fault
-	if ch.Injected > 0 {
-		if err := ch.settled(ctx, ch.members()); err != nil {
+	// Half a replacement waits for a node whose disk is gone, and nothing else can be changed: it has to be made first.
+	half := sortOf(f) == "replace" && ch.Injected == 0 && slices.Contains(ch.w.dead[f.Nodes[0]], f.ID)
+	if half {
+		if err := ch.ask(ctx, func() error { return ch.store.Replace(ctx, ch.cluster, f.Nodes[0], f.Spare) }); err != nil {
+			return err
+		}
+	}
+	if ch.Injected > 0 || half {
+		var goes []harness.NodeID
+		if sortOf(f) == "leave" {
+			goes = f.Nodes
+		}
+		if err := ch.settled(ctx, ch.members(), goes...); err != nil {
 			return err
 		}
 	}
@@ -273,12 +289,12 @@ func (ch change) undo(ctx context.Context) error {
 			return err
 		}
 	}
-	if sortOf(f) != "join" && !letGo(ch.w.dead, f.Nodes[0], f.ID) {
-		if err := ch.w.persist(ctx, func() error { return ch.Restart(ctx, f.Nodes[0]) }); err != nil {
+	if sortOf(f) != "join" {
+		if err := startAgain(ctx, ch.w, ch.Killer, f.Nodes[0], f.ID); err != nil {
 			return fmt.Errorf("start %s: %w", f.Nodes[0], err)
 		}
 	}
-	err := ch.w.persistEvery(ctx, changeEvery, func() error {
+	err := ch.ask(ctx, func() error {
 		for _, n := range f.Nodes {
 			if err := ch.store.Join(ctx, ch.cluster, n); err != nil {
 				return err
@@ -290,7 +306,7 @@ func (ch change) undo(ctx context.Context) error {
 		return nil
 	})
 	if err == nil {
-		err = ch.settled(ctx, ch.base())
+		err = ch.settled(ctx, ch.base(), ch.Spares()...)
 	}
 	if err != nil || f.Spare == "" {
 		return err
@@ -299,26 +315,42 @@ func (ch change) undo(ctx context.Context) error {
 }
 
 // settled waits until every machine that serves knows the members and has nothing to move, those
-// apart that other changes have taken out: nobody tells them any more.
-func (ch change) settled(ctx context.Context, members []harness.NodeID) error {
+// apart that other changes have taken out: nobody tells them any more. Most have to serve, and so have those that
+// are about to go: nobody else knows whether a machine may be emptied, and where all are dead nobody knows anything.
+func (ch change) settled(ctx context.Context, members []harness.NodeID, going ...harness.NodeID) error {
 	concerned := append(ch.base(), ch.members()...)
 	return ch.w.persist(ctx, func() error {
+		var who []harness.NodeID
 		for _, n := range append(ch.cluster.Nodes(), ch.Spares()...) {
-			if !ch.w.serves(n) || !slices.Contains(concerned, n) {
-				continue
-			}
-			v, err := ch.store.View(ctx, ch.cluster, n)
 			switch {
-			case err != nil:
-				return fmt.Errorf("ask %s for the members: %w", n, err)
-			case !slices.Equal(v.Members, members):
-				return fmt.Errorf("%s knows the members %v, not %v", n, v.Members, members)
-			case !v.Settled:
-				return fmt.Errorf("%s has data to move", n)
+			case !slices.Contains(concerned, n):
+			case ch.w.serves(n):
+				who = append(who, n)
+			case slices.Contains(going, n):
+				return fmt.Errorf("%s does not run, and cannot tell whether it may go", n)
 			}
 		}
-		return nil
+		if 2*len(who) <= len(members) {
+			return fmt.Errorf("only %v run of those that should know the members %v", who, members)
+		}
+		return ch.w.aside(ctx, func() error { return ch.agree(ctx, who, members) })
 	})
+}
+
+// agree wants each of some nodes to know the members and to have nothing to move.
+func (ch change) agree(ctx context.Context, who, members []harness.NodeID) error {
+	for _, n := range who {
+		v, err := ch.store.View(ctx, ch.cluster, n)
+		switch {
+		case err != nil:
+			return fmt.Errorf("ask %s for the members: %w", n, err)
+		case !slices.Equal(v.Members, members):
+			return fmt.Errorf("%s knows the members %v, not %v", n, v.Members, members)
+		case !v.Settled:
+			return fmt.Errorf("%s has data to move", n)
+		}
+	}
+	return nil
 }
 
 // mostKnow waits until most of the nodes know the changed members, and records who does.
@@ -328,15 +360,16 @@ func (ch change) mostKnow(ctx context.Context) {
 	nodes, want := ch.base(), ch.members()
 	var knows []string
 	err := ch.w.persist(ctx, func() error {
+		serving := slices.DeleteFunc(slices.Clone(nodes), func(n harness.NodeID) bool { return !ch.w.serves(n) })
 		knows = knows[:0]
-		for _, n := range nodes {
-			if !ch.w.serves(n) {
-				continue
+		_ = ch.w.aside(ctx, func() error {
+			for _, n := range serving {
+				if v, err := ch.store.View(ctx, ch.cluster, n); err == nil && slices.Equal(v.Members, want) {
+					knows = append(knows, string(n))
+				}
 			}
-			if v, err := ch.store.View(ctx, ch.cluster, n); err == nil && slices.Equal(v.Members, want) {
-				knows = append(knows, string(n))
-			}
-		}
+			return nil
+		})
 		if 2*len(knows) <= len(nodes) {
 			return fmt.Errorf("only %v know that the members are %v", knows, want)
 		}

@@ -129,3 +129,11 @@ func (w *ward) persistEvery(ctx context.Context, pause time.Duration, do func() 
 		}
 	}
 }
+
+// aside does something with the lock given away: others need not wait for a store that takes its time to answer.
+func (w *ward) aside(ctx context.Context, do func() error) error {
+	w.release()
+	err := do()
+	_ = w.acquire(context.WithoutCancel(ctx))
+	return err
+}

@@ -215,11 +215,16 @@ func (g *Gossip) draw(name string, number uint64) uint64 {
 	return g.opts.Rand(h.Sum64(), number)
 }
 
-// round asks one member, and now and then one seed.
+// round asks one member, and now and then one seed. A node that waits for a role asks all members by turns: an
+// operator may give it one at any of them, and each forgets who has asked when it is restarted.
 func (g *Gossip) round(ctx context.Context, number uint64) {
 	peers := g.peers()
 	if len(peers) > 0 {
-		to := peers[g.draw("peer", number)%uint64(len(peers))]
+		turn := number
+		if _, is := member(g.opts.Keeper.Now(), g.opts.Self.ID); is {
+			turn = g.draw("peer", number)
+		}
+		to := peers[turn%uint64(len(peers))]
 		g.report(ctx, to, g.exchange(ctx, to, false))
 	}
 	if seeds := g.seeds(); len(seeds) > 0 && (len(peers) == 0 || number%uint64(g.opts.SeedEvery) == 0) {

@@ -188,6 +188,28 @@ func TestANewNodeHearsOfTheClusterAndAllOfItsRole(t *testing.T) {
 }
 
 // Two members make notes that the other does not have. One exchange, in whichever direction, and both have both.
+// Whichever node an operator asks, it knows of those that wait, and of them soon again after a restart.
+func TestANodeThatWaitsAsksAllMembersByTurns(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		var nodes []*keeper
+		for _, id := range []store.NodeID{"n1", "n2", "n3", "n4", "n6", "n7", "n8", "n9"} {
+			nodes = append(nodes, w.start(id, begin(t, "n1", "n2", "n3", "n4", "n6", "n7", "n8", "n9")))
+		}
+		joiner := w.start("n5", history.History{}, address("n2"))
+		for range 60 {
+			if time.Sleep(100 * time.Millisecond); joiner.knows(nodes[0]) {
+				break
+			}
+		}
+		time.Sleep(time.Duration(len(nodes)) * 1250 * time.Millisecond) // rounds of a second and up to a quarter
+		for i, k := range nodes {
+			if got := k.g.Waiting(); !slices.Equal(got, members("n5")) {
+				t.Errorf("%d has seen %v waiting", i, got)
+			}
+		}
+	})
+}
+
 func TestOneExchangeJoinsBothSides(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		h, err := commit("n1", "n2", "n3")(begin(t, "n1", "n2", "n4"))
