@@ -19,6 +19,8 @@ var (
 	ErrWrongRing  = errors.New("layout has changed")                   // a replica refused a request that began under a layout that is over
 	ErrSiblings   = errors.New("too many siblings")                    // read, merge, put with the context
 	ErrDenied     = errors.New("permission denied")                    // the caller's certificate does not allow it
+	ErrDraining   = errors.New("node is being drained")                // it coordinates nothing new; ask another node
+	ErrProtocol   = errors.New("no common protocol version")           // of two nodes; upgrade one version at a time
 	ErrOverloaded = errors.New("overloaded")                           // refused at the door; try again later
 	ErrNoQuorum   = errors.New("quorum not reached")                   // see QuorumError
 	ErrCorrupt    = errors.New("stored data is corrupt")               // a checksum failed; never treated as not found
@@ -77,7 +79,7 @@ func Definite(err error) bool {
 	if errors.As(err, &missed) {
 		return missed.Outcome() == OutcomeNotWritten
 	}
-	for _, refusal := range []error{ErrInvalid, ErrTooLarge, ErrBadContext, ErrNotOwner, ErrNotMember, ErrWrongRing, ErrSiblings, ErrDenied, ErrOverloaded, ErrReadOnly, ErrClosed, ErrDown} {
+	for _, refusal := range []error{ErrInvalid, ErrTooLarge, ErrBadContext, ErrNotOwner, ErrNotMember, ErrWrongRing, ErrSiblings, ErrDenied, ErrDraining, ErrProtocol, ErrOverloaded, ErrReadOnly, ErrClosed, ErrDown} {
 		if errors.Is(err, refusal) {
 			return true
 		}

@@ -22,6 +22,8 @@ type (
 	PeerStatus = transport.PeerStatus
 	// TreeReport describes the hash trees of a node.
 	TreeReport = transport.TreeReport
+	// Drain is how far the draining of a node has come.
+	Drain = transport.Drain
 	// HintStat counts the hints for one owner.
 	HintStat = transport.HintStat
 )
@@ -112,6 +114,20 @@ func (a *Admin) Status(ctx context.Context) (Status, error) {
 		return Status{}, &Error{Op: "status", Err: err, definite: true}
 	}
 	return st, nil
+}
+
+// Drain makes the node refuse to coordinate requests, while it goes on as a replica; undo takes that back. It does not wait for
+// those under way: it may be asked again to see how many there are.
+func (a *Admin) Drain(ctx context.Context, undo bool) (d Drain, err error) {
+	err = a.call(ctx, func(ctx context.Context, c storepb.AdminClient) error {
+		reply, err := c.Drain(ctx, &storepb.DrainRequest{Undo: undo})
+		d = transport.DrainOf(reply)
+		return err
+	})
+	if err != nil {
+		return Drain{}, &Error{Op: "drain", Err: err, definite: store.Definite(err)}
+	}
+	return d, nil
 }
 
 // Ring returns the layout as the node computes it.

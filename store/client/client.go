@@ -48,6 +48,7 @@ type Client struct {
 	conns  []grpc.ClientConnInterface
 	close  func() error
 	writes atomic.Uint64 // ids drawn from Options.Rand
+	calls  atomic.Uint64 // the same, of requests
 	last   atomic.Int64  // index of the connection that worked last
 	router *router       // nil: ServerDriven
 	pace   pace
@@ -131,6 +132,7 @@ func (c *Client) Close() error {
 
 // Get reads a key. A key that was never written is no error: the result has no siblings.
 func (c *Client) Get(ctx context.Context, key store.Key, o store.ReadOptions) (res store.ReadResult, err error) {
+	ctx = c.request(ctx)
 	err = c.serve(ctx, func(ctx context.Context) error {
 		reply, err := c.read(ctx, target{key: key, read: true}, transport.GetRequest(key, o))
 		if err != nil {
@@ -140,7 +142,7 @@ func (c *Client) Get(ctx context.Context, key store.Key, o store.ReadOptions) (r
 		return err
 	})
 	if err != nil {
-		return store.ReadResult{}, &Error{Op: "get", Key: key, Err: err, definite: true}
+		return store.ReadResult{}, &Error{Op: "get", Key: key, Err: err, Request: store.RequestOf(ctx), definite: true}
 	}
 	return res, nil
 }
@@ -182,6 +184,7 @@ func (c *Client) send(ctx context.Context, w request) (res store.WriteResult, er
 	if w.Tombstone {
 		op = "delete"
 	}
+	ctx = c.request(ctx)
 	t := targetOfWrite(w)
 	attempt := func(ctx context.Context, kv storepb.KVClient) error {
 		var reply *storepb.PutReply
@@ -202,7 +205,7 @@ func (c *Client) send(ctx context.Context, w request) (res store.WriteResult, er
 	err = c.serve(ctx, func(ctx context.Context) error { return c.walk(ctx, t, c.route(t), attempt) })
 	res.WriteID = w.WriteID
 	if err != nil {
-		return store.WriteResult{}, &Error{Op: op, Key: w.Key, Err: err, WriteID: w.WriteID, definite: store.Definite(err)}
+		return store.WriteResult{}, &Error{Op: op, Key: w.Key, Err: err, WriteID: w.WriteID, Request: store.RequestOf(ctx), definite: store.Definite(err)}
 	}
 	return res, nil
 }

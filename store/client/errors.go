@@ -17,6 +17,9 @@ type Error struct {
 	// WriteID names the put or delete, should it come to light among siblings after all.
 	WriteID store.WriteID
 
+	// Request is the id of the call, under which the logs of all nodes that took part know it; empty: it was never sent.
+	Request string
+
 	definite bool
 }
 

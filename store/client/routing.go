@@ -126,7 +126,7 @@ func (c *Client) walk(ctx context.Context, t target, stops []stop, f func(contex
 // learn notes how a node has answered and reports whether to try the next.
 func (c *Client) learn(s stop, t target, err error) (again bool) {
 	if s.id == "" {
-		if again = neverSent(err); !again {
+		if again = neverSent(err) || drained(err); !again {
 			c.last.Store(int64(s.at))
 		}
 		return again
@@ -138,13 +138,16 @@ func (c *Client) learn(s stop, t target, err error) (again bool) {
 	switch {
 	case err == nil:
 		return false
-	case neverSent(err), moved(err):
+	case neverSent(err), moved(err), drained(err):
 		return true
 	case errors.Is(err, store.ErrClosed), errors.Is(err, store.ErrOverloaded), errors.Is(err, store.ErrReadOnly):
 		return store.Definite(err)
 	}
 	return t.read && silent // reads change nothing
 }
+
+// drained reports whether a node has refused because it is to take nothing on any more.
+func drained(err error) bool { return store.Definite(err) && errors.Is(err, store.ErrDraining) }
 
 func neverSent(err error) bool { return store.Definite(err) && errors.Is(err, store.ErrDown) }
 

@@ -20,7 +20,8 @@ type fanout struct {
 	key       store.Key
 	partition ring.Partition
 	state     version.Set
-	buffered  bool // other nodes may acknowledge from memory
+	request   string // id, for the nodes that take part
+	buffered  bool   // other nodes may acknowledge from memory
 	durable   map[store.NodeID]bool
 	report    report
 	tracker   quorum.Group
@@ -121,7 +122,7 @@ func (f *fanout) send(a ask) error {
 		_, err := f.c.opts.Local.Merge(ctx, f.partition, f.key, a.standsFor(), f.state)
 		return err
 	}
-	ctx, cancel := context.WithTimeout(f.c.ctx, f.c.opts.ReplicaTimeout)
+	ctx, cancel := context.WithTimeout(store.WithRequest(f.c.ctx, f.request), f.c.opts.ReplicaTimeout)
 	defer cancel()
 	merge := f.c.opts.Peers.Merge
 	if f.buffered {

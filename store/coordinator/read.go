@@ -29,6 +29,7 @@ func (c *Coordinator) Get(ctx context.Context, key store.Key, o store.ReadOption
 	ctx, cancel := within(ctx, o.Timeout)
 	defer cancel()
 	r := newReading(c, h, key, o, floor)
+	r.request = store.RequestOf(ctx)
 	if err := r.hopeless(); err != nil {
 		defer leave()
 		c.stats.failed.Add(1)

@@ -36,6 +36,7 @@ type reading struct {
 	key       store.Key
 	partition ring.Partition
 	options   store.ReadOptions
+	request   string         // id, for the nodes that take part
 	floor     version.Vector // what the result must include
 	report    report
 	tracker   quorum.Group
@@ -118,7 +119,7 @@ func (r *reading) start(a ask, ok bool) {
 	r.running++
 	r.open[a.node] = true
 	r.c.work.Go(func() {
-		ctx, cancel := context.WithTimeout(r.c.ctx, r.c.opts.ReplicaTimeout)
+		ctx, cancel := context.WithTimeout(store.WithRequest(r.c.ctx, r.request), r.c.opts.ReplicaTimeout)
 		defer cancel()
 		began := r.c.opts.Now()
 		var set version.Set
@@ -136,7 +137,7 @@ func (r *reading) start(a ask, ok bool) {
 func (r *reading) writeBack(owner store.NodeID, s version.Set) {
 	r.repairing++
 	r.c.work.Go(func() {
-		ctx, cancel := context.WithTimeout(r.c.ctx, r.c.opts.ReplicaTimeout)
+		ctx, cancel := context.WithTimeout(store.WithRequest(r.c.ctx, r.request), r.c.opts.ReplicaTimeout)
 		defer cancel()
 		began := r.c.opts.Now()
 		var err error

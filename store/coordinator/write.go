@@ -209,6 +209,7 @@ func (c *Coordinator) writeHere(ctx context.Context, w Write, at history.Stamp, 
 	}
 	rep.sent++
 	f := newFanout(c, w, at, p, state, rep)
+	f.request = store.RequestOf(ctx)
 	f.acked(answer{ask: a, rtt: c.opts.Now() - began, buffered: w.Options.Durability == store.DurabilityNone})
 	return f, nil
 }

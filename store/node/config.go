@@ -15,6 +15,7 @@ import (
 	"cartwheel/store/ring"
 	"cartwheel/store/ring/history"
 	"cartwheel/store/storage"
+	"cartwheel/store/transport"
 )
 
 // Config of a node. N, and at the first start of a cluster Members and Partitions, must be the same on every node.
@@ -65,6 +66,11 @@ type Config struct {
 	TransferRateBytes int    // a second, copied or handed over by this node when the layout changes; default 32 MiB
 	HintSizeBytesMax  uint64 // of all hints kept for others, half of it for one; default 1 GiB
 
+	// Protocol is the versions of the protocol between nodes that this one speaks; default transport.Current.
+	Protocol transport.Protocol
+	// OnDrain is called when the node begins to refuse, or again takes, requests to coordinate; it must not block. Default none.
+	OnDrain func(draining bool)
+
 	Logger *slog.Logger // default discards
 }
 
@@ -84,6 +90,12 @@ func (c Config) withDefaults() Config {
 	orElse(&c.StragglerWait, c.ReplicaTimeout/10)
 	if c.N == 0 {
 		c.N = ring.DefaultReplicas
+	}
+	if c.Protocol == (transport.Protocol{}) {
+		c.Protocol = transport.Current
+	}
+	if c.OnDrain == nil {
+		c.OnDrain = func(bool) {}
 	}
 	if c.Clock == nil {
 		c.Clock = clock.System

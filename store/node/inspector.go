@@ -79,7 +79,7 @@ func (i inspector) Status(context.Context) (transport.Status, error) {
 	st := transport.Status{
 		Node: n.config.ID, NodeNumber: id.Node, Incarnation: id.Incarnation, Version: h.Stamp(), Live: len(h.Live()),
 		Uptime: now - n.began, Wall: n.config.Clock.Now(), Hints: stored.Hints, InFlight: coordinated.InFlight, WriteAge: now - n.disk.lastChange(),
-		Counters: n.counters(),
+		Counters: n.counters(), Draining: n.server.Draining(),
 	}
 	if err := n.disk.Healthy(); err != nil {
 		st.Fault = err.Error()
@@ -104,6 +104,17 @@ func (i inspector) Status(context.Context) (transport.Status, error) {
 	return st, nil
 }
 
+// Drain makes the node refuse to coordinate, or takes that back.
+func (i inspector) Drain(_ context.Context, draining bool) (transport.Drain, error) {
+	n := i.n
+	if draining != n.server.Draining() {
+		n.log.Info("changed whether requests are coordinated", "draining", draining)
+		n.config.OnDrain(draining)
+	}
+	inFlight := uint64(n.server.Drain(draining)) // counted before the coordinator's: what leaves the one is still in the other
+	return transport.Drain{Node: n.config.ID, Draining: draining, InFlight: max(inFlight, n.coordinator.Stats().InFlight)}, nil
+}
+
 // counters are all parts' counts since start, under the names of metrics.
 func (n *Node) counters() map[string]uint64 {
 	s, c, d, h := n.disk.Stats(), n.coordinator.Stats(), n.detector.Stats(), n.handoff.Stats()
@@ -126,6 +137,7 @@ func (n *Node) counters() map[string]uint64 {
 		"transfer_handed_over":     t.HandedOver,
 		"transfer_dropped":         t.Dropped,
 		"transfer_damaged":         t.Damaged,
+		"protocol_refused":         n.server.Strangers(),
 		"storage_changes":          n.disk.changes.Load(),
 		"storage_amnesia":          s.Amnesia,
 		"storage_damaged":          s.Damaged,

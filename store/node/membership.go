@@ -42,7 +42,7 @@ func (n *Node) openMembership() error {
 	n.members.self, _ = n.config.member()
 	// From here on: the parts that start next may call behind.
 	n.gossip, err = gossip.Start(gossip.Options{
-		Self: n.members.self, Keeper: keeper, Peers: transport.GossipPeers{Dial: n.config.Peers}, Seeds: n.config.Seeds, Rand: n.config.Rand,
+		Self: n.members.self, Keeper: keeper, Peers: transport.GossipPeers{Dial: n.connect}, Seeds: n.config.Seeds, Rand: n.config.Rand,
 		Interval: n.config.GossipInterval, Timeout: n.config.ReplicaTimeout, Logger: n.config.Logger,
 	})
 	return err

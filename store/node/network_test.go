@@ -9,6 +9,7 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 
@@ -115,6 +116,9 @@ func (l link) Invoke(ctx context.Context, name string, args, reply any, _ ...grp
 	body, err := proto.Marshal(args.(proto.Message))
 	if err != nil {
 		return err
+	}
+	if sent, ok := metadata.FromOutgoingContext(ctx); ok {
+		ctx = metadata.NewIncomingContext(ctx, sent)
 	}
 	result, err := m.handler(m.impl, ctx, func(into any) error { return proto.Unmarshal(body, into.(proto.Message)) }, nil)
 	if lost := l.travel(ctx, l.to, l.from); lost != nil {

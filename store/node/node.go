@@ -119,6 +119,7 @@ func (n *Node) start() error {
 	n.server = transport.NewServer(transport.Services{
 		Self: c.ID, Placement: n.placement, Coordinator: n.coordinator, Local: own, Inspector: inspector{n},
 		Gossip: n.gossip, Membership: operator{n}, Behind: n.behind,
+		Protocol: c.Protocol, Now: c.Now, Logger: c.Logger,
 	})
 	return nil
 }
@@ -129,7 +130,12 @@ func (n *Node) dial(to store.NodeID) Connection {
 	if !ok {
 		return nil
 	}
-	return n.config.Peers(m)
+	return n.connect(m)
+}
+
+// connect returns the connection to a node at its address, on which this one says what it speaks; nil if there is none.
+func (n *Node) connect(m store.Member) Connection {
+	return transport.Speaking(n.config.Peers(m), n.config.Protocol)
 }
 
 // follow is told of every change of the layouts.

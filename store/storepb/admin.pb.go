@@ -461,6 +461,7 @@ type StatusReply struct {
 	Version       uint64                 `protobuf:"varint,14,opt,name=version,proto3" json:"version,omitempty"`                                                                            // number of the newest layout known here
 	VersionId     uint64                 `protobuf:"fixed64,15,opt,name=version_id,json=versionId,proto3" json:"version_id,omitempty"`                                                      // and its id; nodes that agree on both place every key alike
 	LiveVersions  uint32                 `protobuf:"varint,16,opt,name=live_versions,json=liveVersions,proto3" json:"live_versions,omitempty"`                                              // 1: no change of the layout is pending
+	Draining      bool                   `protobuf:"varint,17,opt,name=draining,proto3" json:"draining,omitempty"`                                                                          // it coordinates no new requests
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -605,6 +606,13 @@ func (x *StatusReply) GetLiveVersions() uint32 {
 		return x.LiveVersions
 	}
 	return 0
+}
+
+func (x *StatusReply) GetDraining() bool {
+	if x != nil {
+		return x.Draining
+	}
+	return false
 }
 
 type PeerStatus struct {
@@ -1576,6 +1584,110 @@ func (x *BackupReply) GetBytes() uint64 {
 	return 0
 }
 
+type DrainRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Undo          bool                   `protobuf:"varint,1,opt,name=undo,proto3" json:"undo,omitempty"` // coordinate again
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DrainRequest) Reset() {
+	*x = DrainRequest{}
+	mi := &file_store_storepb_admin_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DrainRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DrainRequest) ProtoMessage() {}
+
+func (x *DrainRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_store_storepb_admin_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DrainRequest.ProtoReflect.Descriptor instead.
+func (*DrainRequest) Descriptor() ([]byte, []int) {
+	return file_store_storepb_admin_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *DrainRequest) GetUndo() bool {
+	if x != nil {
+		return x.Undo
+	}
+	return false
+}
+
+type DrainReply struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Node          string                 `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`
+	Draining      bool                   `protobuf:"varint,2,opt,name=draining,proto3" json:"draining,omitempty"`                 // it coordinates no new requests
+	InFlight      uint64                 `protobuf:"varint,3,opt,name=in_flight,json=inFlight,proto3" json:"in_flight,omitempty"` // requests still being coordinated, work after their reply included; once 0 while draining, none follows
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DrainReply) Reset() {
+	*x = DrainReply{}
+	mi := &file_store_storepb_admin_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DrainReply) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DrainReply) ProtoMessage() {}
+
+func (x *DrainReply) ProtoReflect() protoreflect.Message {
+	mi := &file_store_storepb_admin_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DrainReply.ProtoReflect.Descriptor instead.
+func (*DrainReply) Descriptor() ([]byte, []int) {
+	return file_store_storepb_admin_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *DrainReply) GetNode() string {
+	if x != nil {
+		return x.Node
+	}
+	return ""
+}
+
+func (x *DrainReply) GetDraining() bool {
+	if x != nil {
+		return x.Draining
+	}
+	return false
+}
+
+func (x *DrainReply) GetInFlight() uint64 {
+	if x != nil {
+		return x.InFlight
+	}
+	return 0
+}
+
 type HintStatsReply_Target struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Node          string                 `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`
@@ -1587,7 +1699,7 @@ type HintStatsReply_Target struct {
 
 func (x *HintStatsReply_Target) Reset() {
 	*x = HintStatsReply_Target{}
-	mi := &file_store_storepb_admin_proto_msgTypes[24]
+	mi := &file_store_storepb_admin_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1599,7 +1711,7 @@ func (x *HintStatsReply_Target) String() string {
 func (*HintStatsReply_Target) ProtoMessage() {}
 
 func (x *HintStatsReply_Target) ProtoReflect() protoreflect.Message {
-	mi := &file_store_storepb_admin_proto_msgTypes[24]
+	mi := &file_store_storepb_admin_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1647,7 +1759,7 @@ type TreesReply_Tree struct {
 
 func (x *TreesReply_Tree) Reset() {
 	*x = TreesReply_Tree{}
-	mi := &file_store_storepb_admin_proto_msgTypes[25]
+	mi := &file_store_storepb_admin_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1659,7 +1771,7 @@ func (x *TreesReply_Tree) String() string {
 func (*TreesReply_Tree) ProtoMessage() {}
 
 func (x *TreesReply_Tree) ProtoReflect() protoreflect.Message {
-	mi := &file_store_storepb_admin_proto_msgTypes[25]
+	mi := &file_store_storepb_admin_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1709,7 +1821,7 @@ type TreesReply_Check struct {
 
 func (x *TreesReply_Check) Reset() {
 	*x = TreesReply_Check{}
-	mi := &file_store_storepb_admin_proto_msgTypes[26]
+	mi := &file_store_storepb_admin_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1721,7 +1833,7 @@ func (x *TreesReply_Check) String() string {
 func (*TreesReply_Check) ProtoMessage() {}
 
 func (x *TreesReply_Check) ProtoReflect() protoreflect.Message {
-	mi := &file_store_storepb_admin_proto_msgTypes[26]
+	mi := &file_store_storepb_admin_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1788,7 +1900,7 @@ type MembersReply_Node struct {
 
 func (x *MembersReply_Node) Reset() {
 	*x = MembersReply_Node{}
-	mi := &file_store_storepb_admin_proto_msgTypes[28]
+	mi := &file_store_storepb_admin_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1800,7 +1912,7 @@ func (x *MembersReply_Node) String() string {
 func (*MembersReply_Node) ProtoMessage() {}
 
 func (x *MembersReply_Node) ProtoReflect() protoreflect.Message {
-	mi := &file_store_storepb_admin_proto_msgTypes[28]
+	mi := &file_store_storepb_admin_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1883,7 +1995,7 @@ type MembersReply_Version struct {
 
 func (x *MembersReply_Version) Reset() {
 	*x = MembersReply_Version{}
-	mi := &file_store_storepb_admin_proto_msgTypes[29]
+	mi := &file_store_storepb_admin_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1895,7 +2007,7 @@ func (x *MembersReply_Version) String() string {
 func (*MembersReply_Version) ProtoMessage() {}
 
 func (x *MembersReply_Version) ProtoReflect() protoreflect.Message {
-	mi := &file_store_storepb_admin_proto_msgTypes[29]
+	mi := &file_store_storepb_admin_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1942,7 +2054,7 @@ type MembersReply_Fork struct {
 
 func (x *MembersReply_Fork) Reset() {
 	*x = MembersReply_Fork{}
-	mi := &file_store_storepb_admin_proto_msgTypes[30]
+	mi := &file_store_storepb_admin_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1954,7 +2066,7 @@ func (x *MembersReply_Fork) String() string {
 func (*MembersReply_Fork) ProtoMessage() {}
 
 func (x *MembersReply_Fork) ProtoReflect() protoreflect.Message {
-	mi := &file_store_storepb_admin_proto_msgTypes[30]
+	mi := &file_store_storepb_admin_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1997,7 +2109,7 @@ type PlanReply_Share struct {
 
 func (x *PlanReply_Share) Reset() {
 	*x = PlanReply_Share{}
-	mi := &file_store_storepb_admin_proto_msgTypes[31]
+	mi := &file_store_storepb_admin_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2009,7 +2121,7 @@ func (x *PlanReply_Share) String() string {
 func (*PlanReply_Share) ProtoMessage() {}
 
 func (x *PlanReply_Share) ProtoReflect() protoreflect.Message {
-	mi := &file_store_storepb_admin_proto_msgTypes[31]
+	mi := &file_store_storepb_admin_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2071,7 +2183,7 @@ type PlanReply_Move struct {
 
 func (x *PlanReply_Move) Reset() {
 	*x = PlanReply_Move{}
-	mi := &file_store_storepb_admin_proto_msgTypes[32]
+	mi := &file_store_storepb_admin_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2083,7 +2195,7 @@ func (x *PlanReply_Move) String() string {
 func (*PlanReply_Move) ProtoMessage() {}
 
 func (x *PlanReply_Move) ProtoReflect() protoreflect.Message {
-	mi := &file_store_storepb_admin_proto_msgTypes[32]
+	mi := &file_store_storepb_admin_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2134,7 +2246,7 @@ type TransfersReply_Work struct {
 
 func (x *TransfersReply_Work) Reset() {
 	*x = TransfersReply_Work{}
-	mi := &file_store_storepb_admin_proto_msgTypes[33]
+	mi := &file_store_storepb_admin_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2146,7 +2258,7 @@ func (x *TransfersReply_Work) String() string {
 func (*TransfersReply_Work) ProtoMessage() {}
 
 func (x *TransfersReply_Work) ProtoReflect() protoreflect.Message {
-	mi := &file_store_storepb_admin_proto_msgTypes[33]
+	mi := &file_store_storepb_admin_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2245,7 +2357,7 @@ const file_store_storepb_admin_proto_rawDesc = "" +
 	"\aorphans\x18\x03 \x01(\x04R\aorphans\x12\x18\n" +
 	"\adamaged\x18\x04 \x01(\x04R\adamaged\x12\x14\n" +
 	"\x05trees\x18\x05 \x01(\x04R\x05trees\"\x0f\n" +
-	"\rStatusRequest\"\xee\x04\n" +
+	"\rStatusRequest\"\x8a\x05\n" +
 	"\vStatusReply\x12\x12\n" +
 	"\x04node\x18\x01 \x01(\tR\x04node\x12 \n" +
 	"\vincarnation\x18\x02 \x01(\x04R\vincarnation\x12\x1f\n" +
@@ -2267,7 +2379,8 @@ const file_store_storepb_admin_proto_rawDesc = "" +
 	"\aversion\x18\x0e \x01(\x04R\aversion\x12\x1d\n" +
 	"\n" +
 	"version_id\x18\x0f \x01(\x06R\tversionId\x12#\n" +
-	"\rlive_versions\x18\x10 \x01(\rR\fliveVersions\x1a;\n" +
+	"\rlive_versions\x18\x10 \x01(\rR\fliveVersions\x12\x1a\n" +
+	"\bdraining\x18\x11 \x01(\bR\bdraining\x1a;\n" +
 	"\rCountersEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\x04R\x05value:\x028\x01\"t\n" +
@@ -2382,7 +2495,14 @@ const file_store_storepb_admin_proto_rawDesc = "" +
 	"\vBackupReply\x12\x12\n" +
 	"\x04node\x18\x01 \x01(\tR\x04node\x12\x10\n" +
 	"\x03dir\x18\x02 \x01(\tR\x03dir\x12\x14\n" +
-	"\x05bytes\x18\x03 \x01(\x04R\x05bytes2\xf5\x06\n" +
+	"\x05bytes\x18\x03 \x01(\x04R\x05bytes\"\"\n" +
+	"\fDrainRequest\x12\x12\n" +
+	"\x04undo\x18\x01 \x01(\bR\x04undo\"Y\n" +
+	"\n" +
+	"DrainReply\x12\x12\n" +
+	"\x04node\x18\x01 \x01(\tR\x04node\x12\x1a\n" +
+	"\bdraining\x18\x02 \x01(\bR\bdraining\x12\x1b\n" +
+	"\tin_flight\x18\x03 \x01(\x04R\binFlight2\xc0\a\n" +
 	"\x05Admin\x12[\n" +
 	"\vReadReplica\x12&.cartwheel.store.v1.ReadReplicaRequest\x1a$.cartwheel.store.v1.ReadReplicaReply\x12U\n" +
 	"\tHintStats\x12$.cartwheel.store.v1.HintStatsRequest\x1a\".cartwheel.store.v1.HintStatsReply\x12I\n" +
@@ -2394,7 +2514,8 @@ const file_store_storepb_admin_proto_rawDesc = "" +
 	"\x05Abort\x12 .cartwheel.store.v1.AbortRequest\x1a\x1e.cartwheel.store.v1.AbortReply\x12U\n" +
 	"\tTransfers\x12$.cartwheel.store.v1.TransfersRequest\x1a\".cartwheel.store.v1.TransfersReply\x12L\n" +
 	"\x06Backup\x12!.cartwheel.store.v1.BackupRequest\x1a\x1f.cartwheel.store.v1.BackupReply\x12L\n" +
-	"\x06Status\x12!.cartwheel.store.v1.StatusRequest\x1a\x1f.cartwheel.store.v1.StatusReplyB\x19Z\x17cartwheel/store/storepbb\x06proto3"
+	"\x06Status\x12!.cartwheel.store.v1.StatusRequest\x1a\x1f.cartwheel.store.v1.StatusReply\x12I\n" +
+	"\x05Drain\x12 .cartwheel.store.v1.DrainRequest\x1a\x1e.cartwheel.store.v1.DrainReplyB\x19Z\x17cartwheel/store/storepbb\x06proto3"
 
 var (
 	file_store_storepb_admin_proto_rawDescOnce sync.Once
@@ -2410,7 +2531,7 @@ func file_store_storepb_admin_proto_rawDescGZIP() []byte {
 
 var (
 	file_store_storepb_admin_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-	file_store_storepb_admin_proto_msgTypes  = make([]protoimpl.MessageInfo, 34)
+	file_store_storepb_admin_proto_msgTypes  = make([]protoimpl.MessageInfo, 36)
 	file_store_storepb_admin_proto_goTypes   = []any{
 		Wish_Kind(0),                  // 0: cartwheel.store.v1.Wish.Kind
 		(*ReadReplicaRequest)(nil),    // 1: cartwheel.store.v1.ReadReplicaRequest
@@ -2437,39 +2558,41 @@ var (
 		(*TransfersReply)(nil),        // 22: cartwheel.store.v1.TransfersReply
 		(*BackupRequest)(nil),         // 23: cartwheel.store.v1.BackupRequest
 		(*BackupReply)(nil),           // 24: cartwheel.store.v1.BackupReply
-		(*HintStatsReply_Target)(nil), // 25: cartwheel.store.v1.HintStatsReply.Target
-		(*TreesReply_Tree)(nil),       // 26: cartwheel.store.v1.TreesReply.Tree
-		(*TreesReply_Check)(nil),      // 27: cartwheel.store.v1.TreesReply.Check
-		nil,                           // 28: cartwheel.store.v1.StatusReply.CountersEntry
-		(*MembersReply_Node)(nil),     // 29: cartwheel.store.v1.MembersReply.Node
-		(*MembersReply_Version)(nil),  // 30: cartwheel.store.v1.MembersReply.Version
-		(*MembersReply_Fork)(nil),     // 31: cartwheel.store.v1.MembersReply.Fork
-		(*PlanReply_Share)(nil),       // 32: cartwheel.store.v1.PlanReply.Share
-		(*PlanReply_Move)(nil),        // 33: cartwheel.store.v1.PlanReply.Move
-		(*TransfersReply_Work)(nil),   // 34: cartwheel.store.v1.TransfersReply.Work
-		(*Version)(nil),               // 35: cartwheel.store.v1.Version
-		(*Member)(nil),                // 36: cartwheel.store.v1.Member
+		(*DrainRequest)(nil),          // 25: cartwheel.store.v1.DrainRequest
+		(*DrainReply)(nil),            // 26: cartwheel.store.v1.DrainReply
+		(*HintStatsReply_Target)(nil), // 27: cartwheel.store.v1.HintStatsReply.Target
+		(*TreesReply_Tree)(nil),       // 28: cartwheel.store.v1.TreesReply.Tree
+		(*TreesReply_Check)(nil),      // 29: cartwheel.store.v1.TreesReply.Check
+		nil,                           // 30: cartwheel.store.v1.StatusReply.CountersEntry
+		(*MembersReply_Node)(nil),     // 31: cartwheel.store.v1.MembersReply.Node
+		(*MembersReply_Version)(nil),  // 32: cartwheel.store.v1.MembersReply.Version
+		(*MembersReply_Fork)(nil),     // 33: cartwheel.store.v1.MembersReply.Fork
+		(*PlanReply_Share)(nil),       // 34: cartwheel.store.v1.PlanReply.Share
+		(*PlanReply_Move)(nil),        // 35: cartwheel.store.v1.PlanReply.Move
+		(*TransfersReply_Work)(nil),   // 36: cartwheel.store.v1.TransfersReply.Work
+		(*Version)(nil),               // 37: cartwheel.store.v1.Version
+		(*Member)(nil),                // 38: cartwheel.store.v1.Member
 	}
 )
 
 var file_store_storepb_admin_proto_depIdxs = []int32{
-	35, // 0: cartwheel.store.v1.ReadReplicaReply.versions:type_name -> cartwheel.store.v1.Version
-	25, // 1: cartwheel.store.v1.HintStatsReply.targets:type_name -> cartwheel.store.v1.HintStatsReply.Target
-	26, // 2: cartwheel.store.v1.TreesReply.trees:type_name -> cartwheel.store.v1.TreesReply.Tree
-	27, // 3: cartwheel.store.v1.TreesReply.check:type_name -> cartwheel.store.v1.TreesReply.Check
+	37, // 0: cartwheel.store.v1.ReadReplicaReply.versions:type_name -> cartwheel.store.v1.Version
+	27, // 1: cartwheel.store.v1.HintStatsReply.targets:type_name -> cartwheel.store.v1.HintStatsReply.Target
+	28, // 2: cartwheel.store.v1.TreesReply.trees:type_name -> cartwheel.store.v1.TreesReply.Tree
+	29, // 3: cartwheel.store.v1.TreesReply.check:type_name -> cartwheel.store.v1.TreesReply.Check
 	9,  // 4: cartwheel.store.v1.StatusReply.peers:type_name -> cartwheel.store.v1.PeerStatus
-	28, // 5: cartwheel.store.v1.StatusReply.counters:type_name -> cartwheel.store.v1.StatusReply.CountersEntry
-	36, // 6: cartwheel.store.v1.Role.member:type_name -> cartwheel.store.v1.Member
-	30, // 7: cartwheel.store.v1.MembersReply.live:type_name -> cartwheel.store.v1.MembersReply.Version
-	29, // 8: cartwheel.store.v1.MembersReply.nodes:type_name -> cartwheel.store.v1.MembersReply.Node
-	36, // 9: cartwheel.store.v1.MembersReply.waiting:type_name -> cartwheel.store.v1.Member
-	31, // 10: cartwheel.store.v1.MembersReply.forked:type_name -> cartwheel.store.v1.MembersReply.Fork
+	30, // 5: cartwheel.store.v1.StatusReply.counters:type_name -> cartwheel.store.v1.StatusReply.CountersEntry
+	38, // 6: cartwheel.store.v1.Role.member:type_name -> cartwheel.store.v1.Member
+	32, // 7: cartwheel.store.v1.MembersReply.live:type_name -> cartwheel.store.v1.MembersReply.Version
+	31, // 8: cartwheel.store.v1.MembersReply.nodes:type_name -> cartwheel.store.v1.MembersReply.Node
+	38, // 9: cartwheel.store.v1.MembersReply.waiting:type_name -> cartwheel.store.v1.Member
+	33, // 10: cartwheel.store.v1.MembersReply.forked:type_name -> cartwheel.store.v1.MembersReply.Fork
 	0,  // 11: cartwheel.store.v1.Wish.kind:type_name -> cartwheel.store.v1.Wish.Kind
 	13, // 12: cartwheel.store.v1.StageRequest.wishes:type_name -> cartwheel.store.v1.Wish
 	13, // 13: cartwheel.store.v1.PlanReply.wishes:type_name -> cartwheel.store.v1.Wish
-	32, // 14: cartwheel.store.v1.PlanReply.shares:type_name -> cartwheel.store.v1.PlanReply.Share
-	33, // 15: cartwheel.store.v1.PlanReply.moves:type_name -> cartwheel.store.v1.PlanReply.Move
-	34, // 16: cartwheel.store.v1.TransfersReply.work:type_name -> cartwheel.store.v1.TransfersReply.Work
+	34, // 14: cartwheel.store.v1.PlanReply.shares:type_name -> cartwheel.store.v1.PlanReply.Share
+	35, // 15: cartwheel.store.v1.PlanReply.moves:type_name -> cartwheel.store.v1.PlanReply.Move
+	36, // 16: cartwheel.store.v1.TransfersReply.work:type_name -> cartwheel.store.v1.TransfersReply.Work
 	10, // 17: cartwheel.store.v1.MembersReply.Node.role:type_name -> cartwheel.store.v1.Role
 	10, // 18: cartwheel.store.v1.PlanReply.Share.role:type_name -> cartwheel.store.v1.Role
 	1,  // 19: cartwheel.store.v1.Admin.ReadReplica:input_type -> cartwheel.store.v1.ReadReplicaRequest
@@ -2483,19 +2606,21 @@ var file_store_storepb_admin_proto_depIdxs = []int32{
 	21, // 27: cartwheel.store.v1.Admin.Transfers:input_type -> cartwheel.store.v1.TransfersRequest
 	23, // 28: cartwheel.store.v1.Admin.Backup:input_type -> cartwheel.store.v1.BackupRequest
 	7,  // 29: cartwheel.store.v1.Admin.Status:input_type -> cartwheel.store.v1.StatusRequest
-	2,  // 30: cartwheel.store.v1.Admin.ReadReplica:output_type -> cartwheel.store.v1.ReadReplicaReply
-	4,  // 31: cartwheel.store.v1.Admin.HintStats:output_type -> cartwheel.store.v1.HintStatsReply
-	6,  // 32: cartwheel.store.v1.Admin.Trees:output_type -> cartwheel.store.v1.TreesReply
-	12, // 33: cartwheel.store.v1.Admin.Members:output_type -> cartwheel.store.v1.MembersReply
-	16, // 34: cartwheel.store.v1.Admin.Stage:output_type -> cartwheel.store.v1.PlanReply
-	16, // 35: cartwheel.store.v1.Admin.Plan:output_type -> cartwheel.store.v1.PlanReply
-	18, // 36: cartwheel.store.v1.Admin.Commit:output_type -> cartwheel.store.v1.CommitReply
-	20, // 37: cartwheel.store.v1.Admin.Abort:output_type -> cartwheel.store.v1.AbortReply
-	22, // 38: cartwheel.store.v1.Admin.Transfers:output_type -> cartwheel.store.v1.TransfersReply
-	24, // 39: cartwheel.store.v1.Admin.Backup:output_type -> cartwheel.store.v1.BackupReply
-	8,  // 40: cartwheel.store.v1.Admin.Status:output_type -> cartwheel.store.v1.StatusReply
-	30, // [30:41] is the sub-list for method output_type
-	19, // [19:30] is the sub-list for method input_type
+	25, // 30: cartwheel.store.v1.Admin.Drain:input_type -> cartwheel.store.v1.DrainRequest
+	2,  // 31: cartwheel.store.v1.Admin.ReadReplica:output_type -> cartwheel.store.v1.ReadReplicaReply
+	4,  // 32: cartwheel.store.v1.Admin.HintStats:output_type -> cartwheel.store.v1.HintStatsReply
+	6,  // 33: cartwheel.store.v1.Admin.Trees:output_type -> cartwheel.store.v1.TreesReply
+	12, // 34: cartwheel.store.v1.Admin.Members:output_type -> cartwheel.store.v1.MembersReply
+	16, // 35: cartwheel.store.v1.Admin.Stage:output_type -> cartwheel.store.v1.PlanReply
+	16, // 36: cartwheel.store.v1.Admin.Plan:output_type -> cartwheel.store.v1.PlanReply
+	18, // 37: cartwheel.store.v1.Admin.Commit:output_type -> cartwheel.store.v1.CommitReply
+	20, // 38: cartwheel.store.v1.Admin.Abort:output_type -> cartwheel.store.v1.AbortReply
+	22, // 39: cartwheel.store.v1.Admin.Transfers:output_type -> cartwheel.store.v1.TransfersReply
+	24, // 40: cartwheel.store.v1.Admin.Backup:output_type -> cartwheel.store.v1.BackupReply
+	8,  // 41: cartwheel.store.v1.Admin.Status:output_type -> cartwheel.store.v1.StatusReply
+	26, // 42: cartwheel.store.v1.Admin.Drain:output_type -> cartwheel.store.v1.DrainReply
+	31, // [31:43] is the sub-list for method output_type
+	19, // [19:31] is the sub-list for method input_type
 	19, // [19:19] is the sub-list for extension type_name
 	19, // [19:19] is the sub-list for extension extendee
 	0,  // [0:19] is the sub-list for field type_name
@@ -2514,7 +2639,7 @@ func file_store_storepb_admin_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_store_storepb_admin_proto_rawDesc), len(file_store_storepb_admin_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   34,
+			NumMessages:   36,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -37,6 +37,7 @@ type Status struct {
 	InFlight    uint64       // requests being coordinated, work after their reply included
 	WriteAge    time.Duration
 	Fault       string // why the node takes no more writes; empty: it does
+	Draining    bool   // it coordinates no new requests; see Drain
 	// Settled says that nothing waits here, and that every peer has compared equal in a
 	// comparison of all shared keys that began after the last change here. If all nodes of a
 	// cluster say so, all replicas of every key are equal.
@@ -99,7 +100,7 @@ func (a adminServer) Status(ctx context.Context, _ *storepb.StatusRequest) (*sto
 			Node: string(st.Node), NodeNumber: st.NodeNumber, Incarnation: st.Incarnation, RingDigest: st.RingDigest,
 			UptimeNanos: int64(st.Uptime), Hints: st.Hints, InFlight: st.InFlight, WriteAgeNanos: int64(st.WriteAge),
 			Fault: st.Fault, Settled: st.Settled, Counters: st.Counters, WallNanos: st.Wall.UnixNano(),
-			Version: st.Version.Number, VersionId: st.Version.ID, LiveVersions: uint32(st.Live),
+			Version: st.Version.Number, VersionId: st.Version.ID, LiveVersions: uint32(st.Live), Draining: st.Draining,
 		}
 		for _, p := range st.Peers {
 			reply.Peers = append(reply.Peers, &storepb.PeerStatus{
@@ -108,6 +109,28 @@ func (a adminServer) Status(ctx context.Context, _ *storepb.StatusRequest) (*sto
 		}
 		return reply, nil
 	})
+}
+
+// A Drain is how far the draining of a node has come.
+type Drain struct {
+	Node     store.NodeID
+	Draining bool   // the node coordinates no new requests
+	InFlight uint64 // requests being coordinated, work after their reply included; once 0 while draining, none follows
+}
+
+func (a adminServer) Drain(ctx context.Context, r *storepb.DrainRequest) (*storepb.DrainReply, error) {
+	return handle(a.s, func() (*storepb.DrainReply, error) {
+		d, err := a.s.Inspector.Drain(ctx, !r.GetUndo())
+		if err != nil {
+			return nil, err
+		}
+		return &storepb.DrainReply{Node: string(d.Node), Draining: d.Draining, InFlight: d.InFlight}, nil
+	})
+}
+
+// DrainOf translates a reply of Drain.
+func DrainOf(r *storepb.DrainReply) Drain {
+	return Drain{Node: store.NodeID(r.GetNode()), Draining: r.GetDraining(), InFlight: r.GetInFlight()}
 }
 
 // CopyOf translates a reply of ReadReplica.
@@ -134,7 +157,7 @@ func StatusOf(r *storepb.StatusReply) Status {
 		Node: store.NodeID(r.GetNode()), NodeNumber: r.GetNodeNumber(), Incarnation: r.GetIncarnation(), RingDigest: r.GetRingDigest(),
 		Uptime: time.Duration(r.GetUptimeNanos()), Hints: r.GetHints(), InFlight: r.GetInFlight(), WriteAge: time.Duration(r.GetWriteAgeNanos()),
 		Fault: r.GetFault(), Settled: r.GetSettled(), Counters: r.GetCounters(), Wall: time.Unix(0, r.GetWallNanos()),
-		Version: history.Stamp{Number: r.GetVersion(), ID: r.GetVersionId()}, Live: int(r.GetLiveVersions()),
+		Version: history.Stamp{Number: r.GetVersion(), ID: r.GetVersionId()}, Live: int(r.GetLiveVersions()), Draining: r.GetDraining(),
 	}
 	for _, p := range r.GetPeers() {
 		st.Peers = append(st.Peers, PeerStatus{

@@ -29,7 +29,7 @@ func (g Guard) Interceptor() grpc.UnaryServerInterceptor {
 		service, _, _ := strings.Cut(strings.TrimPrefix(info.FullMethod, "/"), "/")
 		if allowed, guarded := names[service]; guarded {
 			if err := admit(ctx, allowed); err != nil {
-				return nil, encode(fmt.Errorf("%s: %w", info.FullMethod, err))
+				return nil, encode(fmt.Errorf("%s: %w", info.FullMethod, err), requestFrom(ctx))
 			}
 		}
 		return serve(ctx, request)

@@ -18,7 +18,7 @@ type peerServer struct {
 }
 
 func (p peerServer) Forward(ctx context.Context, r *storepb.ForwardRequest) (*storepb.PutReply, error) {
-	return handle(p.s, func() (*storepb.PutReply, error) {
+	return coordinate(ctx, p.s, "forward", func(ctx context.Context) (*storepb.PutReply, error) {
 		from := r.GetStamp().GetFrom()
 		if p.s.Placement.Now().Fenced(store.NodeID(from)) {
 			return nil, fmt.Errorf("forward from %s, which was removed: %w", from, store.ErrNotMember)
@@ -56,7 +56,7 @@ func (p peerServer) admit(s *storepb.Stamp) (history.History, error) {
 }
 
 func (p peerServer) ReplicaGet(ctx context.Context, r *storepb.ReplicaGetRequest) (*storepb.ReplicaGetReply, error) {
-	return handle(p.s, func() (*storepb.ReplicaGetReply, error) {
+	return replicate(ctx, p.s, "replicaget", func(ctx context.Context) (*storepb.ReplicaGetReply, error) {
 		h, err := p.admit(r.GetStamp())
 		if err != nil {
 			return nil, err
@@ -71,7 +71,7 @@ func (p peerServer) ReplicaGet(ctx context.Context, r *storepb.ReplicaGetRequest
 }
 
 func (p peerServer) ReplicaMerge(ctx context.Context, r *storepb.ReplicaMergeRequest) (*storepb.ReplicaMergeReply, error) {
-	return handle(p.s, func() (*storepb.ReplicaMergeReply, error) {
+	return replicate(ctx, p.s, "replicamerge", func(ctx context.Context) (*storepb.ReplicaMergeReply, error) {
 		h, err := p.admit(r.GetStamp())
 		if err != nil {
 			return nil, err
@@ -107,8 +107,8 @@ func (p peerServer) ReplicaMerge(ctx context.Context, r *storepb.ReplicaMergeReq
 
 // Ping answers as long as the node is fit to be a replica, which takes a disk that can be
 // written to: a node that refuses all writes at once would keep others from standing in for it.
-func (p peerServer) Ping(context.Context, *storepb.PingRequest) (*storepb.PingReply, error) {
-	return handle(p.s, func() (*storepb.PingReply, error) {
+func (p peerServer) Ping(ctx context.Context, _ *storepb.PingRequest) (*storepb.PingReply, error) {
+	return replicate(ctx, p.s, "ping", func(ctx context.Context) (*storepb.PingReply, error) {
 		if disk, ok := p.s.Local.(interface{ Healthy() error }); ok && disk.Healthy() != nil {
 			return nil, disk.Healthy()
 		}

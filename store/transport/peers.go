@@ -152,9 +152,10 @@ func (p *Peers) call(ctx context.Context, to store.NodeID, timeout time.Duration
 	return nil
 }
 
-// unfit reports whether a node has said that it cannot be a replica any more.
+// unfit reports whether a node has said that it cannot be a replica any more, or not one of this node's.
 func unfit(err error) bool {
-	return errors.Is(Decode(err), store.ErrReadOnly) && !errors.Is(Decode(err), store.ErrNoQuorum)
+	err = Decode(err)
+	return (errors.Is(err, store.ErrReadOnly) || errors.Is(err, store.ErrProtocol)) && !errors.Is(err, store.ErrNoQuorum)
 }
 
 // Ping makes a round trip to a node, which the caller tells the detector of. A node that is

@@ -3,7 +3,10 @@ package transport
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"google.golang.org/grpc"
 
@@ -39,9 +42,11 @@ type Inspector interface {
 	Status(ctx context.Context) (Status, error)
 	// Trees describes the hash trees, after checking them if asked to.
 	Trees(ctx context.Context, check bool) (TreeReport, error)
+	// Drain makes the node refuse to coordinate requests, or takes that back, and says what is still under way.
+	Drain(ctx context.Context, draining bool) (Drain, error)
 }
 
-// Services are what a server serves. All fields but Behind are required.
+// Services are what a server serves. All fields down to Membership are required.
 type Services struct {
 	Self        store.NodeID
 	Placement   Placement
@@ -51,6 +56,27 @@ type Services struct {
 	Gossip      Gossiper
 	Membership  Membership
 	Behind      func(of store.NodeID) // as in PeersOptions
+
+	Protocol  Protocol             // versions that callers of Peer may speak; default Current
+	Now       func() time.Duration // monotonic time since some moment, by which slow calls are found; default: none is
+	SlowAfter time.Duration        // calls that take so long are logged; default 500ms
+	Logger    *slog.Logger         // default discards
+}
+
+func (s Services) withDefaults() Services {
+	if s.Protocol == (Protocol{}) {
+		s.Protocol = Current
+	}
+	if s.Now == nil {
+		s.Now = func() time.Duration { return 0 }
+	}
+	if s.SlowAfter == 0 {
+		s.SlowAfter = 500 * time.Millisecond
+	}
+	if s.Logger == nil {
+		s.Logger = slog.New(slog.DiscardHandler)
+	}
+	return s
 }
 
 // A Server is the gRPC side of one node.
@@ -60,10 +86,16 @@ type Server struct {
 	mu       sync.Mutex // guards closed and the wait group's zero, never a wait
 	closed   bool
 	handlers sync.WaitGroup
+
+	draining  atomic.Bool
+	serving   atomic.Int64  // calls that would be refused while draining
+	unnamed   atomic.Uint64 // ids given to requests that came without
+	strangers atomic.Uint64 // calls refused because of their protocol
+	noted     notes
 }
 
 // NewServer returns a server that refuses nothing yet; see Register.
-func NewServer(s Services) *Server { return &Server{Services: s} }
+func NewServer(s Services) *Server { return &Server{Services: s.withDefaults()} }
 
 // Register adds the services KV, Peer and Admin to r.
 func (s *Server) Register(r grpc.ServiceRegistrar) {
@@ -101,11 +133,11 @@ func (s *Server) enter() error {
 func handle[Reply any](s *Server, f func() (Reply, error)) (Reply, error) {
 	if err := s.enter(); err != nil {
 		var none Reply
-		return none, encode(err)
+		return none, encode(err, "")
 	}
 	defer s.handlers.Done()
 	reply, err := f()
-	return reply, encode(err)
+	return reply, encode(err, "")
 }
 
 // kvServer serves clients.
@@ -115,7 +147,7 @@ type kvServer struct {
 }
 
 func (k kvServer) Get(ctx context.Context, r *storepb.GetRequest) (*storepb.GetReply, error) {
-	return handle(k.s, func() (*storepb.GetReply, error) {
+	return coordinate(ctx, k.s, "get", func(ctx context.Context) (*storepb.GetReply, error) {
 		res, err := k.s.Coordinator.Get(ctx, store.Key(r.GetKey()), readOptionsFromProto(r.GetOptions()))
 		if err != nil {
 			return nil, err
@@ -127,14 +159,14 @@ func (k kvServer) Get(ctx context.Context, r *storepb.GetRequest) (*storepb.GetR
 }
 
 func (k kvServer) Put(ctx context.Context, r *storepb.PutRequest) (*storepb.PutReply, error) {
-	return handle(k.s, func() (*storepb.PutReply, error) {
+	return coordinate(ctx, k.s, "put", func(ctx context.Context) (*storepb.PutReply, error) {
 		w, err := putFromProto(r)
 		return answerWrite(ctx, w, err, k.s.Coordinator.Write)
 	})
 }
 
 func (k kvServer) Delete(ctx context.Context, r *storepb.DeleteRequest) (*storepb.PutReply, error) {
-	return handle(k.s, func() (*storepb.PutReply, error) {
+	return coordinate(ctx, k.s, "delete", func(ctx context.Context) (*storepb.PutReply, error) {
 		w, err := deleteFromProto(r)
 		return answerWrite(ctx, w, err, k.s.Coordinator.Write)
 	})

@@ -23,6 +23,7 @@ const domain = "cartwheel"
 const (
 	metaDefinite = "definite" // "true": no replica has the write or will; "false": it may live
 	metaAlso     = "also"     // further reasons, separated by commas
+	metaRequest  = "request"  // id of the request, which logs name, too
 )
 
 // reasonNotSent is given by this side of a connection when a request never left it.
@@ -48,6 +49,8 @@ var kinds = []kind{
 	{"WRONG_RING", store.ErrWrongRing, codes.FailedPrecondition},
 	{"SIBLINGS", store.ErrSiblings, codes.ResourceExhausted},
 	{"DENIED", store.ErrDenied, codes.PermissionDenied},
+	{"DRAINING", store.ErrDraining, codes.Unavailable},
+	{"PROTOCOL", store.ErrProtocol, codes.FailedPrecondition},
 	{"OVERLOADED", store.ErrOverloaded, codes.ResourceExhausted},
 	{"READ_ONLY_DISK", store.ErrReadOnly, codes.FailedPrecondition},
 	{"CLOSED", store.ErrClosed, codes.Unavailable},
@@ -58,8 +61,8 @@ var kinds = []kind{
 	{"CANCELED", context.Canceled, codes.Canceled},
 }
 
-// encode turns an error of a handler into a status. Every status has the oath on it.
-func encode(err error) error {
+// encode turns an error of a handler into a status. Every status has the oath on it, and names the request, if it has an id.
+func encode(err error, request string) error {
 	if err == nil {
 		return nil
 	}
@@ -76,6 +79,9 @@ func encode(err error) error {
 		default:
 			also = append(also, k.reason)
 		}
+	}
+	if request != "" {
+		info.Metadata[metaRequest] = request
 	}
 	if len(also) > 0 {
 		info.Metadata[metaAlso] = strings.Join(also, ",")
@@ -180,6 +186,12 @@ func reasons(st *status.Status) []string {
 		out = append(out, strings.Split(also, ",")...)
 	}
 	return out
+}
+
+// Request returns the id by which logs name the request that an error is about; empty: the error does not tell.
+func Request(err error) string {
+	st, _ := status.FromError(err) // finds one that is wrapped, too
+	return oath(st).GetMetadata()[metaRequest]
 }
 
 // isCanceled reports whether a call ended because its caller gave it up.

@@ -64,7 +64,7 @@ func TestErrorsCrossTheWire(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			err := fmt.Errorf("while it was served: %w", c.err)
 			for hop := range 3 { // a forwarded request's error crosses twice
-				sent := encode(err)
+				sent := encode(err, "")
 				if got := status.Code(sent); got != c.code {
 					t.Errorf("hop %d: code %v, want %v", hop, got, c.code)
 				}
@@ -94,7 +94,7 @@ func TestErrorsCrossTheWire(t *testing.T) {
 			}
 		})
 	}
-	if encode(nil) != nil || Decode(nil) != nil {
+	if encode(nil, "") != nil || Decode(nil) != nil {
 		t.Error("no error became one")
 	}
 }

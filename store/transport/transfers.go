@@ -73,7 +73,7 @@ func (p *Peers) HandOver(ctx context.Context, to store.NodeID, part ring.Partiti
 }
 
 func (p peerServer) Fetch(ctx context.Context, r *storepb.FetchRequest) (*storepb.FetchReply, error) {
-	return handle(p.s, func() (*storepb.FetchReply, error) {
+	return replicate(ctx, p.s, "fetch", func(ctx context.Context) (*storepb.FetchReply, error) {
 		h, err := p.admit(r.GetStamp())
 		if err != nil {
 			return nil, err
@@ -106,7 +106,7 @@ func (p peerServer) Fetch(ctx context.Context, r *storepb.FetchRequest) (*storep
 // HandOver takes what another node held. It is not refused to nodes that were removed: a state that is joined to a record decides
 // nothing, and what they hold may be acknowledged and nowhere else.
 func (p peerServer) HandOver(ctx context.Context, r *storepb.HandOverRequest) (*storepb.HandOverReply, error) {
-	return handle(p.s, func() (*storepb.HandOverReply, error) {
+	return replicate(ctx, p.s, "handover", func(ctx context.Context) (*storepb.HandOverReply, error) {
 		h, part := p.s.Placement.Now(), ring.Partition(r.GetPartition())
 		if !h.Joined() || !h.Owns(p.s.Self, part) {
 			return nil, fmt.Errorf("partition %d of %s is handed to %s: %w", part, r.GetFrom(), p.s.Self, store.ErrNotOwner)
@@ -156,7 +156,7 @@ func (g GossipPeers) Gossip(ctx context.Context, to store.Member, m gossip.Messa
 }
 
 func (p peerServer) Gossip(ctx context.Context, r *storepb.GossipRequest) (*storepb.GossipReply, error) {
-	return handle(p.s, func() (*storepb.GossipReply, error) {
+	return replicate(ctx, p.s, "gossip", func(ctx context.Context) (*storepb.GossipReply, error) {
 		m, err := p.s.Gossip.Receive(ctx, gossip.Message{From: memberFromProto(r.GetFrom()), Digest: r.GetDigest(), History: r.GetHistory()})
 		if err != nil {
 			return nil, err

@@ -122,8 +122,8 @@ func (p peerServer) checkTree(stamp *storepb.Stamp, format, partition uint32) (h
 	return h, ring.Partition(partition), nil
 }
 
-func (p peerServer) TreeRoots(_ context.Context, r *storepb.TreeRootsRequest) (*storepb.TreeRootsReply, error) {
-	return handle(p.s, func() (*storepb.TreeRootsReply, error) {
+func (p peerServer) TreeRoots(ctx context.Context, r *storepb.TreeRootsRequest) (*storepb.TreeRootsReply, error) {
+	return replicate(ctx, p.s, "treeroots", func(ctx context.Context) (*storepb.TreeRootsReply, error) {
 		h, _, err := p.checkTree(r.GetStamp(), r.GetFormat(), 0)
 		if err != nil {
 			return nil, err
@@ -145,8 +145,8 @@ func (p peerServer) TreeRoots(_ context.Context, r *storepb.TreeRootsRequest) (*
 	})
 }
 
-func (p peerServer) TreeNodes(_ context.Context, r *storepb.TreeNodesRequest) (*storepb.TreeNodesReply, error) {
-	return handle(p.s, func() (*storepb.TreeNodesReply, error) {
+func (p peerServer) TreeNodes(ctx context.Context, r *storepb.TreeNodesRequest) (*storepb.TreeNodesReply, error) {
+	return replicate(ctx, p.s, "treenodes", func(ctx context.Context) (*storepb.TreeNodesReply, error) {
 		_, part, err := p.checkTree(r.GetStamp(), r.GetFormat(), r.GetPartition())
 		if err != nil {
 			return nil, err
@@ -174,7 +174,7 @@ func (p peerServer) TreeNodes(_ context.Context, r *storepb.TreeNodesRequest) (*
 }
 
 func (p peerServer) TreeLeaves(ctx context.Context, r *storepb.TreeLeavesRequest) (*storepb.TreeLeavesReply, error) {
-	return handle(p.s, func() (*storepb.TreeLeavesReply, error) {
+	return replicate(ctx, p.s, "treeleaves", func(ctx context.Context) (*storepb.TreeLeavesReply, error) {
 		_, part, err := p.checkTree(r.GetStamp(), r.GetFormat(), r.GetPartition())
 		if err != nil {
 			return nil, err

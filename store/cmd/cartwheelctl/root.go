@@ -75,7 +75,7 @@ func root(lookupEnv func(string) (string, bool)) *cobra.Command {
 	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return fmt.Errorf("%w: %w", errUsage, err) })
 	cmd.AddCommand(getCommand(g), siblingsCommand(g), putCommand(g), deleteCommand(g),
 		ringCommand(g), membersCommand(g), joinCommand(g), leaveCommand(g), replaceCommand(g), setCommand(g), forceRemoveCommand(g),
-		planCommand(g), commitCommand(g), abortCommand(g), transfersCommand(g), replicasCommand(g), hintsCommand(g), treesCommand(g), backupCommand(g), statusCommand(g), statsCommand(g))
+		planCommand(g), commitCommand(g), abortCommand(g), transfersCommand(g), replicasCommand(g), hintsCommand(g), treesCommand(g), backupCommand(g), drainCommand(g), statusCommand(g), statsCommand(g))
 	return cmd
 }
 
@@ -177,6 +177,8 @@ func explain(err error) string {
 		hint = "is the node up, and is the address right? --server names another, --map says where a member is reached from here"
 	case errors.Is(err, store.ErrDenied):
 		hint = "--tls-cert and --tls-key choose another certificate; the nodes' --tls-admin-names and --tls-peer-names say whose are allowed"
+	case errors.Is(err, store.ErrDraining):
+		hint = "ask another node, or have this one coordinate again: 'cartwheelctl drain --undo'"
 	case errors.Is(err, store.ErrOverloaded):
 		hint = "try again a little later"
 	case errors.Is(err, context.DeadlineExceeded):

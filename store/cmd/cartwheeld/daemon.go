@@ -81,12 +81,14 @@ func serve(ctx context.Context, s settings, log *slog.Logger) (err error) {
 		}
 		log.Info("restored a backup", "from", s.restore, "data", s.data)
 	}
+	alive := health.NewServer()
 	began := time.Now()
 	n, err := node.Open(node.Config{
 		ID: store.NodeID(s.id), Address: s.advertise, Members: s.memberList(), Seeds: s.join, Partitions: s.partitions, N: s.replicas, R: s.readQuorum, W: s.writeQuorum, Buckets: s.buckets,
 		Dir: s.data, Clock: s.clock(log), Now: func() time.Duration { return time.Since(began) }, Rand: draw, ReplicaTimeout: s.replicaTimeout,
 		Durability: s.durability, ObjectBuffer: s.objectBuffer, FlushAfter: s.flushAfter,
 		InFlight: s.requestsMax, AdmissionTarget: s.target, TransferRateBytes: s.transferRate, RepairInterval: s.repairEvery(), HintSizeBytesMax: s.hintSize, Logger: log, Peers: conns.peer,
+		OnDrain: func(draining bool) { alive.SetServingStatus("", healthOf(draining)) },
 	})
 	if err != nil {
 		return errors.Join(err, listener.Close())
@@ -94,7 +96,6 @@ func serve(ctx context.Context, s settings, log *slog.Logger) (err error) {
 	shown := metrics.New(log)
 	server := grpc.NewServer(slices.Concat(transport.ServerOptions(), secureServer, shown.ServerOptions(), []grpc.ServerOption{grpc.NumStreamWorkers(streamWorkers)})...)
 	n.Register(server)
-	alive := health.NewServer()
 	grpc_health_v1.RegisterHealthServer(server, alive)
 	reflection.Register(server)
 	shown.Show(metrics.Source{Status: n.Status, Engines: n.Engines}, server)
@@ -118,6 +119,14 @@ func serve(ctx context.Context, s settings, log *slog.Logger) (err error) {
 	err = errors.Join(err, endDebug(), n.Close()) // in this order: a closed node has no figures
 	running.Wait()
 	return err
+}
+
+// healthOf is what load balancers are told: a node that is drained is asked by other nodes only.
+func healthOf(draining bool) grpc_health_v1.HealthCheckResponse_ServingStatus {
+	if draining {
+		return grpc_health_v1.HealthCheckResponse_NOT_SERVING
+	}
+	return grpc_health_v1.HealthCheckResponse_SERVING
 }
 
 // stop lets calls in flight end, up to a limit, and refuses new ones.

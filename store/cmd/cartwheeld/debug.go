@@ -48,7 +48,7 @@ func serveDebug(address string, metrics http.Handler, n *node.Node, log *slog.Lo
 	}, nil
 }
 
-// healthz is 200 for a node that takes writes, else 503 and why.
+// healthz is 200 for a node that takes requests and writes, else 503 and why.
 func healthz(w http.ResponseWriter, r *http.Request, n *node.Node) {
 	ctx, cancel := context.WithTimeout(r.Context(), 5*time.Second)
 	defer cancel()
@@ -58,6 +58,8 @@ func healthz(w http.ResponseWriter, r *http.Request, n *node.Node) {
 		http.Error(w, err.Error(), http.StatusServiceUnavailable)
 	case st.Fault != "":
 		http.Error(w, "takes no writes: "+st.Fault, http.StatusServiceUnavailable)
+	case st.Draining:
+		http.Error(w, "is being drained: cartwheelctl drain --undo takes that back", http.StatusServiceUnavailable)
 	default:
 		_, _ = fmt.Fprintln(w, "ok")
 	}
