@@ -6,8 +6,8 @@ import "time"
 const (
 	// ShareMax is what a node may use at most while it has a limit at all: 4096 records, or 64 MiB, a second.
 	ShareMax = 4096
-	// ShareMin is never taken away: a sixteenth, with which repair of a small cluster is still done in minutes.
-	ShareMin = ShareMax / 16
+	// ShareMin is never taken away: 64 records a second, with which repair goes on.
+	ShareMin = ShareMax / 64
 	// SliceBytes is the size that one slice pays for.
 	SliceBytes = 16 << 10
 )
@@ -15,7 +15,7 @@ const (
 const (
 	tick       = 250 * time.Millisecond // between decisions
 	windowLong = 40                     // ticks in the trailing window: 10 seconds
-	gain       = ShareMax / 64          // slices given back a tick: from the floor to no limit in 15 seconds
+	gain       = ShareMax / 64          // slices given back a tick: from the floor to no limit in 16 seconds
 	samplesMin = 20                     // that a judgement of the foreground takes
 	idleTicks  = 8                      // without any foreground operation, after which there is no limit
 )

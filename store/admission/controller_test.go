@@ -20,13 +20,13 @@ func TestTheShareFollowsTheForeground(t *testing.T) {
 		want    string // share after each second
 	}{
 		{name: "nothing is limited at first", rate: 100, latency: time.Millisecond, seconds: 2, from: ShareMax, want: "4096 4096"},
-		{name: "a slow foreground halves it at once, down to the floor", rate: 200, latency: 80 * time.Millisecond, seconds: 3, from: ShareMax, want: "256 256 256"},
-		{name: "the 99th percentile decides", rate: 4000, latency: 8 * time.Millisecond, late: 20, seconds: 2, from: ShareMax, want: "256 256"},
+		{name: "a slow foreground halves it at once, down to the floor", rate: 200, latency: 80 * time.Millisecond, seconds: 3, from: ShareMax, want: "256 64 64"},
+		{name: "the 99th percentile decides", rate: 4000, latency: 8 * time.Millisecond, late: 20, seconds: 2, from: ShareMax, want: "256 64"},
 		{name: "one in two hundred does not", rate: 4000, latency: 8 * time.Millisecond, late: 5, seconds: 2, from: ShareMax, want: "4096 4096"},
 		{name: "a fast one gives back a little at a time", rate: 100, latency: time.Millisecond, seconds: 3, from: 256, want: "512 768 1024"},
 		{name: "too few to judge take nothing", rate: 4, latency: time.Second, seconds: 2, from: ShareMax, want: "4096 4096"},
 		{name: "nothing in the foreground: no limit", rate: 0, seconds: 3, from: 256, want: "512 4096 4096"},
-		{name: "a stall leaves the floor", rate: 100, latency: time.Millisecond, stall: true, seconds: 2, from: ShareMax, want: "256 256"},
+		{name: "a stall leaves the floor", rate: 100, latency: time.Millisecond, stall: true, seconds: 2, from: ShareMax, want: "64 64"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			c := NewController(target, 0)

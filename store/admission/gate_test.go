@@ -47,7 +47,7 @@ func TestAStalledEngineLeavesTheFloorAndNoMore(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if waited := time.Since(began).Round(10 * time.Millisecond); waited != 10*time.Second {
+		if waited := time.Since(began).Round(100 * time.Millisecond); waited != 10*time.Second {
 			t.Errorf("ten seconds' slices of the floor took %v", waited)
 		}
 		s := g.Stats()
@@ -95,7 +95,7 @@ func TestAWaitEndsWithItsContextAndTheNextGoesOn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newGate(t)
 		g.Stalled(true)
-		if err := g.Of(Transfer)(t.Context(), 100<<20); err != nil { // 25 seconds' worth
+		if err := g.Of(Transfer)(t.Context(), 100<<20); err != nil { // more than a minute's worth
 			t.Fatal(err)
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
@@ -110,8 +110,8 @@ func TestAWaitEndsWithItsContextAndTheNextGoesOn(t *testing.T) {
 		})
 		wg.Go(func() {
 			began := time.Now()
-			if err := g.Of(Rebuild)(t.Context(), 0); err != nil || time.Since(began) < 20*time.Second {
-				t.Errorf("got %v after %v, want its turn after 25s", err, time.Since(began))
+			if err := g.Of(Rebuild)(t.Context(), 0); err != nil || time.Since(began) < time.Minute {
+				t.Errorf("got %v after %v, want its turn after more than a minute", err, time.Since(began))
 			}
 		})
 	})

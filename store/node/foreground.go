@@ -32,35 +32,39 @@ func (n *Node) openDisk() (err error) {
 }
 
 // A foreground is the disk for what clients wait for, whoever coordinates it: how late it is decides how much else is
-// admitted. A peer that delivers a hint or mends a record is not told apart; it makes the same demand on the disk.
+// admitted. What belongs to no request, as when a peer delivers a hint or mends a record, is background work of others, and does not count.
 type foreground struct {
 	*disk
 	admission *admission.Gate
 }
 
 // observe ends an operation that began at a moment.
-func (f foreground) observe(began time.Duration) { f.admission.Observe(f.now() - began) }
+func (f foreground) observe(ctx context.Context, began time.Duration) {
+	if store.RequestOf(ctx) != "" {
+		f.admission.Observe(f.now() - began)
+	}
+}
 
 // Get reads (see [storage.Replica.Get]).
 func (f foreground) Get(ctx context.Context, p ring.Partition, key store.Key) (version.Set, error) {
-	defer f.observe(f.now())
+	defer f.observe(ctx, f.now())
 	return f.disk.Get(ctx, p, key)
 }
 
 // Put makes an event (see [storage.Replica.Put]).
 func (f foreground) Put(ctx context.Context, p ring.Partition, key store.Key, hintFor store.NodeID, w storage.Write) (version.Set, error) {
-	defer f.observe(f.now())
+	defer f.observe(ctx, f.now())
 	return f.disk.Put(ctx, p, key, hintFor, w)
 }
 
 // Merge joins a state (see [storage.Replica.Merge]).
 func (f foreground) Merge(ctx context.Context, p ring.Partition, key store.Key, hintFor store.NodeID, s version.Set) (bool, error) {
-	defer f.observe(f.now())
+	defer f.observe(ctx, f.now())
 	return f.disk.Merge(ctx, p, key, hintFor, s)
 }
 
 // Buffer joins a state (see [storage.Replica.Buffer]).
 func (f foreground) Buffer(ctx context.Context, p ring.Partition, key store.Key, hintFor store.NodeID, s version.Set) (bool, error) {
-	defer f.observe(f.now())
+	defer f.observe(ctx, f.now())
 	return f.disk.Buffer(ctx, p, key, hintFor, s)
 }
