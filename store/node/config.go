@@ -68,6 +68,9 @@ type Config struct {
 
 	// Protocol is the versions of the protocol between nodes that this one speaks; default transport.Current.
 	Protocol transport.Protocol
+	// OnMembers is called when the members or their addresses may have changed, with all that this node may be asked to reach, and at first;
+	// it must not block. Default none.
+	OnMembers func([]store.Member)
 	// OnDrain is called when the node begins to refuse, or again takes, requests to coordinate; it must not block. Default none.
 	OnDrain func(draining bool)
 
@@ -93,6 +96,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Protocol == (transport.Protocol{}) {
 		c.Protocol = transport.Current
+	}
+	if c.OnMembers == nil {
+		c.OnMembers = func([]store.Member) {}
 	}
 	if c.OnDrain == nil {
 		c.OnDrain = func(bool) {}

@@ -143,6 +143,7 @@ func (n *Node) follow(h history.History) {
 	ids := memberIDs(h)
 	n.detector.Watch(ids)
 	n.handoff.Watch(ids)
+	n.config.OnMembers(h.Members())
 }
 
 func memberIDs(h history.History) (ids []store.NodeID) {

@@ -102,16 +102,27 @@ func encode(err error, request string) error {
 	return st.Err()
 }
 
-// notSent is the error of a request that never left this process.
+// notSent is the error of a request that never left this process. One that did not because a certificate was refused, by either side,
+// is store.ErrDenied as well: to wait or to look for a cut would be in vain.
 func notSent(err error) error {
 	s := status.Convert(err)
-	st, derr := status.New(s.Code(), s.Message()).WithDetails(&errdetails.ErrorInfo{
-		Reason: reasonNotSent, Domain: domain, Metadata: map[string]string{metaDefinite: "true"},
-	})
+	info := &errdetails.ErrorInfo{Reason: reasonNotSent, Domain: domain, Metadata: map[string]string{metaDefinite: "true"}}
+	text := s.Message()
+	if certificateRefused(text) {
+		info.Metadata[metaAlso] = "DENIED"
+		text = "certificate refused: " + text
+	}
+	st, derr := status.New(s.Code(), text).WithDetails(info)
 	if derr != nil {
 		return err
 	}
 	return st.Err()
+}
+
+// certificateRefused reports whether a connection failed by its handshake. gRPC hands on no more than the text of what crypto/tls said: of
+// this side's check of a certificate (x509), or of the alert by which the other side has refused ours.
+func certificateRefused(text string) bool {
+	return strings.Contains(text, "x509: ") || strings.Contains(text, "tls: ") && strings.Contains(text, "certificate")
 }
 
 // remote is an error that came over the wire.

@@ -173,10 +173,10 @@ func explain(err error) string {
 		hint = "the nodes that have it cannot be reached: 'cartwheelctl status' shows who is up; without --floor an older state is shown"
 	case errors.Is(err, store.ErrNoQuorum):
 		hint = "too few replicas are up: 'cartwheelctl status' shows which; without --strict, or with a smaller -r or -w, fewer are enough"
-	case errors.Is(err, store.ErrDown):
-		hint = "is the node up, and is the address right? --server names another, --map says where a member is reached from here"
 	case errors.Is(err, store.ErrDenied):
 		hint = "--tls-cert and --tls-key choose another certificate; the nodes' --tls-admin-names and --tls-peer-names say whose are allowed"
+	case errors.Is(err, store.ErrDown):
+		hint = "is the node up, and is the address right? --server names another, --map says where a member is reached from here"
 	case errors.Is(err, store.ErrDraining):
 		hint = "ask another node, or have this one coordinate again: 'cartwheelctl drain --undo'"
 	case errors.Is(err, store.ErrOverloaded):

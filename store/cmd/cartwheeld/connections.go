@@ -58,6 +58,25 @@ func (c *connections) peer(m store.Member) node.Connection {
 	return conn
 }
 
+// keep closes the connections to all but the seeds and the members: nobody is at another address any more, or somebody else. They are made
+// again should they be asked for. Calls under way on them fail.
+func (c *connections) keep(seeds []string, members []store.Member) {
+	addresses := slices.Clone(seeds)
+	for _, m := range members {
+		addresses = append(addresses, m.Address)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, address := range slices.Sorted(maps.Keys(c.open)) {
+		if slices.Contains(addresses, address) {
+			continue
+		}
+		err := c.open[address].Close()
+		delete(c.open, address)
+		c.log.Info("closed the connection to a former address", "address", address, "err", err)
+	}
+}
+
 // Close closes all of them, and no more are made.
 func (c *connections) Close() (err error) {
 	c.mu.Lock()

@@ -88,7 +88,8 @@ func serve(ctx context.Context, s settings, log *slog.Logger) (err error) {
 		Dir: s.data, Clock: s.clock(log), Now: func() time.Duration { return time.Since(began) }, Rand: draw, ReplicaTimeout: s.replicaTimeout,
 		Durability: s.durability, ObjectBuffer: s.objectBuffer, FlushAfter: s.flushAfter,
 		InFlight: s.requestsMax, AdmissionTarget: s.target, TransferRateBytes: s.transferRate, RepairInterval: s.repairEvery(), HintSizeBytesMax: s.hintSize, Logger: log, Peers: conns.peer,
-		OnDrain: func(draining bool) { alive.SetServingStatus("", healthOf(draining)) },
+		OnMembers: func(m []store.Member) { conns.keep(s.join, m) },
+		OnDrain:   func(draining bool) { alive.SetServingStatus("", healthOf(draining)) },
 	})
 	if err != nil {
 		return errors.Join(err, listener.Close())

@@ -85,6 +85,12 @@ func put(t *testing.T, address string, secure []grpc.DialOption, allowed bool) {
 		}
 		time.Sleep(20 * time.Millisecond)
 	}
+	if refusal := errors.Is(err, store.ErrDenied) && strings.Contains(err.Error(), "certificate refused: "); secure != nil && refusal == allowed {
+		t.Errorf("put through %s: %v, want it told as a refused certificate: %v", address, err, !allowed)
+	}
+	if !allowed && client.Outcome(err) != store.OutcomeNotWritten {
+		t.Errorf("put through %s: %v, want it definite: the handshake failed", address, err)
+	}
 	if (err == nil) != allowed {
 		t.Errorf("put through %s: %v, want allowed: %v", address, err, allowed)
 	}
