@@ -79,6 +79,8 @@ func admitted(t *testing.T, binary, setting, name string, each time.Duration, ra
 	if err := c.Start(ctx, 2); err != nil {
 		t.Fatal(err)
 	}
+	// What a feedback loop does before it has seen anything is not what it is for; nor is the coming of a node.
+	b.check(Open(ctx, admissionClients, 3*time.Second, *rate, r.Put), nil)
 	before := hints(t, c)
 	busy = Open(ctx, admissionClients, each, *rate, r.Put)
 	b.check(busy, nil)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"strings"
 	"testing"
 	"time"
 
@@ -150,5 +151,25 @@ func TestWhatNeverLeftIsDefiniteAndCountsAsSilence(t *testing.T) {
 	}
 	if !isCanceled(notSent(status.Error(codes.Canceled, "gone"))) {
 		t.Error("a call that its caller gave up says something of the peer")
+	}
+}
+
+// gRPC tells of a failed handshake by its text alone.
+func TestARefusedCertificateIsToldFromACut(t *testing.T) {
+	for text, denied := range map[string]bool{
+		`connection error: desc = "transport: authentication handshake failed: tls: failed to verify certificate: x509: certificate signed by unknown authority"`: true,
+		`connection error: desc = "error reading server preface: remote error: tls: bad certificate"`:                                                             true,
+		`connection error: desc = "error reading server preface: remote error: tls: certificate required"`:                                                        true,
+		`connection error: desc = "transport: authentication handshake failed: tls: first record does not look like a TLS handshake"`:                             false,
+		`connection error: desc = "transport: Error while dialing: dial tcp 127.0.0.1:1: connect: connection refused"`:                                            false,
+	} {
+		wire := notSent(status.Error(codes.Unavailable, text))
+		err := Decode(wire)
+		if errors.Is(err, store.ErrDenied) != denied || strings.HasPrefix(err.Error(), "certificate refused: ") != denied {
+			t.Errorf("%s: got %v, want it told as a refused certificate: %t", text, err, denied)
+		}
+		if !errors.Is(err, store.ErrDown) || !store.Definite(err) || !Unanswered(wire) {
+			t.Errorf("%s: got %v, want a node that was not reached, and a write that is definitely not made", text, err)
+		}
 	}
 }
