@@ -1,6 +1,6 @@
 // Package admission decides how much background work a node may do beside the requests of clients.
 //
-// Delivery of hints, transfers, anti-entropy and checks of hash trees ask a [Gate] for slices before they go on. A [Controller]
+// Delivery of hints, transfers, anti-entropy, checks of hash trees and the search for tombstones ask a [Gate] for slices before they go on. A [Controller]
 // says how many slices there are a second, by feedback: it looks at the 99th percentile of the latencies of foreground
 // operations in a trailing window, halves the slices when that exceeds a target or the engine stalls writes, and
 // gives a few more back otherwise. There is always a floor, so that repair never stops, and where nothing is in the foreground there

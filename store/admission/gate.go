@@ -18,11 +18,12 @@ const (
 	Transfer             // copies of partitions to new owners
 	Repair               // anti-entropy
 	Rebuild              // checks of hash trees, which read everything
+	Reap                 // the search for tombstones, which reads everything, too
 	Kinds                // how many there are
 )
 
 // String returns the kind's name in metrics.
-func (k Kind) String() string { return [...]string{"hint", "transfer", "repair", "rebuild"}[k] }
+func (k Kind) String() string { return [...]string{"hint", "transfer", "repair", "rebuild", "reap"}[k] }
 
 // headStart is by how much a kind may overtake the next one that came before it. So each is served in the end.
 const headStart = 250 * time.Millisecond

@@ -57,7 +57,10 @@ type Config struct {
 	RepairInterval time.Duration // between comparisons with a peer; default 2s, negative: none, so that hints and reads alone repair
 	GossipInterval time.Duration // between rounds of gossip; default 1s
 	DropInterval   time.Duration // between looks for records that others own now; default 5s
-	InFlight       int           // requests coordinated at once; default 1024
+	// TombstoneInterval is the time between two looks for tombstones that may go (see package reap); 0: never
+	TombstoneInterval time.Duration
+	TombstoneGrace    time.Duration // how old a tombstone becomes before it goes, by the nodes' clocks; default 0
+	InFlight          int           // requests coordinated at once; default 1024
 
 	// AdmissionTarget is the 99th percentile of foreground reads and writes of this node's disk, above which background work is slowed
 	// down; default 50ms (paper, section 6.5), negative: background work is never slowed down.

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"cartwheel/store"
+	"cartwheel/store/merkle"
 	"cartwheel/store/ring"
 	"cartwheel/store/storage"
 	"cartwheel/store/version"
@@ -57,6 +58,15 @@ func (d *disk) MergeAll(ctx context.Context, p ring.Partition, states []storage.
 		d.note()
 	}
 	return changed, err
+}
+
+// DropAll deletes records (see [storage.Replica.DropAll]).
+func (d *disk) DropAll(ctx context.Context, p ring.Partition, known []merkle.Leaf) (int, error) {
+	dropped, err := d.Replica.DropAll(ctx, p, known)
+	if dropped > 0 || err != nil {
+		d.note()
+	}
+	return dropped, err
 }
 
 // note is called when a change is complete; of two at once the later moment stays.

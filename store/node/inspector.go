@@ -123,7 +123,11 @@ func (n *Node) counters() map[string]uint64 {
 		r = n.repair.Stats()
 	}
 	g, t, m := n.gossip.Stats(), n.members.transfers.Stats(), n.members.driver.Stats()
+	tombs := n.reaper.Stats()
 	out := map[string]uint64{
+		"tombstones_confirmed":     tombs.Confirmed,
+		"tombstones_collected":     tombs.Collected,
+		"tombstones_held":          uint64(tombs.Held),
 		"gossip_rounds":            g.Rounds,
 		"gossip_failed":            g.Failed,
 		"gossip_told":              g.Told,

@@ -18,6 +18,7 @@ import (
 	"cartwheel/store/gossip"
 	"cartwheel/store/hint"
 	"cartwheel/store/placement"
+	"cartwheel/store/reap"
 	"cartwheel/store/repair"
 	"cartwheel/store/ring/history"
 	"cartwheel/store/transport"
@@ -37,6 +38,7 @@ type Node struct {
 	handoff     *hint.Handoff
 	repair      *repair.AntiEntropy // nil: this node compares with nobody, and answers those who do
 	members     memberParts
+	reaper      *reap.Reaper
 	gossip      *gossip.Gossip
 	server      *transport.Server
 
@@ -116,9 +118,15 @@ func (n *Node) start() error {
 	if err := n.startMembership(); err != nil {
 		return err
 	}
+	if n.reaper, err = reap.Start(reap.Options{
+		Self: c.ID, Placement: n.placement, Keeper: n.members.keeper, Local: n.disk, Peers: n.peers, Rand: c.Rand,
+		Interval: c.TombstoneInterval, Grace: c.TombstoneGrace, Clock: c.Clock, Admit: n.admission.Of(admission.Reap), Logger: c.Logger,
+	}); err != nil {
+		return err
+	}
 	n.server = transport.NewServer(transport.Services{
 		Self: c.ID, Placement: n.placement, Coordinator: n.coordinator, Local: own, Inspector: inspector{n},
-		Gossip: n.gossip, Membership: operator{n}, Behind: n.behind,
+		Gossip: n.gossip, Membership: operator{n}, Reaper: n.reaper, Behind: n.behind,
 		Protocol: c.Protocol, Now: c.Now, Logger: c.Logger,
 	})
 	return nil
@@ -178,6 +186,9 @@ func (n *Node) Close() error {
 	}
 	if n.server != nil {
 		errs = append(errs, n.server.Close())
+	}
+	if n.reaper != nil {
+		errs = append(errs, n.reaper.Close())
 	}
 	errs = append(errs, n.closeMembership())
 	if n.repair != nil {

@@ -14,6 +14,7 @@ type Placement struct {
 	mu            sync.Mutex // guards all of it; never held over a wait or a callback
 	now           history.History
 	writes, reads uses
+	joins         uses
 	ended         chan struct{} // closed when the last request of some history has ended
 
 	subscribers []func(history.History)
@@ -23,7 +24,7 @@ type Placement struct {
 
 // New returns a placement that begins with h, which may be the zero History of a node that has not joined.
 func New(h history.History) *Placement {
-	return &Placement{now: h, writes: uses{}, reads: uses{}, ended: make(chan struct{})}
+	return &Placement{now: h, writes: uses{}, reads: uses{}, joins: uses{}, ended: make(chan struct{})}
 }
 
 // Now returns what is known now.
@@ -92,6 +93,11 @@ func (p *Placement) Write() (h history.History, end func()) { return p.begin(p.w
 // Read does the same for a read.
 func (p *Placement) Read() (h history.History, end func()) { return p.begin(p.reads, readFrom) }
 
+// Join begins to serve what another node sends to be stored here, by what is known now: it may have been on its way for long.
+func (p *Placement) Join() (h history.History, end func()) {
+	return p.begin(p.joins, history.History.Oldest)
+}
+
 func (p *Placement) begin(all uses, by func(history.History) history.Version) (history.History, func()) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -141,6 +147,12 @@ func (p *Placement) WritesEnded(ctx context.Context, v history.Version) error {
 // WritesEnded; here v must be the one that reads go by now, or before it.
 func (p *Placement) ReadsEnded(ctx context.Context, v history.Version) error {
 	return p.wait(ctx, v, p.reads, func(u *use) bool { return u.version.Number >= v.Number })
+}
+
+// JoinsEnded returns when nothing is being stored any more that was let in while versions before v were live here. Errors
+// are as for WritesEnded; v must be the oldest that is live, or before it.
+func (p *Placement) JoinsEnded(ctx context.Context, v history.Version) error {
+	return p.wait(ctx, v, p.joins, func(u *use) bool { return u.version.Number >= v.Number })
 }
 
 func (p *Placement) wait(ctx context.Context, v history.Version, all uses, fine func(*use) bool) error {

@@ -103,6 +103,39 @@ func TestAReadIsWaitedForIfItGoesByAnOlderVersion(t *testing.T) {
 	})
 }
 
+// What was let in while the version before was live is waited for, also if it goes by the newer one.
+func TestWhatIsBeingStoredIsWaitedFor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := New(settled(t))
+		v := grow(t, p)
+		_, end := p.Join()
+		step := func(note func(h history.History, n store.NodeID) history.History) {
+			for _, n := range p.Now().Waits() {
+				if err := p.Update(func(h history.History) (history.History, error) { return note(h, n), nil }); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		step(func(h history.History, n store.NodeID) history.History { return h.Acked(n, v) })
+		step(func(h history.History, n store.NodeID) history.History { return h.Synced(n, v) })
+		step(func(h history.History, n store.NodeID) history.History { return h.SyncAcked(n, v) })
+		if !p.Now().Settled() {
+			t.Fatal("not settled")
+		}
+		_, endNew := p.Join()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if err := p.JoinsEnded(ctx, v); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("it is being stored, but got %v", err)
+		}
+		end()
+		if err := p.JoinsEnded(t.Context(), v); err != nil {
+			t.Error(err)
+		}
+		endNew()
+	})
+}
+
 func TestAVersionThatIsNotKnownIsNotWaitedFor(t *testing.T) {
 	p, q := New(settled(t)), New(settled(t))
 	v := grow(t, q)

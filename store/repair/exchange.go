@@ -186,6 +186,9 @@ func (x *exchange) key(ctx context.Context, p ring.Partition, d merkle.Differenc
 // mend makes this node and the peer hold the join of what they had of a key, and the right
 // leaf for it: a merge that changes nothing looks after the leaf.
 func (x *exchange) mend(ctx context.Context, p ring.Partition, d merkle.Difference) error {
+	// What is fetched is joined in here later: no sweep must settle in between (see package reap).
+	_, done := x.opts.Placement.Write()
+	defer done()
 	var theirs version.Set
 	var err error
 	if !d.Remote.IsZero() {

@@ -55,7 +55,11 @@ type Detector interface {
 }
 
 // A Placement is what this node knows of the layouts of its cluster.
-type Placement interface{ Now() history.History }
+type Placement interface {
+	Now() history.History
+	// Write begins what is a write as far as changes of the layout go; end is called when nothing of it is left.
+	Write() (h history.History, end func())
+}
 
 // Options of anti-entropy.
 type Options struct {

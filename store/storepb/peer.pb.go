@@ -25,6 +25,55 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+type ReapRequest_Step int32
+
+const (
+	ReapRequest_CONFIRM ReapRequest_Step = 0 // which of the leaves are those of this node's records, on disk
+	ReapRequest_READY   ReapRequest_Step = 1 // whether nothing older than the settled version is left that could bring a deleted value back
+	ReapRequest_DROP    ReapRequest_Step = 2 // delete the records that still have these leaves
+)
+
+// Enum value maps for ReapRequest_Step.
+var (
+	ReapRequest_Step_name = map[int32]string{
+		0: "CONFIRM",
+		1: "READY",
+		2: "DROP",
+	}
+	ReapRequest_Step_value = map[string]int32{
+		"CONFIRM": 0,
+		"READY":   1,
+		"DROP":    2,
+	}
+)
+
+func (x ReapRequest_Step) Enum() *ReapRequest_Step {
+	p := new(ReapRequest_Step)
+	*p = x
+	return p
+}
+
+func (x ReapRequest_Step) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (ReapRequest_Step) Descriptor() protoreflect.EnumDescriptor {
+	return file_store_storepb_peer_proto_enumTypes[0].Descriptor()
+}
+
+func (ReapRequest_Step) Type() protoreflect.EnumType {
+	return &file_store_storepb_peer_proto_enumTypes[0]
+}
+
+func (x ReapRequest_Step) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use ReapRequest_Step.Descriptor instead.
+func (ReapRequest_Step) EnumDescriptor() ([]byte, []int) {
+	return file_store_storepb_peer_proto_rawDescGZIP(), []int{19, 0}
+}
+
 // A Stamp says who asks, and the newest version of the layout that it knew when its request
 // began. A replica that knows this version to be over refuses.
 type Stamp struct {
@@ -1105,6 +1154,142 @@ func (*HandOverReply) Descriptor() ([]byte, []int) {
 	return file_store_storepb_peer_proto_rawDescGZIP(), []int{18}
 }
 
+type ReapRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Stamp         *Stamp                 `protobuf:"bytes,1,opt,name=stamp,proto3" json:"stamp,omitempty"`
+	Step          ReapRequest_Step       `protobuf:"varint,2,opt,name=step,proto3,enum=cartwheel.store.v1.ReapRequest_Step" json:"step,omitempty"`
+	Format        uint32                 `protobuf:"varint,3,opt,name=format,proto3" json:"format,omitempty"` // of the sums
+	Partition     uint32                 `protobuf:"varint,4,opt,name=partition,proto3" json:"partition,omitempty"`
+	Leaves        []*ReapRequest_Leaf    `protobuf:"bytes,5,rep,name=leaves,proto3" json:"leaves,omitempty"` // by key, ascending, at most 1024
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReapRequest) Reset() {
+	*x = ReapRequest{}
+	mi := &file_store_storepb_peer_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReapRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReapRequest) ProtoMessage() {}
+
+func (x *ReapRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_store_storepb_peer_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReapRequest.ProtoReflect.Descriptor instead.
+func (*ReapRequest) Descriptor() ([]byte, []int) {
+	return file_store_storepb_peer_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *ReapRequest) GetStamp() *Stamp {
+	if x != nil {
+		return x.Stamp
+	}
+	return nil
+}
+
+func (x *ReapRequest) GetStep() ReapRequest_Step {
+	if x != nil {
+		return x.Step
+	}
+	return ReapRequest_CONFIRM
+}
+
+func (x *ReapRequest) GetFormat() uint32 {
+	if x != nil {
+		return x.Format
+	}
+	return 0
+}
+
+func (x *ReapRequest) GetPartition() uint32 {
+	if x != nil {
+		return x.Partition
+	}
+	return 0
+}
+
+func (x *ReapRequest) GetLeaves() []*ReapRequest_Leaf {
+	if x != nil {
+		return x.Leaves
+	}
+	return nil
+}
+
+type ReapReply struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Equal         []uint32               `protobuf:"varint,1,rep,packed,name=equal,proto3" json:"equal,omitempty"`               // CONFIRM: places of the leaves that are
+	WaitsFor      string                 `protobuf:"bytes,2,opt,name=waits_for,json=waitsFor,proto3" json:"waits_for,omitempty"` // READY: what is left; empty: nothing
+	Dropped       uint32                 `protobuf:"varint,3,opt,name=dropped,proto3" json:"dropped,omitempty"`                  // DROP: how many records went
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReapReply) Reset() {
+	*x = ReapReply{}
+	mi := &file_store_storepb_peer_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReapReply) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReapReply) ProtoMessage() {}
+
+func (x *ReapReply) ProtoReflect() protoreflect.Message {
+	mi := &file_store_storepb_peer_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReapReply.ProtoReflect.Descriptor instead.
+func (*ReapReply) Descriptor() ([]byte, []int) {
+	return file_store_storepb_peer_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *ReapReply) GetEqual() []uint32 {
+	if x != nil {
+		return x.Equal
+	}
+	return nil
+}
+
+func (x *ReapReply) GetWaitsFor() string {
+	if x != nil {
+		return x.WaitsFor
+	}
+	return ""
+}
+
+func (x *ReapReply) GetDropped() uint32 {
+	if x != nil {
+		return x.Dropped
+	}
+	return 0
+}
+
 type GossipRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	From          *Member                `protobuf:"bytes,1,opt,name=from,proto3" json:"from,omitempty"`       // where the caller wants to be reached
@@ -1116,7 +1301,7 @@ type GossipRequest struct {
 
 func (x *GossipRequest) Reset() {
 	*x = GossipRequest{}
-	mi := &file_store_storepb_peer_proto_msgTypes[19]
+	mi := &file_store_storepb_peer_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1128,7 +1313,7 @@ func (x *GossipRequest) String() string {
 func (*GossipRequest) ProtoMessage() {}
 
 func (x *GossipRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_store_storepb_peer_proto_msgTypes[19]
+	mi := &file_store_storepb_peer_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1141,7 +1326,7 @@ func (x *GossipRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GossipRequest.ProtoReflect.Descriptor instead.
 func (*GossipRequest) Descriptor() ([]byte, []int) {
-	return file_store_storepb_peer_proto_rawDescGZIP(), []int{19}
+	return file_store_storepb_peer_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *GossipRequest) GetFrom() *Member {
@@ -1176,7 +1361,7 @@ type GossipReply struct {
 
 func (x *GossipReply) Reset() {
 	*x = GossipReply{}
-	mi := &file_store_storepb_peer_proto_msgTypes[20]
+	mi := &file_store_storepb_peer_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1188,7 +1373,7 @@ func (x *GossipReply) String() string {
 func (*GossipReply) ProtoMessage() {}
 
 func (x *GossipReply) ProtoReflect() protoreflect.Message {
-	mi := &file_store_storepb_peer_proto_msgTypes[20]
+	mi := &file_store_storepb_peer_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1201,7 +1386,7 @@ func (x *GossipReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GossipReply.ProtoReflect.Descriptor instead.
 func (*GossipReply) Descriptor() ([]byte, []int) {
-	return file_store_storepb_peer_proto_rawDescGZIP(), []int{20}
+	return file_store_storepb_peer_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *GossipReply) GetFrom() *Member {
@@ -1235,7 +1420,7 @@ type TreeRootsReply_Root struct {
 
 func (x *TreeRootsReply_Root) Reset() {
 	*x = TreeRootsReply_Root{}
-	mi := &file_store_storepb_peer_proto_msgTypes[21]
+	mi := &file_store_storepb_peer_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1247,7 +1432,7 @@ func (x *TreeRootsReply_Root) String() string {
 func (*TreeRootsReply_Root) ProtoMessage() {}
 
 func (x *TreeRootsReply_Root) ProtoReflect() protoreflect.Message {
-	mi := &file_store_storepb_peer_proto_msgTypes[21]
+	mi := &file_store_storepb_peer_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1287,7 +1472,7 @@ type TreeLeavesReply_Leaf struct {
 
 func (x *TreeLeavesReply_Leaf) Reset() {
 	*x = TreeLeavesReply_Leaf{}
-	mi := &file_store_storepb_peer_proto_msgTypes[22]
+	mi := &file_store_storepb_peer_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1299,7 +1484,7 @@ func (x *TreeLeavesReply_Leaf) String() string {
 func (*TreeLeavesReply_Leaf) ProtoMessage() {}
 
 func (x *TreeLeavesReply_Leaf) ProtoReflect() protoreflect.Message {
-	mi := &file_store_storepb_peer_proto_msgTypes[22]
+	mi := &file_store_storepb_peer_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1323,6 +1508,58 @@ func (x *TreeLeavesReply_Leaf) GetKey() []byte {
 }
 
 func (x *TreeLeavesReply_Leaf) GetSum() []byte {
+	if x != nil {
+		return x.Sum
+	}
+	return nil
+}
+
+type ReapRequest_Leaf struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Key           []byte                 `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
+	Sum           []byte                 `protobuf:"bytes,2,opt,name=sum,proto3" json:"sum,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReapRequest_Leaf) Reset() {
+	*x = ReapRequest_Leaf{}
+	mi := &file_store_storepb_peer_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReapRequest_Leaf) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReapRequest_Leaf) ProtoMessage() {}
+
+func (x *ReapRequest_Leaf) ProtoReflect() protoreflect.Message {
+	mi := &file_store_storepb_peer_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReapRequest_Leaf.ProtoReflect.Descriptor instead.
+func (*ReapRequest_Leaf) Descriptor() ([]byte, []int) {
+	return file_store_storepb_peer_proto_rawDescGZIP(), []int{19, 0}
+}
+
+func (x *ReapRequest_Leaf) GetKey() []byte {
+	if x != nil {
+		return x.Key
+	}
+	return nil
+}
+
+func (x *ReapRequest_Leaf) GetSum() []byte {
 	if x != nil {
 		return x.Sum
 	}
@@ -1405,7 +1642,24 @@ const file_store_storepb_peer_proto_rawDesc = "" +
 	"\x04from\x18\x01 \x01(\tR\x04from\x12\x1c\n" +
 	"\tpartition\x18\x02 \x01(\rR\tpartition\x124\n" +
 	"\x06states\x18\x03 \x03(\v2\x1c.cartwheel.store.v1.KeyStateR\x06states\"\x0f\n" +
-	"\rHandOverReply\"q\n" +
+	"\rHandOverReply\"\xc2\x02\n" +
+	"\vReapRequest\x12/\n" +
+	"\x05stamp\x18\x01 \x01(\v2\x19.cartwheel.store.v1.StampR\x05stamp\x128\n" +
+	"\x04step\x18\x02 \x01(\x0e2$.cartwheel.store.v1.ReapRequest.StepR\x04step\x12\x16\n" +
+	"\x06format\x18\x03 \x01(\rR\x06format\x12\x1c\n" +
+	"\tpartition\x18\x04 \x01(\rR\tpartition\x12<\n" +
+	"\x06leaves\x18\x05 \x03(\v2$.cartwheel.store.v1.ReapRequest.LeafR\x06leaves\x1a*\n" +
+	"\x04Leaf\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\fR\x03key\x12\x10\n" +
+	"\x03sum\x18\x02 \x01(\fR\x03sum\"(\n" +
+	"\x04Step\x12\v\n" +
+	"\aCONFIRM\x10\x00\x12\t\n" +
+	"\x05READY\x10\x01\x12\b\n" +
+	"\x04DROP\x10\x02\"X\n" +
+	"\tReapReply\x12\x14\n" +
+	"\x05equal\x18\x01 \x03(\rR\x05equal\x12\x1b\n" +
+	"\twaits_for\x18\x02 \x01(\tR\bwaitsFor\x12\x18\n" +
+	"\adropped\x18\x03 \x01(\rR\adropped\"q\n" +
 	"\rGossipRequest\x12.\n" +
 	"\x04from\x18\x01 \x01(\v2\x1a.cartwheel.store.v1.MemberR\x04from\x12\x16\n" +
 	"\x06digest\x18\x02 \x01(\x06R\x06digest\x12\x18\n" +
@@ -1413,7 +1667,7 @@ const file_store_storepb_peer_proto_rawDesc = "" +
 	"\vGossipReply\x12.\n" +
 	"\x04from\x18\x01 \x01(\v2\x1a.cartwheel.store.v1.MemberR\x04from\x12\x16\n" +
 	"\x06digest\x18\x02 \x01(\x06R\x06digest\x12\x18\n" +
-	"\ahistory\x18\x03 \x01(\fR\ahistory2\xca\x06\n" +
+	"\ahistory\x18\x03 \x01(\fR\ahistory2\x92\a\n" +
 	"\x04Peer\x12K\n" +
 	"\aForward\x12\".cartwheel.store.v1.ForwardRequest\x1a\x1c.cartwheel.store.v1.PutReply\x12X\n" +
 	"\n" +
@@ -1424,7 +1678,8 @@ const file_store_storepb_peer_proto_rawDesc = "" +
 	"\n" +
 	"TreeLeaves\x12%.cartwheel.store.v1.TreeLeavesRequest\x1a#.cartwheel.store.v1.TreeLeavesReply\x12I\n" +
 	"\x05Fetch\x12 .cartwheel.store.v1.FetchRequest\x1a\x1e.cartwheel.store.v1.FetchReply\x12R\n" +
-	"\bHandOver\x12#.cartwheel.store.v1.HandOverRequest\x1a!.cartwheel.store.v1.HandOverReply\x12L\n" +
+	"\bHandOver\x12#.cartwheel.store.v1.HandOverRequest\x1a!.cartwheel.store.v1.HandOverReply\x12F\n" +
+	"\x04Reap\x12\x1f.cartwheel.store.v1.ReapRequest\x1a\x1d.cartwheel.store.v1.ReapReply\x12L\n" +
 	"\x06Gossip\x12!.cartwheel.store.v1.GossipRequest\x1a\x1f.cartwheel.store.v1.GossipReply\x12F\n" +
 	"\x04Ping\x12\x1f.cartwheel.store.v1.PingRequest\x1a\x1d.cartwheel.store.v1.PingReplyB\x19Z\x17cartwheel/store/storepbb\x06proto3"
 
@@ -1441,78 +1696,88 @@ func file_store_storepb_peer_proto_rawDescGZIP() []byte {
 }
 
 var (
-	file_store_storepb_peer_proto_msgTypes = make([]protoimpl.MessageInfo, 23)
-	file_store_storepb_peer_proto_goTypes  = []any{
-		(*Stamp)(nil),                // 0: cartwheel.store.v1.Stamp
-		(*ForwardRequest)(nil),       // 1: cartwheel.store.v1.ForwardRequest
-		(*ReplicaGetRequest)(nil),    // 2: cartwheel.store.v1.ReplicaGetRequest
-		(*ReplicaGetReply)(nil),      // 3: cartwheel.store.v1.ReplicaGetReply
-		(*ReplicaMergeRequest)(nil),  // 4: cartwheel.store.v1.ReplicaMergeRequest
-		(*ReplicaMergeReply)(nil),    // 5: cartwheel.store.v1.ReplicaMergeReply
-		(*TreeRootsRequest)(nil),     // 6: cartwheel.store.v1.TreeRootsRequest
-		(*TreeRootsReply)(nil),       // 7: cartwheel.store.v1.TreeRootsReply
-		(*TreeNodesRequest)(nil),     // 8: cartwheel.store.v1.TreeNodesRequest
-		(*TreeNodesReply)(nil),       // 9: cartwheel.store.v1.TreeNodesReply
-		(*TreeLeavesRequest)(nil),    // 10: cartwheel.store.v1.TreeLeavesRequest
-		(*TreeLeavesReply)(nil),      // 11: cartwheel.store.v1.TreeLeavesReply
-		(*PingRequest)(nil),          // 12: cartwheel.store.v1.PingRequest
-		(*PingReply)(nil),            // 13: cartwheel.store.v1.PingReply
-		(*FetchRequest)(nil),         // 14: cartwheel.store.v1.FetchRequest
-		(*FetchReply)(nil),           // 15: cartwheel.store.v1.FetchReply
-		(*KeyState)(nil),             // 16: cartwheel.store.v1.KeyState
-		(*HandOverRequest)(nil),      // 17: cartwheel.store.v1.HandOverRequest
-		(*HandOverReply)(nil),        // 18: cartwheel.store.v1.HandOverReply
-		(*GossipRequest)(nil),        // 19: cartwheel.store.v1.GossipRequest
-		(*GossipReply)(nil),          // 20: cartwheel.store.v1.GossipReply
-		(*TreeRootsReply_Root)(nil),  // 21: cartwheel.store.v1.TreeRootsReply.Root
-		(*TreeLeavesReply_Leaf)(nil), // 22: cartwheel.store.v1.TreeLeavesReply.Leaf
-		(*PutRequest)(nil),           // 23: cartwheel.store.v1.PutRequest
-		(*DeleteRequest)(nil),        // 24: cartwheel.store.v1.DeleteRequest
-		(*Member)(nil),               // 25: cartwheel.store.v1.Member
-		(*PutReply)(nil),             // 26: cartwheel.store.v1.PutReply
+	file_store_storepb_peer_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
+	file_store_storepb_peer_proto_msgTypes  = make([]protoimpl.MessageInfo, 26)
+	file_store_storepb_peer_proto_goTypes   = []any{
+		ReapRequest_Step(0),          // 0: cartwheel.store.v1.ReapRequest.Step
+		(*Stamp)(nil),                // 1: cartwheel.store.v1.Stamp
+		(*ForwardRequest)(nil),       // 2: cartwheel.store.v1.ForwardRequest
+		(*ReplicaGetRequest)(nil),    // 3: cartwheel.store.v1.ReplicaGetRequest
+		(*ReplicaGetReply)(nil),      // 4: cartwheel.store.v1.ReplicaGetReply
+		(*ReplicaMergeRequest)(nil),  // 5: cartwheel.store.v1.ReplicaMergeRequest
+		(*ReplicaMergeReply)(nil),    // 6: cartwheel.store.v1.ReplicaMergeReply
+		(*TreeRootsRequest)(nil),     // 7: cartwheel.store.v1.TreeRootsRequest
+		(*TreeRootsReply)(nil),       // 8: cartwheel.store.v1.TreeRootsReply
+		(*TreeNodesRequest)(nil),     // 9: cartwheel.store.v1.TreeNodesRequest
+		(*TreeNodesReply)(nil),       // 10: cartwheel.store.v1.TreeNodesReply
+		(*TreeLeavesRequest)(nil),    // 11: cartwheel.store.v1.TreeLeavesRequest
+		(*TreeLeavesReply)(nil),      // 12: cartwheel.store.v1.TreeLeavesReply
+		(*PingRequest)(nil),          // 13: cartwheel.store.v1.PingRequest
+		(*PingReply)(nil),            // 14: cartwheel.store.v1.PingReply
+		(*FetchRequest)(nil),         // 15: cartwheel.store.v1.FetchRequest
+		(*FetchReply)(nil),           // 16: cartwheel.store.v1.FetchReply
+		(*KeyState)(nil),             // 17: cartwheel.store.v1.KeyState
+		(*HandOverRequest)(nil),      // 18: cartwheel.store.v1.HandOverRequest
+		(*HandOverReply)(nil),        // 19: cartwheel.store.v1.HandOverReply
+		(*ReapRequest)(nil),          // 20: cartwheel.store.v1.ReapRequest
+		(*ReapReply)(nil),            // 21: cartwheel.store.v1.ReapReply
+		(*GossipRequest)(nil),        // 22: cartwheel.store.v1.GossipRequest
+		(*GossipReply)(nil),          // 23: cartwheel.store.v1.GossipReply
+		(*TreeRootsReply_Root)(nil),  // 24: cartwheel.store.v1.TreeRootsReply.Root
+		(*TreeLeavesReply_Leaf)(nil), // 25: cartwheel.store.v1.TreeLeavesReply.Leaf
+		(*ReapRequest_Leaf)(nil),     // 26: cartwheel.store.v1.ReapRequest.Leaf
+		(*PutRequest)(nil),           // 27: cartwheel.store.v1.PutRequest
+		(*DeleteRequest)(nil),        // 28: cartwheel.store.v1.DeleteRequest
+		(*Member)(nil),               // 29: cartwheel.store.v1.Member
+		(*PutReply)(nil),             // 30: cartwheel.store.v1.PutReply
 	}
 )
 
 var file_store_storepb_peer_proto_depIdxs = []int32{
-	23, // 0: cartwheel.store.v1.ForwardRequest.put:type_name -> cartwheel.store.v1.PutRequest
-	24, // 1: cartwheel.store.v1.ForwardRequest.delete:type_name -> cartwheel.store.v1.DeleteRequest
-	0,  // 2: cartwheel.store.v1.ForwardRequest.stamp:type_name -> cartwheel.store.v1.Stamp
-	0,  // 3: cartwheel.store.v1.ReplicaGetRequest.stamp:type_name -> cartwheel.store.v1.Stamp
-	0,  // 4: cartwheel.store.v1.ReplicaMergeRequest.stamp:type_name -> cartwheel.store.v1.Stamp
-	0,  // 5: cartwheel.store.v1.TreeRootsRequest.stamp:type_name -> cartwheel.store.v1.Stamp
-	21, // 6: cartwheel.store.v1.TreeRootsReply.roots:type_name -> cartwheel.store.v1.TreeRootsReply.Root
-	0,  // 7: cartwheel.store.v1.TreeNodesRequest.stamp:type_name -> cartwheel.store.v1.Stamp
-	0,  // 8: cartwheel.store.v1.TreeLeavesRequest.stamp:type_name -> cartwheel.store.v1.Stamp
-	22, // 9: cartwheel.store.v1.TreeLeavesReply.leaves:type_name -> cartwheel.store.v1.TreeLeavesReply.Leaf
-	0,  // 10: cartwheel.store.v1.FetchRequest.stamp:type_name -> cartwheel.store.v1.Stamp
-	16, // 11: cartwheel.store.v1.HandOverRequest.states:type_name -> cartwheel.store.v1.KeyState
-	25, // 12: cartwheel.store.v1.GossipRequest.from:type_name -> cartwheel.store.v1.Member
-	25, // 13: cartwheel.store.v1.GossipReply.from:type_name -> cartwheel.store.v1.Member
-	1,  // 14: cartwheel.store.v1.Peer.Forward:input_type -> cartwheel.store.v1.ForwardRequest
-	2,  // 15: cartwheel.store.v1.Peer.ReplicaGet:input_type -> cartwheel.store.v1.ReplicaGetRequest
-	4,  // 16: cartwheel.store.v1.Peer.ReplicaMerge:input_type -> cartwheel.store.v1.ReplicaMergeRequest
-	6,  // 17: cartwheel.store.v1.Peer.TreeRoots:input_type -> cartwheel.store.v1.TreeRootsRequest
-	8,  // 18: cartwheel.store.v1.Peer.TreeNodes:input_type -> cartwheel.store.v1.TreeNodesRequest
-	10, // 19: cartwheel.store.v1.Peer.TreeLeaves:input_type -> cartwheel.store.v1.TreeLeavesRequest
-	14, // 20: cartwheel.store.v1.Peer.Fetch:input_type -> cartwheel.store.v1.FetchRequest
-	17, // 21: cartwheel.store.v1.Peer.HandOver:input_type -> cartwheel.store.v1.HandOverRequest
-	19, // 22: cartwheel.store.v1.Peer.Gossip:input_type -> cartwheel.store.v1.GossipRequest
-	12, // 23: cartwheel.store.v1.Peer.Ping:input_type -> cartwheel.store.v1.PingRequest
-	26, // 24: cartwheel.store.v1.Peer.Forward:output_type -> cartwheel.store.v1.PutReply
-	3,  // 25: cartwheel.store.v1.Peer.ReplicaGet:output_type -> cartwheel.store.v1.ReplicaGetReply
-	5,  // 26: cartwheel.store.v1.Peer.ReplicaMerge:output_type -> cartwheel.store.v1.ReplicaMergeReply
-	7,  // 27: cartwheel.store.v1.Peer.TreeRoots:output_type -> cartwheel.store.v1.TreeRootsReply
-	9,  // 28: cartwheel.store.v1.Peer.TreeNodes:output_type -> cartwheel.store.v1.TreeNodesReply
-	11, // 29: cartwheel.store.v1.Peer.TreeLeaves:output_type -> cartwheel.store.v1.TreeLeavesReply
-	15, // 30: cartwheel.store.v1.Peer.Fetch:output_type -> cartwheel.store.v1.FetchReply
-	18, // 31: cartwheel.store.v1.Peer.HandOver:output_type -> cartwheel.store.v1.HandOverReply
-	20, // 32: cartwheel.store.v1.Peer.Gossip:output_type -> cartwheel.store.v1.GossipReply
-	13, // 33: cartwheel.store.v1.Peer.Ping:output_type -> cartwheel.store.v1.PingReply
-	24, // [24:34] is the sub-list for method output_type
-	14, // [14:24] is the sub-list for method input_type
-	14, // [14:14] is the sub-list for extension type_name
-	14, // [14:14] is the sub-list for extension extendee
-	0,  // [0:14] is the sub-list for field type_name
+	27, // 0: cartwheel.store.v1.ForwardRequest.put:type_name -> cartwheel.store.v1.PutRequest
+	28, // 1: cartwheel.store.v1.ForwardRequest.delete:type_name -> cartwheel.store.v1.DeleteRequest
+	1,  // 2: cartwheel.store.v1.ForwardRequest.stamp:type_name -> cartwheel.store.v1.Stamp
+	1,  // 3: cartwheel.store.v1.ReplicaGetRequest.stamp:type_name -> cartwheel.store.v1.Stamp
+	1,  // 4: cartwheel.store.v1.ReplicaMergeRequest.stamp:type_name -> cartwheel.store.v1.Stamp
+	1,  // 5: cartwheel.store.v1.TreeRootsRequest.stamp:type_name -> cartwheel.store.v1.Stamp
+	24, // 6: cartwheel.store.v1.TreeRootsReply.roots:type_name -> cartwheel.store.v1.TreeRootsReply.Root
+	1,  // 7: cartwheel.store.v1.TreeNodesRequest.stamp:type_name -> cartwheel.store.v1.Stamp
+	1,  // 8: cartwheel.store.v1.TreeLeavesRequest.stamp:type_name -> cartwheel.store.v1.Stamp
+	25, // 9: cartwheel.store.v1.TreeLeavesReply.leaves:type_name -> cartwheel.store.v1.TreeLeavesReply.Leaf
+	1,  // 10: cartwheel.store.v1.FetchRequest.stamp:type_name -> cartwheel.store.v1.Stamp
+	17, // 11: cartwheel.store.v1.HandOverRequest.states:type_name -> cartwheel.store.v1.KeyState
+	1,  // 12: cartwheel.store.v1.ReapRequest.stamp:type_name -> cartwheel.store.v1.Stamp
+	0,  // 13: cartwheel.store.v1.ReapRequest.step:type_name -> cartwheel.store.v1.ReapRequest.Step
+	26, // 14: cartwheel.store.v1.ReapRequest.leaves:type_name -> cartwheel.store.v1.ReapRequest.Leaf
+	29, // 15: cartwheel.store.v1.GossipRequest.from:type_name -> cartwheel.store.v1.Member
+	29, // 16: cartwheel.store.v1.GossipReply.from:type_name -> cartwheel.store.v1.Member
+	2,  // 17: cartwheel.store.v1.Peer.Forward:input_type -> cartwheel.store.v1.ForwardRequest
+	3,  // 18: cartwheel.store.v1.Peer.ReplicaGet:input_type -> cartwheel.store.v1.ReplicaGetRequest
+	5,  // 19: cartwheel.store.v1.Peer.ReplicaMerge:input_type -> cartwheel.store.v1.ReplicaMergeRequest
+	7,  // 20: cartwheel.store.v1.Peer.TreeRoots:input_type -> cartwheel.store.v1.TreeRootsRequest
+	9,  // 21: cartwheel.store.v1.Peer.TreeNodes:input_type -> cartwheel.store.v1.TreeNodesRequest
+	11, // 22: cartwheel.store.v1.Peer.TreeLeaves:input_type -> cartwheel.store.v1.TreeLeavesRequest
+	15, // 23: cartwheel.store.v1.Peer.Fetch:input_type -> cartwheel.store.v1.FetchRequest
+	18, // 24: cartwheel.store.v1.Peer.HandOver:input_type -> cartwheel.store.v1.HandOverRequest
+	20, // 25: cartwheel.store.v1.Peer.Reap:input_type -> cartwheel.store.v1.ReapRequest
+	22, // 26: cartwheel.store.v1.Peer.Gossip:input_type -> cartwheel.store.v1.GossipRequest
+	13, // 27: cartwheel.store.v1.Peer.Ping:input_type -> cartwheel.store.v1.PingRequest
+	30, // 28: cartwheel.store.v1.Peer.Forward:output_type -> cartwheel.store.v1.PutReply
+	4,  // 29: cartwheel.store.v1.Peer.ReplicaGet:output_type -> cartwheel.store.v1.ReplicaGetReply
+	6,  // 30: cartwheel.store.v1.Peer.ReplicaMerge:output_type -> cartwheel.store.v1.ReplicaMergeReply
+	8,  // 31: cartwheel.store.v1.Peer.TreeRoots:output_type -> cartwheel.store.v1.TreeRootsReply
+	10, // 32: cartwheel.store.v1.Peer.TreeNodes:output_type -> cartwheel.store.v1.TreeNodesReply
+	12, // 33: cartwheel.store.v1.Peer.TreeLeaves:output_type -> cartwheel.store.v1.TreeLeavesReply
+	16, // 34: cartwheel.store.v1.Peer.Fetch:output_type -> cartwheel.store.v1.FetchReply
+	19, // 35: cartwheel.store.v1.Peer.HandOver:output_type -> cartwheel.store.v1.HandOverReply
+	21, // 36: cartwheel.store.v1.Peer.Reap:output_type -> cartwheel.store.v1.ReapReply
+	23, // 37: cartwheel.store.v1.Peer.Gossip:output_type -> cartwheel.store.v1.GossipReply
+	14, // 38: cartwheel.store.v1.Peer.Ping:output_type -> cartwheel.store.v1.PingReply
+	28, // [28:39] is the sub-list for method output_type
+	17, // [17:28] is the sub-list for method input_type
+	17, // [17:17] is the sub-list for extension type_name
+	17, // [17:17] is the sub-list for extension extendee
+	0,  // [0:17] is the sub-list for field type_name
 }
 
 func init() { file_store_storepb_peer_proto_init() }
@@ -1530,13 +1795,14 @@ func file_store_storepb_peer_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_store_storepb_peer_proto_rawDesc), len(file_store_storepb_peer_proto_rawDesc)),
-			NumEnums:      0,
-			NumMessages:   23,
+			NumEnums:      1,
+			NumMessages:   26,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
 		GoTypes:           file_store_storepb_peer_proto_goTypes,
 		DependencyIndexes: file_store_storepb_peer_proto_depIdxs,
+		EnumInfos:         file_store_storepb_peer_proto_enumTypes,
 		MessageInfos:      file_store_storepb_peer_proto_msgTypes,
 	}.Build()
 	File_store_storepb_peer_proto = out.File

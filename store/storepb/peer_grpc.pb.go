@@ -31,6 +31,7 @@ const (
 	Peer_TreeLeaves_FullMethodName   = "/cartwheel.store.v1.Peer/TreeLeaves"
 	Peer_Fetch_FullMethodName        = "/cartwheel.store.v1.Peer/Fetch"
 	Peer_HandOver_FullMethodName     = "/cartwheel.store.v1.Peer/HandOver"
+	Peer_Reap_FullMethodName         = "/cartwheel.store.v1.Peer/Reap"
 	Peer_Gossip_FullMethodName       = "/cartwheel.store.v1.Peer/Gossip"
 	Peer_Ping_FullMethodName         = "/cartwheel.store.v1.Peer/Ping"
 )
@@ -57,6 +58,8 @@ type PeerClient interface {
 	// HandOver joins states into the records of this node, which owns their partition, and returns when the
 	// result is on disk. A node that was removed may call it too: so what it still held is not lost.
 	HandOver(ctx context.Context, in *HandOverRequest, opts ...grpc.CallOption) (*HandOverReply, error)
+	// Reap takes one step towards the collection of tombstones of a partition.
+	Reap(ctx context.Context, in *ReapRequest, opts ...grpc.CallOption) (*ReapReply, error)
 	// Gossip tells what the caller knows of the layouts, and returns what this node knows.
 	Gossip(ctx context.Context, in *GossipRequest, opts ...grpc.CallOption) (*GossipReply, error)
 	// Ping answers when the node serves.
@@ -151,6 +154,16 @@ func (c *peerClient) HandOver(ctx context.Context, in *HandOverRequest, opts ...
 	return out, nil
 }
 
+func (c *peerClient) Reap(ctx context.Context, in *ReapRequest, opts ...grpc.CallOption) (*ReapReply, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ReapReply)
+	err := c.cc.Invoke(ctx, Peer_Reap_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *peerClient) Gossip(ctx context.Context, in *GossipRequest, opts ...grpc.CallOption) (*GossipReply, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(GossipReply)
@@ -193,6 +206,8 @@ type PeerServer interface {
 	// HandOver joins states into the records of this node, which owns their partition, and returns when the
 	// result is on disk. A node that was removed may call it too: so what it still held is not lost.
 	HandOver(context.Context, *HandOverRequest) (*HandOverReply, error)
+	// Reap takes one step towards the collection of tombstones of a partition.
+	Reap(context.Context, *ReapRequest) (*ReapReply, error)
 	// Gossip tells what the caller knows of the layouts, and returns what this node knows.
 	Gossip(context.Context, *GossipRequest) (*GossipReply, error)
 	// Ping answers when the node serves.
@@ -237,6 +252,10 @@ func (UnimplementedPeerServer) Fetch(context.Context, *FetchRequest) (*FetchRepl
 
 func (UnimplementedPeerServer) HandOver(context.Context, *HandOverRequest) (*HandOverReply, error) {
 	return nil, status.Error(codes.Unimplemented, "method HandOver not implemented")
+}
+
+func (UnimplementedPeerServer) Reap(context.Context, *ReapRequest) (*ReapReply, error) {
+	return nil, status.Error(codes.Unimplemented, "method Reap not implemented")
 }
 
 func (UnimplementedPeerServer) Gossip(context.Context, *GossipRequest) (*GossipReply, error) {
@@ -411,6 +430,24 @@ func _Peer_HandOver_Handler(srv interface{}, ctx context.Context, dec func(inter
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Peer_Reap_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ReapRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PeerServer).Reap(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Peer_Reap_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PeerServer).Reap(ctx, req.(*ReapRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _Peer_Gossip_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(GossipRequest)
 	if err := dec(in); err != nil {
@@ -485,6 +522,10 @@ var Peer_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "HandOver",
 			Handler:    _Peer_HandOver_Handler,
+		},
+		{
+			MethodName: "Reap",
+			Handler:    _Peer_Reap_Handler,
 		},
 		{
 			MethodName: "Gossip",

@@ -72,6 +72,8 @@ func (p peerServer) ReplicaGet(ctx context.Context, r *storepb.ReplicaGetRequest
 
 func (p peerServer) ReplicaMerge(ctx context.Context, r *storepb.ReplicaMergeRequest) (*storepb.ReplicaMergeReply, error) {
 	return replicate(ctx, p.s, "replicamerge", func(ctx context.Context) (*storepb.ReplicaMergeReply, error) {
+		_, end := p.s.Placement.Join() // before the stamp is looked at
+		defer end()
 		h, err := p.admit(r.GetStamp())
 		if err != nil {
 			return nil, err

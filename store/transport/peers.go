@@ -29,6 +29,13 @@ type Dialer func(store.NodeID) grpc.ClientConnInterface
 // A Placement is what this node knows of the layouts of its cluster.
 type Placement interface{ Now() history.History }
 
+// A Joiner is a Placement that keeps account of what is being stored for other nodes.
+type Joiner interface {
+	Placement
+	// Join begins to store what another node sends; end is called once it is stored, or refused.
+	Join() (h history.History, end func())
+}
+
 // PeersOptions are the options of [Peers].
 type PeersOptions struct {
 	Self           store.NodeID

@@ -49,12 +49,13 @@ type Inspector interface {
 // Services are what a server serves. All fields down to Membership are required.
 type Services struct {
 	Self        store.NodeID
-	Placement   Placement
+	Placement   Joiner
 	Coordinator Coordinator
 	Local       Local
 	Inspector   Inspector
 	Gossip      Gossiper
 	Membership  Membership
+	Reaper      Reaper
 	Behind      func(of store.NodeID) // as in PeersOptions
 
 	Protocol  Protocol             // versions that callers of Peer may speak; default Current

@@ -107,9 +107,14 @@ func (p peerServer) Fetch(ctx context.Context, r *storepb.FetchRequest) (*storep
 // nothing, and what they hold may be acknowledged and nowhere else.
 func (p peerServer) HandOver(ctx context.Context, r *storepb.HandOverRequest) (*storepb.HandOverReply, error) {
 	return replicate(ctx, p.s, "handover", func(ctx context.Context) (*storepb.HandOverReply, error) {
-		h, part := p.s.Placement.Now(), ring.Partition(r.GetPartition())
+		h, end := p.s.Placement.Join()
+		defer end()
+		part := ring.Partition(r.GetPartition())
 		if !h.Joined() || !h.Owns(p.s.Self, part) {
 			return nil, fmt.Errorf("partition %d of %s is handed to %s: %w", part, r.GetFrom(), p.s.Self, store.ErrNotOwner)
+		}
+		if from := store.NodeID(r.GetFrom()); !h.TookPart(from) {
+			return nil, fmt.Errorf("%s was no member any more when tombstones were collected by version %d: what it holds may be deleted: %w", from, h.Swept(), store.ErrNotMember)
 		}
 		var states []storage.State
 		for _, s := range r.GetStates() {

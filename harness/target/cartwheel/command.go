@@ -51,6 +51,7 @@ func common(o harness.StoreOptions) []string {
 	for _, b := range buckets {
 		words = append(words, "--bucket", b)
 	}
+	words = append(words, "--tombstone-interval", "0s") // checkers want to see the tombstone of what was deleted
 	if o.NoAntiEntropy {
 		words = append(words, "--repair-interval", "0s")
 	}

@@ -37,6 +37,8 @@ type settings struct {
 	writeQuorum    int
 	replicaTimeout time.Duration
 	repairInterval time.Duration
+	tombstoneEvery time.Duration
+	tombstoneGrace time.Duration
 	restore        string
 	durabilityName string
 	durability     store.Durability
@@ -79,6 +81,8 @@ func (s *settings) register(f *pflag.FlagSet) {
 	f.StringVar(&s.clockSkew, "clock-skew", "", "for experiments: file that says how wrong this node's clock is, such as 'offset=-1m drift=0.01'; read anew each time")
 	f.IntVar(&s.requestsMax, "requests-max", 1024, "client requests coordinated at a time; those beyond are refused and not done")
 	f.IntVar(&s.connectionsMax, "connections-max", 4096, "connections of clients and peers open at a time; those beyond are closed at once")
+	f.DurationVar(&s.tombstoneEvery, "tombstone-interval", 10*time.Minute, "time between two looks for tombstones that may be collected; 0: never")
+	f.DurationVar(&s.tombstoneGrace, "tombstone-grace", 24*time.Hour, "how old a tombstone becomes before it is collected: longer than clients keep a session")
 	f.IntVar(&s.transferRate, "transfer-rate", 32<<20, "bytes a second that this node copies or hands over when members change")
 	f.StringVar(&s.admission, "admission", "50ms", "99th percentile of the node's own reads and writes for clients, above which hints, transfers, anti-entropy and checks of trees\nare slowed down; off: never")
 	f.StringVar(&s.debugListen, "debug-listen", "", "host:port on which /metrics (Prometheus), /healthz and /debug/pprof/ are served, without encryption and to anybody:\nan address that only operators reach, such as 127.0.0.1:9090; empty: none")
@@ -157,6 +161,9 @@ func (s *settings) check() error {
 	if s.hintSize == 0 {
 		errs = append(errs, errors.New("--hint-bytes is 0, want more"))
 	}
+	if s.tombstoneEvery < 0 || s.tombstoneGrace < 0 {
+		errs = append(errs, fmt.Errorf("--tombstone-interval is %v and --tombstone-grace %v, want 0 or more", s.tombstoneEvery, s.tombstoneGrace))
+	}
 	if s.repairInterval < 0 {
 		errs = append(errs, fmt.Errorf("--repair-interval is %v, want 0 or more", s.repairInterval))
 	}
@@ -218,7 +225,7 @@ func (s *settings) log(l *slog.Logger) {
 	l.Info("configured",
 		"id", s.id, "listen", s.listen, "advertise", s.advertise, "members", s.members, "join", s.join, "data", s.data, "partitions", s.partitions, "replicas", s.replicas,
 		"read_quorum", s.readQuorum, "write_quorum", s.writeQuorum, "buckets", s.bucketFlags, "hint_bytes", s.hintSize, "replica_timeout", s.replicaTimeout,
-		"repair_interval", s.repairInterval, "restore", s.restore, "durability", s.durabilityName, "object_buffer", s.objectBuffer, "flush_after", s.flushAfter, "clock_skew", s.clockSkew, "requests_max", s.requestsMax, "connections_max", s.connectionsMax, "transfer_rate", s.transferRate, "admission", s.admission, "debug_listen", s.debugListen, "log_level", s.logLevel,
+		"repair_interval", s.repairInterval, "tombstone_interval", s.tombstoneEvery, "tombstone_grace", s.tombstoneGrace, "restore", s.restore, "durability", s.durabilityName, "object_buffer", s.objectBuffer, "flush_after", s.flushAfter, "clock_skew", s.clockSkew, "requests_max", s.requestsMax, "connections_max", s.connectionsMax, "transfer_rate", s.transferRate, "admission", s.admission, "debug_listen", s.debugListen, "log_level", s.logLevel,
 		"tls_cert", s.tls.files.Cert, "tls_key", s.tls.files.Key, "tls_ca", s.tls.files.CA, "tls_client_cert_optional", s.tls.optional,
 		"tls_peer_names", s.tls.guard.Peers, "tls_admin_names", s.tls.guard.Admins)
 }

@@ -225,6 +225,7 @@ func TestWrongSettingsAreRefusedAllAtOnce(t *testing.T) {
 			name: "not a member", args: []string{"--id", "n2", "--members", "n1=" + address, "--listen", address, "--replicas", "1"},
 			want: []string{`"n2" is not among the members`},
 		},
+		{name: "tombstones of the future", args: []string{"--id", "n1", "--members", "n1=a:1", "--tombstone-grace", "-1s"}, want: []string{"--tombstone-grace"}},
 		{name: "time runs backwards", args: []string{"--id", "n1", "--members", "n1=a:1", "--repair-interval", "-1s"}, want: []string{"--repair-interval"}},
 		{name: "argument", args: []string{"start"}, want: []string{"start"}},
 	} {

@@ -14,7 +14,7 @@ import (
 )
 
 // format opens every encoded history. Another number means other fields.
-const format = 1
+const format = 2
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
@@ -36,7 +36,7 @@ func (h History) Encode() []byte {
 			b = binary.AppendUvarint(appendName(b, n), notes[n])
 		}
 	}
-	b = appendNames(b, h.Removed())
+	b = binary.AppendUvarint(appendNames(b, h.Removed()), h.swept)
 	return binary.BigEndian.AppendUint32(b, crc32.Checksum(b, castagnoli))
 }
 
@@ -189,6 +189,7 @@ func (d *decoder) history() (h History) {
 	for _, n := range d.names() {
 		h.removed[n] = struct{}{}
 	}
+	h.swept = d.number()
 	if len(d.left) > 0 {
 		d.fail("%d bytes too many", len(d.left))
 	}
@@ -198,7 +199,7 @@ func (d *decoder) history() (h History) {
 // version reads a version of that number behind one with the id parent.
 func (d *decoder) version(number, parent uint64) Version {
 	kind := Kind(d.byte())
-	if kind > Forced || number == 0 || number > 1<<62 {
+	if kind > Sweep || number == 0 || number > 1<<62 {
 		d.fail("version %d of kind %d", number, kind)
 	}
 	roles := make([]ring.Role, d.count(ring.MembersMax))

@@ -22,7 +22,7 @@
 //
 // Changes are proposed against a version number (compare and set), on a member, one at a
 // time. Two members that did not hear of each other may still append different versions of
-// one number. Then all nodes take the one with the larger id. That is safe because no other
+// one number. Then all nodes take the one with the larger id, or the one that is no sweep. That is safe because no other
 // can have been acked by all: the member that proposed the larger one acks nothing less. A
 // pending change is aborted by a further version with the old owners, never by forgetting it.
 //

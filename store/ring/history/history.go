@@ -16,6 +16,7 @@ type History struct {
 	ack     map[store.NodeID]uint64   // by node: the newest version acked
 	syncAck map[store.NodeID]uint64   // by node: the newest version sync-acked
 	removed map[store.NodeID]struct{} // former members, for ever: their ids never come back
+	swept   uint64                    // the newest sweep that has settled; 0: none
 }
 
 // New returns the history of a cluster that begins with a layout.
@@ -77,6 +78,13 @@ func (h History) Fenced(n store.NodeID) bool {
 
 // Removed returns the former members, sorted.
 func (h History) Removed() []store.NodeID { return slices.Sorted(maps.Keys(h.removed)) }
+
+// Swept returns the number of the newest [Sweep] that has settled, 0 if there was none.
+func (h History) Swept() uint64 { return h.swept }
+
+// TookPart reports whether a node was a member in the newest sweep. What one holds that was not may have been
+// deleted, and the tombstone collected since.
+func (h History) TookPart(n store.NodeID) bool { return h.ack[n] >= h.swept }
 
 // Coordinates reports whether the node may take requests of clients: only while the others wait for
 // its notes. Who is not a member yet, or no more, would write past a change.
@@ -198,6 +206,9 @@ func (h History) drop(count int) History {
 	for _, v := range h.live[:count+1] {
 		for _, n := range v.Forced {
 			h.removed[n] = struct{}{}
+		}
+		if v.Kind == Sweep {
+			h.swept = max(h.swept, v.Number)
 		}
 	}
 	for _, m := range h.live[0].Layout.Members() {

@@ -156,6 +156,67 @@ func TestANodeThatDiesWhileItLeavesIsRemovedByForce(t *testing.T) {
 	}
 }
 
+// A sweep moves nothing. Once it has settled, who was a member in it took part, what was sent before is refused, and
+// former members are known as such.
+func TestASweepDrawsALine(t *testing.T) {
+	h := begin(t, "n1", "n2", "n3", "n4")
+	through := func() {
+		t.Helper()
+		for range 3 {
+			for _, n := range h.Waits() {
+				next := h.Next(n)
+				h = h.Acked(n, next.Ack).Synced(n, next.Sync).SyncAcked(n, next.SyncAck)
+			}
+		}
+		if !h.Settled() {
+			t.Fatalf("not settled: %s", describe(h))
+		}
+	}
+	h = must(t)(h.Commit("n1", 2, ring.Plain(members("n1", "n2", "n3"))))
+	through()
+	before := h
+	if !h.TookPart("n4") || h.Swept() != 0 {
+		t.Errorf("no sweep was made: n4 %t, swept %d", h.TookPart("n4"), h.Swept())
+	}
+	h = must(t)(h.Sweep("n2", 3))
+	if h.Swept() != 0 || len(ring.Moves(h.Oldest().Layout, h.Newest().Layout)) > 0 {
+		t.Errorf("swept %d before it has settled, or data would move", h.Swept())
+	}
+	pending := h
+	through()
+	if h.Swept() != 3 || h.TookPart("n4") || !h.TookPart("n1") || h.Serves(2, before.Oldest().ID) {
+		t.Errorf("swept %d; n4 took part %t, n1 %t; the version before is served %t", h.Swept(), h.TookPart("n4"), h.TookPart("n1"), h.Serves(2, before.Oldest().ID))
+	}
+	for _, other := range []History{before, pending} {
+		for _, both := range [][2]History{{h, other}, {other, h}} {
+			if got := must(t)(Merge(both[0], both[1])); got.Swept() != 3 {
+				t.Errorf("merged: swept %d, want 3", got.Swept())
+			}
+		}
+	}
+	if got, err := Decode(h.Encode()); err != nil || got.Swept() != 3 {
+		t.Errorf("decoded: swept %d, %v", got.Swept(), err)
+	}
+}
+
+// What an operator wants stands, whatever the ids are, and a sweep that hangs can be aborted.
+func TestASweepGivesWay(t *testing.T) {
+	h := begin(t, "n1", "n2", "n3", "n4")
+	sweep := must(t)(h.Sweep("n1", 2))
+	for _, leaver := range []store.NodeID{"n1", "n2", "n3", "n4"} {
+		stay := slices.DeleteFunc([]store.NodeID{"n1", "n2", "n3", "n4"}, func(n store.NodeID) bool { return n == leaver })
+		plan := must(t)(h.Commit(stay[0], 2, ring.Plain(members(stay...))))
+		for _, both := range [][2]History{{sweep, plan}, {plan, sweep}} {
+			if got := must(t)(Merge(both[0], both[1])); got.Newest().ID != plan.Newest().ID {
+				t.Errorf("%s stands, want %s", got.Newest(), plan.Newest())
+			}
+		}
+	}
+	if _, err := sweep.Abort("n2", 3); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestProposalsAreRefused(t *testing.T) {
 	settled := begin(t, "n1", "n2", "n3", "n4")
 	pending := must(t)(settled.Commit("n1", 2, ring.Plain(members("n1", "n2", "n3"))))
@@ -171,6 +232,8 @@ func TestProposalsAreRefused(t *testing.T) {
 		{"on a stranger", refusal(settled.Commit("n9", 2, three)), store.ErrInvalid},
 		{"on one that leaves", refusal(pending.Abort("n4", 3)), store.ErrInvalid},
 		{"on a node without a cluster", refusal(History{}.Commit("n1", 1, three)), store.ErrInvalid},
+		{"a sweep beside a plan", refusal(pending.Sweep("n1", 3)), ErrPending},
+		{"a sweep of another version", refusal(settled.Sweep("n1", 3)), ErrVersion},
 		{"an abort of nothing", refusal(settled.Abort("n1", 2)), ErrNothing},
 		{"an abort of an abort", refusal(must(t)(pending.Abort("n1", 3)).Abort("n1", 4)), ErrNothing},
 		{"by force, itself", refusal(settled.ForceRemove("n1", 2, "n1")), store.ErrInvalid},

@@ -10,7 +10,7 @@ import (
 // Merge joins what two nodes know. It is commutative, associative and idempotent.
 //
 // The history that has settled more stands. Of two versions of one number that compete, the
-// one with the larger id stands, with all that was appended to it, and nobody has acked the other. The error
+// one that changes something stands, and of two such the one with the larger id, with all that was appended to it, and nobody has acked the other. The error
 // is ErrForked: the two are of different clusters, or have settled on different layouts, which can only be if
 // one of them is that of a node which was removed by force.
 func Merge(a, b History) (History, error) {
@@ -31,6 +31,7 @@ func Merge(a, b History) (History, error) {
 	}
 	common, winner := fork(a, b)
 	out := History{cluster: a.cluster, removed: union(a.removed, b.removed)}
+	out.swept = max(a.swept, b.swept)
 	for _, v := range winner.live {
 		if v.Number < old.Number {
 			continue
@@ -72,9 +73,10 @@ func fork(a, b History) (common uint64, winner History) {
 			return common, b // which may have no more either
 		case !inB:
 			return common, a
-		case x.ID < y.ID:
+		case x.ID == y.ID:
+		case y.outranks(x):
 			return common, b
-		case x.ID > y.ID:
+		default:
 			return common, a
 		}
 		common = number

@@ -180,6 +180,9 @@ func (m *model) goOn(n *modelNode) {
 	if !to.serves(n, w.to[len(w.to)-1]) {
 		return
 	}
+	if by := w.to[len(w.to)-1].Number; by < to.known.Swept() {
+		m.fail("%s takes a write of %s by version %d, after the sweep %d", to.id, n.id, by, to.known.Swept())
+	}
 	to.data[w.partition][w.value] = true
 	w.acks = append(w.acks, to.id)
 	for _, v := range w.to {
@@ -295,7 +298,11 @@ func (m *model) propose(n *modelNode, mayKill bool) {
 		return
 	}
 	number := n.known.Newest().Number + 1
-	switch m.r.IntN(4) {
+	switch m.r.IntN(5) {
+	case 4:
+		if h, err := n.known.Sweep(n.id, number); err == nil {
+			m.learn(n, h)
+		}
 	case 0:
 		if h, err := n.known.Abort(n.id, number); err == nil {
 			m.learn(n, h)

@@ -42,6 +42,19 @@ func (h History) Commit(self store.NodeID, number uint64, roles []ring.Role) (Hi
 	return h.appended(number, Planned, l, nil), nil
 }
 
+// Sweep appends a version of that number with the same owners. It moves nothing; what counts is that it settles: every
+// write that was begun before it has ended by then, and every replica refuses what is still on its way. self must be a
+// member, no change may be pending, and number must be the next.
+func (h History) Sweep(self store.NodeID, number uint64) (History, error) {
+	if err := h.mayPropose(self, number); err != nil {
+		return h, fmt.Errorf("sweep as version %d: %w", number, err)
+	}
+	if !h.Settled() {
+		return h, fmt.Errorf("sweep as version %d: %w: %d of %d live", number, ErrPending, h.Newest().Number, len(h.live))
+	}
+	return h.appended(number, Sweep, h.Newest().Layout, nil), nil
+}
+
 // Abort appends a version of that number with the owners of the oldest live one. Writes go to the owners of the
 // aborted version until all nodes know that it is.
 func (h History) Abort(self store.NodeID, number uint64) (History, error) {
@@ -49,7 +62,7 @@ func (h History) Abort(self store.NodeID, number uint64) (History, error) {
 		return h, fmt.Errorf("abort as version %d: %w", number, err)
 	}
 	// Once this node has sync-acked, others may have settled without waiting for anything further.
-	if h.Settled() || h.Newest().Kind != Planned || h.syncAck[self] >= h.Newest().Number {
+	if h.Settled() || h.Newest().Kind != Planned && h.Newest().Kind != Sweep || h.syncAck[self] >= h.Newest().Number {
 		return h, fmt.Errorf("abort as version %d: %w", number, ErrNothing)
 	}
 	return h.appended(number, Abort, h.Oldest().Layout, nil), nil

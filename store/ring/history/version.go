@@ -19,10 +19,11 @@ const (
 	Planned Kind = iota // an operator's plan: nodes join, leave, change their zone or capacity
 	Abort               // back to the owners of the oldest live version
 	Forced              // nodes that will not come back are removed and no longer waited for
+	Sweep               // the same owners: all that was on its way before has arrived, or is refused, once it has settled
 )
 
-// String returns "planned", "abort" or "forced".
-func (k Kind) String() string { return [...]string{"planned", "abort", "forced"}[k] }
+// String returns "planned", "abort", "forced" or "sweep".
+func (k Kind) String() string { return [...]string{"planned", "abort", "forced", "sweep"}[k] }
 
 // A Version is one layout of the cluster.
 type Version struct {
@@ -48,6 +49,14 @@ func newVersion(parent uint64, number uint64, kind Kind, l *ring.Layout, forced 
 	}
 	v.ID = h.Sum64()
 	return v
+}
+
+// outranks decides between competing versions: a sweep, which can be had again any time, gives way to what an operator wants.
+func (v Version) outranks(o Version) bool {
+	if (v.Kind == Sweep) != (o.Kind == Sweep) {
+		return o.Kind == Sweep
+	}
+	return v.ID > o.ID
 }
 
 // String names the version, its members and those removed by force.

@@ -1,0 +1,349 @@
+package node_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"cartwheel/store"
+	"cartwheel/store/client"
+	"cartwheel/store/node"
+	"cartwheel/store/storepb"
+	"cartwheel/store/transport"
+)
+
+// collecting has nodes look for tombstones every few seconds.
+func collecting(c *node.Config) { c.TombstoneInterval = 5 * time.Second }
+
+// gone reports whether no owner has a record of the key.
+func (c *cluster) gone(key store.Key) bool {
+	c.t.Helper()
+	for _, o := range c.layout.Owners(c.layout.Partition(key)) {
+		if got, err := c.admin(o).ReadReplica(context.Background(), key); err != nil || len(got.Siblings) > 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// remove deletes what a node shows of a key.
+func (c *cluster) remove(at store.NodeID, key store.Key) {
+	c.t.Helper()
+	read, err := c.client(at).Get(context.Background(), key, store.ReadOptions{})
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	if _, err := c.client(at).Delete(context.Background(), key, read.Context, store.WriteOptions{}); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+func (c *cluster) put(at store.NodeID, key store.Key, value string, o store.WriteOptions) {
+	c.t.Helper()
+	if _, err := c.client(at).Put(context.Background(), key, []byte(value), nil, o); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+// Deleted keys are gone from every disk in the end, those that live stay, and a key that is written anew is read.
+func TestTombstonesAreCollected(t *testing.T) {
+	inClusterOf(t, collecting, func(t *testing.T, c *cluster) {
+		ctx := context.Background()
+		for i := range 40 {
+			c.put(five[i%5], store.Key(fmt.Sprintf("k%d", i)), "v", store.WriteOptions{})
+		}
+		for i := range 20 {
+			c.remove(five[i%5], store.Key(fmt.Sprintf("k%d", i)))
+		}
+		c.waitFor("collection", func() bool {
+			for i := range 20 {
+				if !c.gone(store.Key(fmt.Sprintf("k%d", i))) {
+					return false
+				}
+			}
+			return true
+		})
+		c.put("n2", "k0", "again", store.WriteOptions{})
+		c.settle()
+		for i := range 40 {
+			read, err := c.client("n1").Get(ctx, store.Key(fmt.Sprintf("k%d", i)), store.ReadOptions{})
+			want := []string(nil)
+			switch {
+			case i == 0:
+				want = []string{"again"}
+			case i >= 20:
+				want = []string{"v"}
+			}
+			if err != nil || !slices.Equal(values(read.Siblings), want) {
+				t.Errorf("k%d: %q, %v; want %q", i, values(read.Siblings), err, want)
+			}
+		}
+		c.checkTrees()
+	})
+}
+
+// An owner that was away, and has the old value, holds collection up; so does one that holds a hint with it, and any
+// other member. When all are back the tombstone is everywhere, and goes.
+func TestAMemberThatIsAwayHoldsCollectionUp(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		away func(list []store.NodeID) store.NodeID
+	}{
+		{"an owner", func(list []store.NodeID) store.NodeID { return list[1] }},
+		{"no owner", func(list []store.NodeID) store.NodeID { return list[4] }},
+	} {
+		for _, power := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, without power %t", tt.name, power), func(t *testing.T) {
+				inClusterOf(t, collecting, func(t *testing.T, c *cluster) {
+					key, list := c.keyOf("n1")
+					absent := tt.away(list)
+					c.put("n1", key, "old", store.WriteOptions{W: 3, Mode: store.Strict})
+					if power {
+						c.crash(absent)
+					} else {
+						c.net.split([]store.NodeID{absent}, slices.DeleteFunc(slices.Clone(list), func(n store.NodeID) bool { return n == absent }))
+					}
+					time.Sleep(5 * time.Second)
+					c.remove("n1", key)
+					time.Sleep(2 * time.Minute)
+					for _, o := range list[:3] {
+						if o == absent {
+							continue
+						}
+						if got, err := c.admin(o).ReadReplica(context.Background(), key); err != nil || !slices.Equal(values(got.Siblings), []string{"†"}) {
+							t.Errorf("%s holds %q, %v, while %s is away; want a tombstone", o, values(got.Siblings), err, absent)
+						}
+					}
+					c.net.split()
+					if power {
+						c.start(absent)
+					}
+					c.waitFor("collection", func() bool { return c.gone(key) })
+					time.Sleep(time.Minute) // whatever is left has its time to come back
+					if !c.gone(key) {
+						t.Error("the key came back")
+					}
+				})
+			})
+		}
+	}
+}
+
+// A stand-in that is stopped with a hint of the old value gives it back only to a tombstone.
+func TestAHintOlderThanATombstoneDoesNotBringTheValueBack(t *testing.T) {
+	inClusterOf(t, collecting, func(t *testing.T, c *cluster) {
+		key, list := c.keyOf("n1")
+		absent, standIn := list[1], list[3]
+		c.crash(absent)
+		time.Sleep(5 * time.Second)
+		c.put("n1", key, "old", store.WriteOptions{W: 3})
+		hints, err := c.admin(standIn).HintStats(context.Background())
+		if err != nil || len(hints) == 0 {
+			t.Fatalf("%s holds %v, %v; want a hint", standIn, hints, err)
+		}
+		c.crash(standIn)
+		c.start(absent)
+		time.Sleep(5 * time.Second)
+		c.remove("n1", key)
+		time.Sleep(2 * time.Minute)
+		if c.gone(key) {
+			t.Error("collected while a member with an older hint was away")
+		}
+		c.start(standIn)
+		c.waitFor("collection", func() bool { return c.gone(key) })
+		time.Sleep(time.Minute)
+		if !c.gone(key) {
+			t.Error("the key came back")
+		}
+	})
+}
+
+// A value that is written while its key's tombstone waits to be collected stays.
+func TestAWriteDuringCollectionStays(t *testing.T) {
+	for after := range 12 {
+		inClusterOf(t, collecting, func(t *testing.T, c *cluster) {
+			key, _ := c.keyOf("n1")
+			c.put("n1", key, "old", store.WriteOptions{})
+			c.remove("n1", key)
+			time.Sleep(time.Duration(after) * 700 * time.Millisecond)
+			read, err := c.client("n2").Get(context.Background(), key, store.ReadOptions{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := c.client("n2").Put(context.Background(), key, []byte("new"), read.Context, store.WriteOptions{}); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Minute)
+			c.settle()
+			if got := values(c.copies(key).Siblings); !slices.Equal(got, []string{"new"}) {
+				t.Errorf("after %d: replicas hold %q", after, got)
+			}
+		})
+	}
+}
+
+// While members change nothing is collected that the new owners do not have, and all is in the end.
+func TestCollectionAndChangesOfMembers(t *testing.T) {
+	inClusterOf(t, collecting, func(t *testing.T, c *cluster) {
+		for i := range 30 {
+			c.put(five[i%5], store.Key(fmt.Sprintf("k%d", i)), "v", store.WriteOptions{})
+		}
+		c.start("n6")
+		c.waitFor("n6 to ask", func() bool { return c.waits("n1", "n6") })
+		for i := range 30 {
+			c.remove(five[i%5], store.Key(fmt.Sprintf("k%d", i)))
+			if i == 10 {
+				c.waitFor("the join to be taken on, which a sweep may put off", func() bool {
+					plan, err := c.admin("n1").Stage(context.Background(), client.Wish{Kind: client.WishJoin, Node: "n6", Address: "n6:7070"})
+					if err != nil { // staged before
+						plan, err = c.admin("n1").Plan(context.Background())
+					}
+					if err == nil {
+						_, err = c.admin("n1").Commit(context.Background(), plan.Number)
+					}
+					return err == nil
+				})
+			}
+		}
+		time.Sleep(time.Minute)
+		c.settled(append(slices.Clone(five), "n6")...)
+		c.waitFor("collection", func() bool {
+			for _, id := range c.running() {
+				for i := range 30 {
+					if got, err := c.admin(id).ReadReplica(context.Background(), store.Key(fmt.Sprintf("k%d", i))); err == nil && len(got.Siblings) > 0 {
+						return false
+					}
+				}
+			}
+			return true
+		})
+	})
+}
+
+// An owner that answers and lacks the tombstone holds it where it is: nothing but it keeps the value down.
+func TestATombstoneThatAnOwnerLacksStays(t *testing.T) {
+	alone := func(c *node.Config) { // no hints, no comparisons
+		collecting(c)
+		c.RepairInterval, c.HintSizeBytesMax = -1, 1
+	}
+	inClusterOf(t, alone, func(t *testing.T, c *cluster) {
+		key, list := c.keyOf("n1")
+		c.put("n1", key, "old", store.WriteOptions{W: 3, Mode: store.Strict})
+		c.net.split(list[1:2], slices.Concat(list[:1], list[2:]))
+		time.Sleep(5 * time.Second)
+		read, err := c.client("n1").Get(context.Background(), key, store.ReadOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.client("n1").Delete(context.Background(), key, read.Context, store.WriteOptions{W: 2, Mode: store.Strict}); err != nil {
+			t.Fatal(err)
+		}
+		c.net.split()
+		time.Sleep(2 * time.Minute)
+		read, err = c.client("n1").Get(context.Background(), key, store.ReadOptions{R: 3, Mode: store.Strict})
+		if err != nil || !slices.Equal(values(read.Siblings), []string{"†"}) {
+			t.Errorf("got %q, %v; want a tombstone", values(read.Siblings), err)
+		}
+		// The read has repaired the owner, and now the tombstone may go.
+		c.waitFor("collection", func() bool { return c.gone(key) })
+	})
+}
+
+// A hint that cannot be delivered, with all members there, is waited for.
+func TestAHintThatWaitsHoldsCollectionUp(t *testing.T) {
+	inClusterOf(t, collecting, func(t *testing.T, c *cluster) {
+		key, list := c.keyOf("n1")
+		absent, standIn := list[1], list[3]
+		c.crash(absent)
+		time.Sleep(5 * time.Second)
+		c.put("n1", key, "old", store.WriteOptions{W: 3})
+		c.net.split([]store.NodeID{absent}, []store.NodeID{standIn})
+		c.start(absent)
+		time.Sleep(30 * time.Second)
+		c.remove("n1", key)
+		time.Sleep(2 * time.Minute)
+		if c.gone(key) {
+			t.Error("collected while a hint waited")
+		}
+		c.net.split()
+		c.waitFor("collection", func() bool { return c.gone(key) })
+		time.Sleep(time.Minute)
+		if !c.gone(key) {
+			t.Error("the key came back")
+		}
+	})
+}
+
+// What was sent before the sweep and comes after it is refused, by the version of the layout that it was sent by; and so is what
+// a former member still had.
+func TestWhatComesAfterACollectionDoesNotBringTheValueBack(t *testing.T) {
+	inClusterOf(t, collecting, func(t *testing.T, c *cluster) {
+		ctx := context.Background()
+		c.change("n1", client.Wish{Kind: client.WishLeave, Node: "n5"})
+		c.settled(five[:4]...)
+		key := store.Key("deleted")
+		c.put("n1", key, "old", store.WriteOptions{W: 3})
+		m, err := c.admin("n1").Members(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		at := m.Live[0].Stamp
+		var owner store.NodeID
+		var state []byte
+		for _, id := range five[:4] {
+			if got, err := c.admin(id).ReadReplica(ctx, key); err == nil && len(got.Siblings) > 0 {
+				owner, state = id, got.State
+			}
+		}
+		gone := func() bool {
+			got, err := c.admin(owner).ReadReplica(ctx, key)
+			return err == nil && len(got.Siblings) == 0
+		}
+		c.remove("n1", key)
+		c.waitFor("collection", gone)
+		peer := storepb.NewPeerClient(link{c.net, "n5", owner})
+		if _, err := peer.ReplicaMerge(ctx, &storepb.ReplicaMergeRequest{
+			Key: []byte(key), State: state, Stamp: &storepb.Stamp{From: "n1", Version: at.Number, Id: at.ID},
+		}); !errors.Is(transport.Decode(err), store.ErrWrongRing) {
+			t.Errorf("a message from before: got %v, want %v", err, store.ErrWrongRing)
+		}
+		if _, err := peer.HandOver(ctx, &storepb.HandOverRequest{
+			From: "n5", Partition: uint32(c.layout.Partition(key)), States: []*storepb.KeyState{{Key: []byte(key), State: state}},
+		}); !errors.Is(transport.Decode(err), store.ErrNotMember) {
+			t.Errorf("what a former member holds: got %v, want %v", err, store.ErrNotMember)
+		}
+		time.Sleep(time.Minute)
+		if !gone() {
+			t.Error("the key came back")
+		}
+	})
+}
+
+// Records that a change of members has left behind hold collection up: were their partition to come back, so would they.
+func TestWhatAChangeHasLeftBehindHoldsCollectionUp(t *testing.T) {
+	idle := func(c *node.Config) {
+		collecting(c)
+		c.DropInterval = 24 * time.Hour
+	}
+	inClusterWith(t, three, idle, func(t *testing.T, c *cluster) {
+		for i := range 30 {
+			c.put("n1", store.Key(fmt.Sprintf("k%d", i)), "v", store.WriteOptions{W: 3})
+		}
+		c.start("n4")
+		c.waitFor("n4 to ask", func() bool { return c.waits("n1", "n4") })
+		c.change("n1", client.Wish{Kind: client.WishJoin, Node: "n4", Address: "n4:7070"})
+		c.waitFor("the join", func() bool {
+			m, err := c.admin("n4").Members(context.Background())
+			return err == nil && len(m.Live) == 1 && len(m.Nodes) == 4
+		})
+		c.remove("n1", "k0")
+		time.Sleep(2 * time.Minute)
+		read, err := c.client("n1").Get(context.Background(), "k0", store.ReadOptions{R: 3, Mode: store.Strict})
+		if err != nil || !slices.Equal(values(read.Siblings), []string{"†"}) {
+			t.Errorf("got %q, %v; want a tombstone", values(read.Siblings), err)
+		}
+	})
+}
