@@ -66,5 +66,5 @@ var _ = DescribeTable("that holds for long",
 	Entry("while five nodes become seven, then four, one of which is wiped and replaced, and the network is cut apart",
 		Label("soak", "fault"), limit, "membership=tour,partition", 150*time.Second),
 	Entry("while the network is cut apart, nodes are frozen and nodes die", Label("soak", "fault"), limit, "partition,pause,kill", 30*time.Second),
-	Entry("while all nodes die at once, again and again", Label("soak", "fault"), limit, "kill=all", 30*time.Second),
+	Entry("while all nodes die at once, again and again, and the network is cut apart", Label("soak", "fault"), limit, "kill=all,partition", 30*time.Second),
 )
