@@ -75,7 +75,7 @@ test-soak: go ## for long: a tour of the members from five to seven to four unde
 	$(call play,soak)
 
 .PHONY: test-chaos
-test-chaos: go ## all faults at the same time, save changes of members
+test-chaos: go ## all faults at the same time
 	@rc=0; $(call play,chaos) || rc=$$?; go run ./harness/cmd/cartwheel coverage "$(RESULTS)"; exit $$rc
 
 .PHONY: coverage

@@ -78,3 +78,23 @@ func TestStoresOwnAccountOfAWriteIsRead(t *testing.T) {
 		}
 	}
 }
+
+// Where all nodes die at once nobody is left who would be kept from another.
+func TestOnlyFaultsOfSomeKeepNodesApart(t *testing.T) {
+	nodes := []harness.NodeID{"n1", "n2", "n3"}
+	for _, c := range []struct {
+		fault harness.Fault
+		want  bool
+	}{
+		{harness.Fault{Kind: "kill", Nodes: nodes[:1]}, true},
+		{harness.Fault{Kind: "kill", Role: &harness.Role{}}, true},
+		{harness.Fault{Kind: "kill", Nodes: nodes}, false},
+		{harness.Fault{Kind: "pause", Nodes: nodes[:1]}, true},
+		{harness.Fault{Kind: "partition"}, true},
+		{harness.Fault{Kind: "clock", Nodes: nodes[:1]}, false},
+	} {
+		if got := KeepsApart(harness.Plan{Nodes: nodes, Schedule: []harness.Fault{c.fault}}); got != c.want {
+			t.Errorf("%s of %v: got %t, want %t", c.fault.Kind, c.fault.Nodes, got, c.want)
+		}
+	}
+}

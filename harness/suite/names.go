@@ -76,8 +76,7 @@ func Workload(name string) (harness.Workload, error) {
 	return find("workload", name, workloads())
 }
 
-// AllNemeses stands for all that inject faults and that the cluster can have, save changes of
-// members: these wait for every node, and with all other faults at work they seldom end in a run's time.
+// AllNemeses stands for all that inject faults and that the cluster and its target can have.
 const AllNemeses = "all"
 
 // Nemesis finds the nemeses of a list that commas separate, and composes them. A kind may
@@ -86,9 +85,7 @@ func Nemesis(list string) (harness.Nemesis, error) {
 	if list == AllNemeses {
 		var parts []harness.Nemesis
 		for _, n := range nemeses()[1:] { // the first is none
-			if n.name != nemesis.MembershipKind {
-				parts = append(parts, n.make())
-			}
+			parts = append(parts, n.make())
 		}
 		return nemesis.Possible(parts...), nil
 	}
