@@ -14,7 +14,7 @@ import (
 // Clients reach a pod over its published port, which the engine forwards from the network's
 // gateway. Cutting them off is a matter of that address and that port in the pod's own packet
 // filter, for either direction by itself; nothing of the machine's own is touched. The harness's
-// own questions to a store go the same way and are cut off with its clients.
+// own questions come from that address too, but to a port of their own (Options.AdminPort), and are not cut off.
 
 // clientsOut names, in marks of rules, packets on their way to clients; no node's name has a slash.
 const clientsOut = harness.Clients + "/out"
@@ -26,15 +26,19 @@ const dialLimit = 500 * time.Millisecond
 type door struct {
 	gateway netip.Addr
 	port    int
+	admin   int // 0: none
 }
 
-func (p *plan) door() door { return door{gateway: p.within.Addr().Next(), port: p.opts.Port} }
+func (p *plan) door() door {
+	return door{gateway: p.within.Addr().Next(), port: p.opts.Port, admin: p.opts.AdminPort}
+}
 
 // renderClients writes the rules for packets from and to clients, in and out being the faults
 // that cut either direction. They are built like those of [render], but a probe of the way in is
 // an attempt to connect, which is what the harness can send through a published port: so these
 // are seen, not cut, and count as no loss. A probe of the way out is a datagram to the gateway,
-// counted before the cut and after it; what is left of it is discarded too.
+// counted before the cut and after it; what is left of it is discarded too. Answers from the admin port leave
+// before they meet the cut.
 func renderClients(d door, in, out []string) string {
 	var b strings.Builder
 	rule := func(chain, mark, match, target string) {
@@ -56,6 +60,9 @@ func renderClients(d door, in, out []string) string {
 	rule(chainOut, seenMark(clientsOut), probe, "")
 	for _, f := range out {
 		rule(chainOut, cutMark(clientsOut, f, cutParts[0]), fmt.Sprintf("-d %s -p tcp -m tcp --sport %d", gateway, d.port), "")
+	}
+	if len(out) > 0 && d.admin != 0 {
+		rule(chainOut, adminMark, fmt.Sprintf("-d %s -p tcp -m tcp --sport %d", gateway, d.admin), " -j RETURN")
 	}
 	if len(out) > 0 {
 		rule(chainOut, dropMark(clientsOut), "-d "+gateway, " -j DROP")

@@ -1,6 +1,7 @@
 package docker
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -102,6 +103,16 @@ func (c *Cluster) Address(n harness.NodeID) string {
 		return ""
 	}
 	return p.published
+}
+
+// AdminAddress is where the harness's own questions reach the node's store: apart from clients if
+// there is an Options.AdminPort, else where they do. It is empty before Start and after Stop.
+func (c *Cluster) AdminAddress(n harness.NodeID) string {
+	_, p, err := c.pod(n)
+	if err != nil {
+		return ""
+	}
+	return cmp.Or(p.asked, p.published)
 }
 
 // Backend names the packet filter that the pods use, "nft" or "legacy".

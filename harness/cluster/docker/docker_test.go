@@ -246,6 +246,34 @@ func TestClientsAreCutOff(t *testing.T) {
 	}
 }
 
+// Who is cut off from clients can be asked all the same, so what a client cut does to a node is no secret.
+func TestANodeThatIsCutOffFromClientsAnswersTheHarness(t *testing.T) {
+	needEngine(t)
+	o := quietOptions(t, runName(t))
+	o.Nodes, o.AdminPort, o.Env = 1, chatterPort+1, []string{fmt.Sprintf("ADMIN=%d", chatterPort+1)}
+	c := start(t, o)
+	if c.AdminAddress("n1") == c.Address("n1") {
+		t.Fatalf("both are at %s", c.Address("n1"))
+	}
+	request, answer := harness.Link{From: harness.Clients, To: "n1"}, harness.Link{From: "n1", To: harness.Clients}
+	for _, cut := range [][]harness.Link{{request}, {answer}, {request, answer}} {
+		reach(t, c.Address("n1"))
+		if err := c.Cut(t.Context(), "f1", cut); err != nil {
+			t.Fatal(err)
+		}
+		reach(t, c.AdminAddress("n1"))
+		if said, err := ask(c.Address("n1"), 300*time.Millisecond); err == nil {
+			t.Errorf("%v are cut, and n1 told a client %q", cut, said)
+		}
+		if open, err := c.Probe(t.Context(), cut); err != nil || open[cut[0]] {
+			t.Errorf("probed while %v are cut: %v, %v", cut, open, err)
+		}
+		if err := c.Mend(t.Context(), "f1"); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 func TestProbesDoNotCountAsDropped(t *testing.T) {
 	needEngine(t)
 	c := start(t, quietOptions(t, runName(t)))

@@ -26,6 +26,10 @@ type Options struct {
 	// name, is reached by the others at address, and finds the cluster at seeds. Default: there are no such machines.
 	Join func(name harness.NodeID, address string, seeds []string) []string
 	Port int      // TCP port on which the store serves, in the pod; required
+	// AdminPort is another TCP port of the store's, for the harness's own questions: it is
+	// published as well, and cutting clients off leaves it alone. Default: none, so that
+	// a node that is cut off from clients cannot be asked either.
+	AdminPort int
 	Env  []string // of the store, NAME=value
 	User string   // of the store, uid:gid; default 65532:65532
 	Data string   // where the store keeps its data, a volume; default /data
@@ -86,6 +90,9 @@ func (o Options) validate() error {
 	}
 	if o.Port < 1 || o.Port > 65535 {
 		complain("port %d: want 1 to 65535", o.Port)
+	}
+	if o.AdminPort < 0 || o.AdminPort > 65535 || o.AdminPort == o.Port {
+		complain("admin port %d: want 1 to 65535, and another than the port", o.AdminPort)
 	}
 	if !strings.HasPrefix(o.Data, "/") {
 		complain("data directory %q: not an absolute path", o.Data)

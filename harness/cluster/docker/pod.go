@@ -36,7 +36,8 @@ type pod struct {
 	storeID   atomic.Value // string; another container after a wipe
 	shaper    string       // none until its first packet is shaped; guarded by the cluster's rules
 	address   netip.Addr
-	published string
+	published string // where clients reach it
+	asked     string // where the harness's own questions do; empty: where clients do
 	busy      chan struct{} // holds one token while the store is frozen, thawed, ended, started or wiped
 	stopped   atomic.Bool   // frozen by SIGSTOP, where the engine cannot pause
 	wiped     int           // how often the store's volume was made anew; guarded by busy
@@ -126,7 +127,7 @@ func (p *plan) start(ctx context.Context, self peer, command []string) (*pod, st
 		if err = p.run(both, made.host); err != nil {
 			return fmt.Errorf("host container: %w", err)
 		}
-		if made.published, err = p.published(both, made.host); err != nil {
+		if made.published, made.asked, err = p.published(both, made.host); err != nil {
 			return err
 		}
 		var others []peer
@@ -193,21 +194,34 @@ type recipe struct {
 	net    *network.NetworkingConfig
 }
 
-func (p *plan) port() nat.Port { return nat.Port(strconv.Itoa(p.opts.Port) + "/tcp") }
+// exposed are the ports that are published, as the engine writes them: that of clients, and that of the
+// harness's own questions if there is one.
+func (p *plan) exposed() (ports nat.PortSet, bindings nat.PortMap) {
+	ports, bindings = nat.PortSet{}, nat.PortMap{}
+	for _, port := range []int{p.opts.Port, p.opts.AdminPort} {
+		if port != 0 {
+			ports[tcp(port)], bindings[tcp(port)] = struct{}{}, []nat.PortBinding{{HostIP: p.opts.Bind}}
+		}
+	}
+	return ports, bindings
+}
+
+func tcp(port int) nat.Port { return nat.Port(strconv.Itoa(port) + "/tcp") }
 
 // hostConfig describes the container that owns the pod's network. Its only right beyond
 // an ordinary process's is to change that network.
 func (p *plan) hostConfig(self peer) recipe {
 	yes := true
+	ports, bindings := p.exposed()
 	return recipe{
 		config: &container.Config{
 			Image: p.hostImage, Hostname: string(self.node),
 			Entrypoint: []string{}, Cmd: []string{"sleep", "infinity"},
-			ExposedPorts: nat.PortSet{p.port(): struct{}{}},
+			ExposedPorts: ports,
 		},
 		host: &container.HostConfig{
 			NetworkMode:  container.NetworkMode(p.network),
-			PortBindings: nat.PortMap{p.port(): {{HostIP: p.opts.Bind}}},
+			PortBindings: bindings,
 			Init:         &yes,
 			CapDrop:      []string{"ALL"}, CapAdd: []string{"NET_ADMIN", "NET_RAW"},
 			SecurityOpt:    []string{"no-new-privileges"},
@@ -288,20 +302,28 @@ func (p *plan) run(ctx context.Context, id string) error {
 	return nil
 }
 
-// published returns where the engine has published the store's port.
-func (p *plan) published(ctx context.Context, id string) (string, error) {
+// published returns where the engine has published the store's ports.
+func (p *plan) published(ctx context.Context, id string) (clients, admin string, err error) {
 	state, err := p.cli.ContainerInspect(ctx, id)
 	if err != nil {
-		return "", fmt.Errorf("inspect host container: %w", err)
+		return "", "", fmt.Errorf("inspect host container: %w", err)
 	}
-	if state.NetworkSettings != nil {
-		for _, b := range state.NetworkSettings.Ports[p.port()] {
-			if b.HostPort != "" {
-				return net.JoinHostPort(p.opts.Bind, b.HostPort), nil
+	at := func(port int) (string, error) {
+		if port == 0 {
+			return "", nil
+		}
+		if state.NetworkSettings != nil {
+			for _, b := range state.NetworkSettings.Ports[tcp(port)] {
+				if b.HostPort != "" {
+					return net.JoinHostPort(p.opts.Bind, b.HostPort), nil
+				}
 			}
 		}
+		return "", fmt.Errorf("the engine has not published port %d", port)
 	}
-	return "", fmt.Errorf("the engine has not published port %s", p.port())
+	clients, cerr := at(p.opts.Port)
+	admin, aerr := at(p.opts.AdminPort)
+	return clients, admin, errors.Join(cerr, aerr)
 }
 
 // stillRuns says why a store that ended at once did so.

@@ -18,6 +18,7 @@ const (
 	chainOut  = "CARTWHEEL-OUT"
 	probePort = 9 // discard: nobody listens there, and the last rule drops what arrives
 	jumpMark  = "cartwheel/jump"
+	adminMark = "cartwheel/admin"
 )
 
 // A peer is another node as packet filter rules see it.

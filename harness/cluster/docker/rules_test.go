@@ -110,7 +110,9 @@ func TestScriptRules(t *testing.T) {
 			}
 		}
 		if d.Cmd == "clients" {
-			return renderClients(door{netip.MustParseAddr("10.213.0.1"), 7000}, links["requests"].cuts, links["answers"].cuts)
+			admin := 0
+			d.MaybeScanArgs(t, "admin", &admin)
+			return renderClients(door{netip.MustParseAddr("10.213.0.1"), 7000, admin}, links["requests"].cuts, links["answers"].cuts)
 		}
 		text := render(somePeers, links)
 		if d.Cmd == "rules" {

@@ -227,6 +227,32 @@ func TestADeleteIsNamedWhateverCameOfIt(t *testing.T) {
 	}
 }
 
+// An attended cluster has a door for the harness.
+type attended struct {
+	*pods
+	admin map[harness.NodeID]string
+}
+
+func (a attended) AdminAddress(n harness.NodeID) string { return a.admin[n] }
+
+// Clients never take the harness's way, nor does the harness take theirs where it has one of its own.
+func TestTheHarnessAsksApartFromClients(t *testing.T) {
+	front, back := &node{status: &storepb.StatusReply{Node: "n1", Fault: "asked among clients"}}, &node{status: &storepb.StatusReply{Node: "n1"}}
+	c, elsewhere := start(t, front), start(t, back)
+	apart := attended{c, elsewhere.addresses}
+	if err := New().Ready(t.Context(), apart, "n1"); err != nil {
+		t.Errorf("asked at the clients' address: %v", err)
+	}
+	if err := New().Ready(t.Context(), attended{c, nil}, "n1"); err == nil || !strings.Contains(err.Error(), "asked among clients") {
+		t.Errorf("without a way of its own: %v", err)
+	}
+	conn, err := New().Open(t.Context(), attended{&pods{}, elsewhere.addresses}, "n1")
+	if err == nil {
+		_ = conn.Close()
+		t.Error("a client got in by the harness's way")
+	}
+}
+
 // A connected cluster brings its own connections, numbered by client.
 type connected struct {
 	pods

@@ -12,6 +12,9 @@ import (
 // Port is where a node serves clients and peers inside its pod.
 const Port = 7070
 
+// AdminPort is where a node inside its pod answers the harness's own questions, apart from clients.
+const AdminPort = 7071
+
 // Data is the directory of a node's volume inside its pod.
 const Data = "/data"
 
@@ -47,7 +50,7 @@ func Join(o harness.StoreOptions) func(n harness.NodeID, address string, seeds [
 
 // common is what all nodes are told.
 func common(o harness.StoreOptions) []string {
-	words := []string{"--listen", fmt.Sprintf(":%d", Port), "--data", Data}
+	words := []string{"--listen", fmt.Sprintf(":%d", Port), "--admin-listen", fmt.Sprintf(":%d", AdminPort), "--data", Data}
 	for _, b := range buckets {
 		words = append(words, "--bucket", b)
 	}

@@ -91,7 +91,7 @@ func TestCommandNamesTheNodeAndAllMembersInOrder(t *testing.T) {
 	got := Command(harness.StoreOptions{})("n2", map[harness.NodeID]string{"n3": "10.0.0.3:7070", "n1": "10.0.0.1:7070", "n2": "10.0.0.2:7070"})
 	want := []string{
 		"--id", "n2", "--members", "n1=10.0.0.1:7070,n2=10.0.0.2:7070,n3=10.0.0.3:7070",
-		"--listen", ":7070", "--data", "/data",
+		"--listen", ":7070", "--admin-listen", ":7071", "--data", "/data",
 		"--bucket", "lww:last-write-wins", "--bucket", "owners:r=2,w=2,pr=2,pw=2,repair=blocking", "--tombstone-interval", "0s",
 	}
 	if !reflect.DeepEqual(got, want) {
@@ -103,7 +103,7 @@ func TestAJoiningNodeIsToldItsSeeds(t *testing.T) {
 	got := Join(harness.StoreOptions{NoAntiEntropy: true})("n2.2", "10.0.0.2:7070", []string{"10.0.0.1:7070", "10.0.0.3:7070"})
 	want := []string{
 		"--id", "n2.2", "--advertise", "10.0.0.2:7070", "--join", "10.0.0.1:7070,10.0.0.3:7070",
-		"--listen", ":7070", "--data", "/data",
+		"--listen", ":7070", "--admin-listen", ":7071", "--data", "/data",
 		"--bucket", "lww:last-write-wins", "--bucket", "owners:r=2,w=2,pr=2,pw=2,repair=blocking", "--tombstone-interval", "0s", "--repair-interval", "0s",
 	}
 	if !reflect.DeepEqual(got, want) {

@@ -1,6 +1,7 @@
 package cartwheel
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -27,6 +28,14 @@ const callTimeout = 3 * time.Second
 // who opened it, gets its own; nobody closes them but the cluster.
 type Connector interface {
 	Conn(client int, n harness.NodeID) (grpc.ClientConnInterface, error)
+}
+
+// An Attended cluster has a way to its nodes for the harness's own questions that no client takes: without
+// it those go where clients go, and a node that is cut off from clients
+// cannot tell what it knows.
+type Attended interface {
+	// AdminAddress is where the node's administration is reached, host:port; empty: where clients reach it.
+	AdminAddress(n harness.NodeID) string
 }
 
 // A Target reaches the nodes of our store on a cluster.
@@ -78,6 +87,9 @@ func dial(c harness.Cluster, number int, n harness.NodeID) (grpc.ClientConnInter
 		return conn, func() error { return nil }, nil
 	}
 	address := c.Address(n)
+	if apart, ok := c.(Attended); ok && number == admins {
+		address = cmp.Or(apart.AdminAddress(n), address)
+	}
 	if address == "" {
 		return nil, nil, fmt.Errorf("connect to %s: it has no address", n)
 	}

@@ -25,6 +25,7 @@ const envPrefix = "CARTWHEELD_"
 type settings struct {
 	id             string
 	listen         string
+	adminListen    string
 	advertise      string
 	members        []string
 	join           []string
@@ -59,6 +60,7 @@ type settings struct {
 func (s *settings) register(f *pflag.FlagSet) {
 	f.StringVar(&s.id, "id", "", "name of this node (required)")
 	f.StringVar(&s.listen, "listen", ":7070", "host:port on which clients and peers are served")
+	f.StringVar(&s.adminListen, "admin-listen", "", "host:port that is served like --listen, for operators: its connections do not count among --connections-max,\nand it answers where that port is full or cut off; empty: none")
 	f.StringVar(&s.advertise, "advertise", "", "host:port at which other nodes reach this one; required with --join on a new disk, otherwise as in --members")
 	f.StringSliceVar(&s.members, "members", nil, "begins a cluster: all its first nodes as n1=host:port,n2=host:port,..., the same on each of them.\nA disk that knows a layout wins over it")
 	f.StringSliceVar(&s.join, "join", nil, "joins a cluster: host:port of some of its nodes. The node waits until 'cartwheelctl join' and 'commit' give it a role")
@@ -118,7 +120,7 @@ func (s *settings) check() error {
 	if len(s.members) == 0 && s.advertise == "" {
 		errs = append(errs, errors.New("--advertise is required with --join: host:port at which the other nodes reach this one"))
 	}
-	for _, a := range append(slices.Clone(s.join), s.advertise, s.debugListen) {
+	for _, a := range append(slices.Clone(s.join), s.advertise, s.adminListen, s.debugListen) {
 		if a != "" && !strings.Contains(a, ":") {
 			errs = append(errs, fmt.Errorf("%q is not of the form host:port", a))
 		}
@@ -223,7 +225,7 @@ func (s *settings) clock(log *slog.Logger) clock.Clock {
 // log tells the effective configuration once.
 func (s *settings) log(l *slog.Logger) {
 	l.Info("configured",
-		"id", s.id, "listen", s.listen, "advertise", s.advertise, "members", s.members, "join", s.join, "data", s.data, "partitions", s.partitions, "replicas", s.replicas,
+		"id", s.id, "listen", s.listen, "admin_listen", s.adminListen, "advertise", s.advertise, "members", s.members, "join", s.join, "data", s.data, "partitions", s.partitions, "replicas", s.replicas,
 		"read_quorum", s.readQuorum, "write_quorum", s.writeQuorum, "buckets", s.bucketFlags, "hint_bytes", s.hintSize, "replica_timeout", s.replicaTimeout,
 		"repair_interval", s.repairInterval, "tombstone_interval", s.tombstoneEvery, "tombstone_grace", s.tombstoneGrace, "restore", s.restore, "durability", s.durabilityName, "object_buffer", s.objectBuffer, "flush_after", s.flushAfter, "clock_skew", s.clockSkew, "requests_max", s.requestsMax, "connections_max", s.connectionsMax, "transfer_rate", s.transferRate, "admission", s.admission, "debug_listen", s.debugListen, "log_level", s.logLevel,
 		"tls_cert", s.tls.files.Cert, "tls_key", s.tls.files.Key, "tls_ca", s.tls.files.CA, "tls_client_cert_optional", s.tls.optional,

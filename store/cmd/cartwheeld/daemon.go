@@ -71,13 +71,13 @@ func serve(ctx context.Context, s settings, log *slog.Logger) (err error) {
 		return err
 	}
 	// The port is taken before the disk, so that a second daemon by mistake harms nothing.
-	listener, err := net.Listen("tcp", s.listen)
+	doors, err := s.open()
 	if err != nil {
-		return fmt.Errorf("%w: is another daemon running?", err)
+		return err
 	}
 	if s.restore != "" {
 		if err := storage.RestoreBackup(vfs.Default, s.restore, s.data); err != nil {
-			return errors.Join(err, listener.Close())
+			return errors.Join(err, doors.close())
 		}
 		log.Info("restored a backup", "from", s.restore, "data", s.data)
 	}
@@ -92,7 +92,7 @@ func serve(ctx context.Context, s settings, log *slog.Logger) (err error) {
 		OnDrain:   func(draining bool) { alive.SetServingStatus("", healthOf(draining)) },
 	})
 	if err != nil {
-		return errors.Join(err, listener.Close())
+		return errors.Join(err, doors.close())
 	}
 	shown := metrics.New(log)
 	server := grpc.NewServer(slices.Concat(transport.ServerOptions(), secureServer, shown.ServerOptions(), []grpc.ServerOption{grpc.NumStreamWorkers(streamWorkers)})...)
@@ -102,24 +102,62 @@ func serve(ctx context.Context, s settings, log *slog.Logger) (err error) {
 	shown.Show(metrics.Source{Status: n.Status, Engines: n.Engines}, server)
 	endDebug, err := serveDebug(s.debugListen, shown.Handler(), n, log)
 	if err != nil {
-		return errors.Join(err, listener.Close(), n.Close())
+		return errors.Join(err, doors.close(), n.Close())
 	}
-	log.Info("serving", "address", listener.Addr().String())
-
 	var running sync.WaitGroup
-	failed := make(chan error, 1)
-	running.Go(func() { failed <- server.Serve(limit(listener, s.connectionsMax, log)) })
+	failed := make(chan error, len(doors))
+	for i, door := range doors {
+		log.Info("serving", "address", door.Addr().String())
+		if i == 0 { // operators come in however many others there are
+			door = limit(door, s.connectionsMax, log)
+		}
+		running.Go(func() { failed <- ended(server.Serve(door), door) })
+	}
 	select {
 	case <-ctx.Done():
 		log.Info("stopping")
 	case err = <-failed:
-		err = fmt.Errorf("serve %s: %w", listener.Addr(), err)
 	}
 	alive.Shutdown() // load balancers and health checks look elsewhere first
 	stop(server)
 	err = errors.Join(err, endDebug(), n.Close()) // in this order: a closed node has no figures
 	running.Wait()
 	return err
+}
+
+// doors are where a daemon is reached: the port of clients and peers first.
+type doors []net.Listener
+
+// open takes the ports.
+func (s settings) open() (doors, error) {
+	var open doors
+	for _, address := range []string{s.listen, s.adminListen} {
+		if address == "" {
+			continue
+		}
+		l, err := net.Listen("tcp", address)
+		if err != nil {
+			return nil, errors.Join(fmt.Errorf("%w: is another daemon running?", err), open.close())
+		}
+		open = append(open, l)
+	}
+	return open, nil
+}
+
+func (d doors) close() error {
+	var errs []error
+	for _, l := range d {
+		errs = append(errs, l.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// ended says where serving ended, if it ended by itself.
+func ended(err error, l net.Listener) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("serve %s: %w", l.Addr(), err)
 }
 
 // healthOf is what load balancers are told: a node that is drained is asked by other nodes only.

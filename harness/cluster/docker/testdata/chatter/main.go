@@ -5,13 +5,14 @@
 //
 //	chatter PORT [PEER...]
 //
-// STUBBORN=1 in the environment makes it ignore SIGTERM, LIVES=n makes it refuse to live
+// ADMIN=port in the environment makes it tell so at a second port as well, STUBBORN=1 in the environment makes it ignore SIGTERM, LIVES=n makes it refuse to live
 // more than n times.
 package main
 
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/signal"
@@ -63,15 +64,32 @@ func run(args []string) error {
 		return err
 	}
 	wall := clock.Followed{Base: clock.System, File: "/clock/skew"}
+	tell := func(w io.Writer) {
+		fmt.Fprintf(w, "uid %d, writes outside its volume: %v, lives: %d\n", os.Getuid(), rooted, life)
+		_ = json.NewEncoder(w).Encode(heard())
+		fmt.Fprintln(w, wall.Now().UnixNano())
+		fmt.Fprintln(w, said())
+	}
+	failed := make(chan error, 2)
+	if port := os.Getenv("ADMIN"); port != "" {
+		admin, err := net.Listen("tcp", ":"+port)
+		if err != nil {
+			return err
+		}
+		go func() { failed <- serve(admin, tell) }()
+	}
+	go func() { failed <- serve(l, tell) }()
+	return <-failed
+}
+
+// serve tells whoever connects.
+func serve(l net.Listener, tell func(io.Writer)) error {
 	for {
 		conn, err := l.Accept()
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(conn, "uid %d, writes outside its volume: %v, lives: %d\n", os.Getuid(), rooted, life)
-		_ = json.NewEncoder(conn).Encode(heard())
-		fmt.Fprintln(conn, wall.Now().UnixNano())
-		fmt.Fprintln(conn, said())
+		tell(conn)
 		_ = conn.Close()
 	}
 }
