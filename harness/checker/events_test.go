@@ -98,3 +98,44 @@ func TestOnlyFaultsOfSomeKeepNodesApart(t *testing.T) {
 		}
 	}
 }
+
+// A heal looks before it undoes anything whether the fault is still in force, which takes seconds on a busy
+// machine; what a minority acknowledges meanwhile counts as long as every look says that it is.
+func TestACutIsInForceUntilItsHealHasLastSeenIt(t *testing.T) {
+	split := harness.Fault{ID: "f1", Kind: "partition", Nodes: []harness.NodeID{"n1"}, Links: []harness.Link{
+		{From: "n1", To: "n2"}, {From: "n1", To: "n3"}, {From: "n2", To: "n1"}, {From: "n3", To: "n1"},
+	}}
+	look := func(at time.Duration, got bool) harness.Probe {
+		return harness.Probe{When: "during", Want: true, Got: got, Time: at * time.Second}
+	}
+	for _, c := range []struct {
+		name   string
+		probes []harness.Probe
+		want   int
+	}{
+		{"seen by its heal", []harness.Probe{look(2, true), look(9, true), {When: "after", Time: 11 * time.Second}}, 2},
+		{"seen before its heal only", []harness.Probe{look(2, true)}, 1},
+		{"open when its heal looked", []harness.Probe{look(2, true), look(9, false)}, 1},
+		{"a look that came too late", []harness.Probe{look(20, true)}, 2},
+	} {
+		h := []harness.Op{
+			{Process: harness.NemesisProcess, Kind: harness.Invoke, Action: injectAction, Fault: &split, Time: time.Second},
+			{Process: harness.NemesisProcess, Kind: harness.OK, Action: injectAction, Fault: &split, Time: 2 * time.Second, Evidence: &harness.Evidence{Injected: time.Second}},
+			{Process: harness.NemesisProcess, Kind: harness.Invoke, Action: healAction, Fault: &split, Time: 4 * time.Second},
+			{Process: harness.NemesisProcess, Kind: harness.OK, Action: healAction, Fault: &split, Time: 12 * time.Second, Evidence: &harness.Evidence{Injected: time.Second, Healed: 10 * time.Second, Probes: c.probes}},
+		}
+		put := func(p int, node harness.NodeID, from, to time.Duration) {
+			op := harness.Op{Process: p, Kind: harness.Invoke, F: harness.Put, Key: "k", Node: node, Time: from * time.Second}
+			h = append(h, op)
+			op.Kind, op.Time = harness.OK, to*time.Second
+			h = append(h, op)
+		}
+		put(0, "n1", 2, 3)
+		put(1, "n1", 7, 8)
+		put(2, "n1", 8, 13) // it may have been healed by then
+		put(3, "n2", 2, 3)
+		if got := MinorityAck().Count(h); got != c.want {
+			t.Errorf("%s: counted %d, want %d", c.name, got, c.want)
+		}
+	}
+}

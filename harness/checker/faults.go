@@ -24,7 +24,7 @@ const (
 type window struct {
 	fault    harness.Fault
 	from     time.Duration // it is in force
-	heldTill time.Duration // its heal began
+	heldTill time.Duration // it was in force without a break until here: its heal began, or found that it still was
 	to       time.Duration // it is undone
 }
 
@@ -50,10 +50,25 @@ func windows(h []harness.Op) []window {
 			out[i].heldTill = op.Time
 		} else if out[i].to = op.Time; op.Evidence != nil && op.Evidence.Healed > 0 {
 			out[i].to = op.Evidence.Healed
+			out[i].heldTill = max(out[i].heldTill, stillHeld(*op.Evidence))
 		}
 	}
 	slices.SortStableFunc(out, func(a, b window) int { return cmp.Compare(a.from, b.from) })
 	return out
+}
+
+// stillHeld is when the heal of a fault, before it undid anything, last saw all of it in force; 0 if
+// it did not. On a busy machine it takes seconds to see that.
+func stillHeld(e harness.Evidence) (at time.Duration) {
+	for _, p := range e.Probes {
+		if p.When == "during" && p.Got != p.Want {
+			return 0
+		}
+		if p.When == "during" {
+			at = max(at, p.Time)
+		}
+	}
+	return min(at, e.Healed)
 }
 
 func (w window) overlaps(from, to time.Duration) bool { return w.from <= to && from <= w.to }

@@ -10,8 +10,12 @@ import (
 	"cartwheel/harness"
 )
 
+// standMost is the longest that the heal of a fault that struck late waits, so that it is in force for a while.
+const standMost = 2 * time.Second
+
 // fault plays one fault of the schedule, the i-th. It is healed at its planned stop,
-// or at once when the load is over or cancelled; then it is not begun either.
+// or at once when the load is over or cancelled; then it is not begun either. One that struck late, as
+// happens on a busy machine, is in force for half of its planned time all the same: healed at once it would prove nothing.
 func (r *run) fault(ctx context.Context, i int, f harness.Fault, over <-chan struct{}) {
 	// A nanosecond each: faults planned for one instant act in the schedule's order.
 	own := time.Duration(i)
@@ -32,7 +36,11 @@ func (r *run) fault(ctx context.Context, i int, f harness.Fault, over <-chan str
 		})
 	})
 	r.board.struck(f)
-	if !r.until(ctx, f.Stop+own, over) {
+	stop := f.Stop
+	if evidence.Injected > 0 {
+		stop = max(stop, evidence.Injected+min((f.Stop-f.Start)/2, standMost))
+	}
+	if !r.until(ctx, stop+own, over) {
 		sleep(context.WithoutCancel(ctx), own+1)
 	}
 	r.act(f, Heal, &evidence, func() error {

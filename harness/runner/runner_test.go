@@ -107,6 +107,37 @@ func TestARoleIsResolvedWhenTheFaultStrikes(t *testing.T) {
 	}
 }
 
+// slow takes its time to inject faults, as a busy machine does.
+type slow struct {
+	harness.Nemesis
+	by time.Duration
+}
+
+func (s slow) Inject(ctx context.Context, c harness.Cluster, f harness.Fault, now func() time.Duration) (harness.Evidence, error) {
+	time.Sleep(s.by)
+	return s.Nemesis.Inject(ctx, c, f, now)
+}
+
+// A fault that strikes when it should be healed already is in force for half of its time, or for two seconds.
+func TestAFaultThatStrikesLateIsInForceAllTheSame(t *testing.T) {
+	for _, lasts := range []time.Duration{2 * time.Second, 8 * time.Second} {
+		synctest.Test(t, func(t *testing.T) {
+			d := newBed(bugs{}, 1)
+			d.options.Nemesis = slow{&nemesis.Pause{}, 9 * time.Second}
+			d.options.Schedule = []harness.Fault{{ID: "f1", Kind: nemesis.PauseKind, Name: "one", Nodes: []harness.NodeID{"n2"}, Start: time.Second, Stop: time.Second + lasts}}
+			res, _, err := d.run(t)
+			if err != nil || len(res.Faults) != 1 {
+				t.Fatalf("%v: %+v", err, res.Faults)
+			}
+			e := res.Faults[0].Evidence
+			held, want := e.Healed-e.Injected, min(lasts/2, 2*time.Second)
+			if !e.Proven() || held < want || held > want+time.Second || e.Injected < 10*time.Second {
+				t.Errorf("planned for %v: in force from %v for %v, want %v; %+v", lasts, e.Injected, held, want, e)
+			}
+		})
+	}
+}
+
 func reasons(res harness.Result) string { return strings.Join(res.Reasons, "\n") }
 
 func TestAGoodRunIsValidAndWasHard(t *testing.T) {

@@ -38,7 +38,7 @@ func (p *plan) clockMount(self peer, readOnly bool) []mount.Mount {
 // wants to know the hour. The file outlives the store, so a node that is killed is skewed in
 // its next life, too; the drift goes on meanwhile.
 func (c *Cluster) Skew(ctx context.Context, n harness.NodeID, s harness.Skew) error {
-	r, p, err := c.pod(n)
+	_, p, err := c.pod(n)
 	if err == nil && c.opts.ClockFile == "" {
 		err = errors.New("the store has no clock file: see Options.ClockFile")
 	}
@@ -48,7 +48,7 @@ func (c *Cluster) Skew(ctx context.Context, n harness.NodeID, s harness.Skew) er
 		text = fmt.Sprintf("offset=%s drift=%g strobe=%s", s.Offset, s.Drift, s.Strobe)
 	}
 	if err == nil {
-		_, err = execute(ctx, r.cli, p.host, "", "bash", "-c", skewScript, "skew", c.opts.ClockFile, text)
+		_, err = p.shell.run(ctx, "", "bash", "-c", skewScript, "skew", c.opts.ClockFile, text)
 	}
 	return wrap(err, "skew the clock of %s", n)
 }

@@ -223,6 +223,7 @@ func (c *Cluster) Stop(ctx context.Context) error {
 	c.now = nil
 	c.mu.Unlock()
 	r.lease.release()
+	hangUp(r.pods) // nobody adds or removes one: that takes the lifecycle
 	if err := lock(ctx, c.rules); err != nil {
 		return fmt.Errorf("stop: %w", err)
 	}

@@ -72,7 +72,7 @@ func (c *Cluster) rewrite(ctx context.Context, r *running) error {
 	results := make(chan done, len(nodes))
 	err := each(nodes, func(n harness.NodeID) error {
 		text := c.rulesOf(r, n)
-		_, err := execute(ctx, r.cli, r.pod(n).host, text, "bash", "-c", rulesScript, "rules.sh", "apply", r.backend)
+		_, err := r.pod(n).shell.run(ctx, text, "bash", "-c", rulesScript, "rules.sh", "apply", r.backend)
 		results <- done{n, err}
 		if err != nil {
 			return fmt.Errorf("rules of %s: %w", n, err)
@@ -159,7 +159,7 @@ func (r *running) counters(ctx context.Context, nodes []harness.NodeID) (map[har
 	}
 	readings := make(chan reading, len(nodes))
 	err := each(nodes, func(n harness.NodeID) error {
-		saved, err := execute(ctx, r.cli, r.pod(n).host, "", "iptables-"+r.backend+"-save", "-c", "-t", "filter")
+		saved, err := r.pod(n).shell.run(ctx, "", "iptables-"+r.backend+"-save", "-c", "-t", "filter")
 		if err != nil {
 			return fmt.Errorf("counters of %s: %w", n, err)
 		}

@@ -33,6 +33,7 @@ var rulesScript string
 // A pod is one node: its containers' ids and where it is reached.
 type pod struct {
 	host      string
+	shell     *shell       // in the host container
 	storeID   atomic.Value // string; another container after a wipe
 	shaper    string       // none until its first packet is shaped; guarded by the cluster's rules
 	address   netip.Addr
@@ -95,11 +96,13 @@ func (p *plan) startAll(ctx context.Context) (map[harness.NodeID]*pod, string, e
 		})
 	}
 	if err := eg.Wait(); err != nil {
+		hangUp(pods)
 		return nil, "", err
 	}
 	// One kernel gives all pods the same answer. If not, one of them met a passing failure,
 	// and rules of two kinds in one cluster are not worth having.
 	if len(backends) != 1 {
+		hangUp(pods)
 		return nil, "", errors.New("pods found different packet filters to work")
 	}
 	for backend := range backends {
@@ -108,15 +111,27 @@ func (p *plan) startAll(ctx context.Context) (map[harness.NodeID]*pod, string, e
 	return nil, "", errors.New("no nodes")
 }
 
+// hangUp ends the pods' shells.
+func hangUp(pods map[harness.NodeID]*pod) {
+	for _, p := range pods {
+		p.shell.close()
+	}
+}
+
 // start makes one pod. The store's container is made while the host's starts, and started
 // only when the rules are in place.
-func (p *plan) start(ctx context.Context, self peer, command []string) (*pod, string, error) {
-	made := &pod{address: self.address, busy: make(chan struct{}, 1)}
-	var err error
+func (p *plan) start(ctx context.Context, self peer, command []string) (made *pod, backend string, err error) {
+	made = &pod{address: self.address, busy: make(chan struct{}, 1)}
 	if made.host, err = p.create(ctx, self, "host", p.hostConfig(self)); err != nil {
 		return nil, "", err
 	}
-	var backend string
+	inside := newShell(p.cli, made.host)
+	made.shell = inside
+	defer func() {
+		if err != nil {
+			inside.close()
+		}
+	}()
 	eg, both := errgroup.WithContext(ctx)
 	eg.Go(func() error {
 		id, err := p.create(both, self, "store", p.storeConfig(self, made.host, command))
@@ -137,7 +152,7 @@ func (p *plan) start(ctx context.Context, self peer, command []string) (*pod, st
 			}
 		}
 		rules := render(others, nil) + renderOut(others) + renderClients(p.door(), nil, nil)
-		out, err := execute(both, p.cli, made.host, rules, "bash", "-c", rulesScript, "rules.sh", "install")
+		out, err := made.shell.run(both, rules, "bash", "-c", rulesScript, "rules.sh", "install")
 		backend = strings.TrimSpace(out)
 		return err
 	})

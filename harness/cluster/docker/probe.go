@@ -123,7 +123,7 @@ func (r *running) send(ctx context.Context, links []harness.Link) error {
 	}
 	return each(slices.Sorted(maps.Keys(targets)), func(from harness.NodeID) error {
 		command := append([]string{"bash", "-c", sendScript, "send", strconv.Itoa(probePort)}, targets[from]...)
-		if _, err := execute(ctx, r.cli, r.pod(from).host, "", command...); err != nil {
+		if _, err := r.pod(from).shell.run(ctx, "", command...); err != nil {
 			return fmt.Errorf("send from %s: %w", from, err)
 		}
 		return nil

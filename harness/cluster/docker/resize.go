@@ -106,6 +106,7 @@ func (c *Cluster) Remove(ctx context.Context, n harness.NodeID) error {
 	if err := r.discard(ctx, n); err != nil {
 		return fmt.Errorf("remove %s: %w", n, err)
 	}
+	r.pod(n).shell.close()
 	r.mu.Lock()
 	delete(r.pods, n)
 	r.added = slices.DeleteFunc(r.added, func(p peer) bool { return p.node == n })

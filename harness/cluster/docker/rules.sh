@@ -6,8 +6,12 @@
 # counters: they are recognised by their comments, which are unique.
 set -euo pipefail
 
+hooked() { # tool: whether an earlier attempt has hooked our chain in
+	"$1-save" -t filter 2>/dev/null | grep -cE 'cartwheel/jump"? ' >/dev/null
+}
+
 hook() { # backend: chains of our own, first in INPUT and OUTPUT. IPv6 between pods is refused.
-	"iptables-$1-restore" -w 5 -n <<-'END' || return
+	hooked "iptables-$1" || "iptables-$1-restore" -w 5 -n <<-'END' || return
 		*filter
 		:CARTWHEEL-IN - [0:0]
 		:CARTWHEEL-OUT - [0:0]
@@ -15,7 +19,7 @@ hook() { # backend: chains of our own, first in INPUT and OUTPUT. IPv6 between p
 		-I OUTPUT 1 -m comment --comment cartwheel/jump-out -j CARTWHEEL-OUT
 		COMMIT
 	END
-	if [ -s /proc/net/if_inet6 ]; then
+	if [ -s /proc/net/if_inet6 ] && ! hooked "ip6tables-$1"; then
 		"ip6tables-$1-restore" -w 5 -n <<-'END' || return
 			*filter
 			:CARTWHEEL-IN - [0:0]
