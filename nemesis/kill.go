@@ -25,7 +25,7 @@ const (
 // all there are: one node, a minority, a majority, all at once, all in turn (rolling), and one
 // node or all in turn by SIGTERM (terminate, upgrade).
 type Kill struct {
-	Names  []string        // whom; default all of these; also roles, see [harness.Role]
+	Names  []string        // whom; default all of these; also roles, see [harness.Role], and lists of nodes ("n1-n3")
 	Timing schedule.Timing // its rhythm
 
 	patient
@@ -55,13 +55,13 @@ func (k *Kill) kinds() []string { return []string{KillKind} }
 // Check wants a cluster whose processes can be killed and started again, and known names.
 func (k *Kill) Check(c harness.Cluster) error {
 	_, able := c.(harness.Killer)
-	return kills.check(KillKind, c, able, "kill nodes", k.Names)
+	return kills.plus(KillKind, k.Names, c.Nodes()).check(KillKind, c, able, "kill nodes", k.Names)
 }
 
 // Plan draws kills, one at a time. One in turn is a fault for each node.
 func (k *Kill) Plan(r *rand.Rand, nodes []harness.NodeID, span time.Duration) []harness.Fault {
 	var plan []harness.Fault
-	for _, f := range schedule.Draw(r, nodes, span, k.Timing, kills.chosen(k.Names)) {
+	for _, f := range schedule.Draw(r, nodes, span, k.Timing, kills.plus(KillKind, k.Names, nodes).chosen(k.Names)) {
 		switch {
 		case f.Name == "rolling" || f.Name == "upgrade":
 			r.Shuffle(len(f.Nodes), func(i, j int) { f.Nodes[i], f.Nodes[j] = f.Nodes[j], f.Nodes[i] })

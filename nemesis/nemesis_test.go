@@ -329,6 +329,8 @@ func TestCheckRefusesWhatCannotBeDone(t *testing.T) {
 		{"members", acquainted(&fake.Store{}), fake.New(5), ""},
 		{"misspelt kill", &Kill{Names: []string{"few"}}, fake.New(5), `there is no "few"`},
 		{"misspelt pause", &Pause{Names: []string{"few"}}, fake.New(5), `there is no "few"`},
+		{"nodes by their names", Compose(&Pause{Names: []string{"n1-n3", "n5"}}, &Kill{Names: []string{"n2"}}), fake.New(5), ""},
+		{"a stranger among them", &Kill{Names: []string{"n2-n6"}}, fake.New(5), `there is no "n2-n6"`},
 		{"all of them", Compose(&Partition{}, &Pause{}), bare{fake.New(5)}, "cannot pause"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

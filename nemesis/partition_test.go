@@ -138,6 +138,23 @@ func TestASideWithoutLinksIsCutOff(t *testing.T) {
 	})
 }
 
+// Whoever is named is struck, and nobody else; a node that is named twice is one.
+func TestNodesThatAreNamedAreStruck(t *testing.T) {
+	for _, n := range []harness.Nemesis{&Pause{Names: []string{"n4-n2-n4", "one"}}, &Kill{Names: []string{"n4-n2-n4", "rolling"}}} {
+		named := 0
+		for _, f := range n.Plan(rand.New(rand.NewPCG(1, 1)), fake.New(5).Nodes(), time.Minute) {
+			if f.Name == "n4-n2-n4" {
+				if named++; !slices.Equal(f.Nodes, []harness.NodeID{"n2", "n4"}) {
+					t.Errorf("%s: %+v", n.Name(), f)
+				}
+			}
+		}
+		if named == 0 {
+			t.Errorf("%s: nobody was struck by name", n.Name())
+		}
+	}
+}
+
 func TestSortsThatMustBeAskedForAreNotPlannedOtherwise(t *testing.T) {
 	for _, f := range planned(t) {
 		if f.Role != nil || f.Name == "flapping" {

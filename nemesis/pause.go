@@ -21,13 +21,15 @@ const PauseKind = "pause"
 // A dead node cannot be paused, and a kill ends a pause: a fault holds those of its nodes
 // that no kill holds when it begins, and each until a kill takes it.
 type Pause struct {
-	Names  []string        // one, minority, stutter (one, again and again), or roles: see [harness.Role]; default the first two
+	// Names are whom to pause: one, minority, majority, all, stutter (one, again and again), roles (see
+	// [harness.Role]), or lists of nodes ("n1-n3"); default the first two.
+	Names  []string
 	Timing schedule.Timing // its rhythm
 
 	patient
 }
 
-var pauses = tableOf(PauseKind, append(roles(), one, minority, onlyAsked(one.called(stutter, nil)))...)
+var pauses = tableOf(PauseKind, append(roles(), one, minority, onlyAsked(majority), onlyAsked(all), onlyAsked(one.called(stutter, nil)))...)
 
 // stutter is a node that stops and goes on in turn, so that what it was sent while it ran
 // is answered late: a schedule has a fault for each stop.
@@ -49,13 +51,13 @@ func (p *Pause) kinds() []string { return []string{PauseKind} }
 // Check wants a cluster whose processes can be frozen, and known names.
 func (p *Pause) Check(c harness.Cluster) error {
 	_, able := c.(harness.Pauser)
-	return pauses.check(PauseKind, c, able, "pause nodes", p.Names)
+	return pauses.plus(PauseKind, p.Names, c.Nodes()).check(PauseKind, c, able, "pause nodes", p.Names)
 }
 
 // Plan draws pauses, one at a time.
 func (p *Pause) Plan(r *rand.Rand, nodes []harness.NodeID, span time.Duration) []harness.Fault {
 	var plan []harness.Fault
-	for _, f := range schedule.Draw(r, nodes, span, p.Timing, pauses.chosen(p.Names)) {
+	for _, f := range schedule.Draw(r, nodes, span, p.Timing, pauses.plus(PauseKind, p.Names, nodes).chosen(p.Names)) {
 		if f.Name == stutter {
 			plan = append(plan, again(f, stutterHeld, stutterRuns)...)
 			continue

@@ -47,6 +47,33 @@ func roles() []target {
 	return all
 }
 
+// listed is the target of a name that lists nodes, as "n1-n3" does among those nodes: these, and no others.
+func listed(name string, nodes []harness.NodeID) (target, bool) {
+	var whom []harness.NodeID
+	for n := range strings.SplitSeq(name, "-") {
+		if !slices.Contains(nodes, harness.NodeID(n)) {
+			return target{}, false
+		}
+		whom = append(whom, harness.NodeID(n))
+	}
+	slices.Sort(whom)
+	whom = slices.Compact(whom)
+	return target{name: name, nodes: len(whom), asked: true, count: func(*rand.Rand, int) int { return 0 }, with: func(_ *rand.Rand, f *harness.Fault) {
+		f.Nodes = slices.Clone(whom)
+	}}, true
+}
+
+// plus has the table's sorts and those that names list by their nodes.
+func (t table) plus(kind string, names []string, nodes []harness.NodeID) table {
+	all := slices.Clone(t)
+	for _, name := range names {
+		if whom, ok := listed(name, nodes); ok {
+			all = append(all, tableOf(kind, whom)...)
+		}
+	}
+	return all
+}
+
 // called is the same target under another name, which does more to whom it strikes.
 func (t target) called(name string, with func(r *rand.Rand, f *harness.Fault)) target {
 	t.name, t.with = name, with

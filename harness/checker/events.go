@@ -29,10 +29,10 @@ func Hinted() harness.Event {
 
 // KeepsApart reports whether a plan keeps nodes from hearing each other for longer than
 // a request waits. Bad links and bad disks may do so, too, but need not, and clocks never do;
-// nodes that clients are cut off from hear each other, and of those that die all at once none is left to be silent to.
+// nodes that clients are cut off from hear each other, and of those that die or stop all at once none is left to be silent to.
 func KeepsApart(p harness.Plan) bool {
 	return slices.ContainsFunc(p.Schedule, func(f harness.Fault) bool {
-		return Parts(f) || f.Kind == "pause" || f.Kind == "kill" && (f.Role != nil || len(f.Nodes) < len(p.Nodes))
+		return Parts(f) || (f.Kind == "pause" || f.Kind == "kill") && (f.Role != nil || len(f.Nodes) < len(p.Nodes))
 	})
 }
 

@@ -90,6 +90,8 @@ func TestOnlyFaultsOfSomeKeepNodesApart(t *testing.T) {
 		{harness.Fault{Kind: "kill", Role: &harness.Role{}}, true},
 		{harness.Fault{Kind: "kill", Nodes: nodes}, false},
 		{harness.Fault{Kind: "pause", Nodes: nodes[:1]}, true},
+		{harness.Fault{Kind: "pause", Nodes: nodes}, false},
+		{harness.Fault{Kind: "pause", Role: &harness.Role{}}, true},
 		{harness.Fault{Kind: "partition"}, true},
 		{harness.Fault{Kind: "clock", Nodes: nodes[:1]}, false},
 	} {

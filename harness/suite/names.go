@@ -98,6 +98,9 @@ func Nemesis(list string) (harness.Nemesis, error) {
 		if limited {
 			faults = strings.Split(which, "+")
 		}
+		if name == AllNemeses {
+			return nil, fmt.Errorf("%w: nemesis %q: %q stands by itself; it is every kind that the cluster can have", ErrKnobs, list, AllNemeses)
+		}
 		n, err := find("nemesis", name, nemeses(faults...))
 		if err != nil {
 			return nil, err
@@ -134,5 +137,9 @@ func find[T any](what, name string, table []entry[T]) (T, error) {
 		}
 	}
 	var none T
-	return none, fmt.Errorf("%w: %s %q: there are %s", ErrKnobs, what, name, strings.Join(names(table), ", "))
+	known := names(table)
+	if what == "nemesis" {
+		known = append(known, AllNemeses)
+	}
+	return none, fmt.Errorf("%w: there is no %s %q, only %s", ErrKnobs, what, name, strings.Join(known, ", "))
 }

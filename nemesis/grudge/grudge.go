@@ -31,6 +31,12 @@ func MinorityMajority(r *rand.Rand, nodes []harness.NodeID) Cut {
 	return split(r, nodes, 1+r.IntN((len(nodes)-1)/2))
 }
 
+// MinorityThird splits off as many random nodes, the side named, as are less than a third of all: the rest
+// has a quorum of any two thirds. It needs 4 nodes.
+func MinorityThird(r *rand.Rand, nodes []harness.NodeID) Cut {
+	return split(r, nodes, (len(nodes)-1)/3)
+}
+
 // split separates n random nodes from the rest.
 func split(r *rand.Rand, nodes []harness.NodeID, n int) Cut {
 	order := shuffled(r, nodes)

@@ -66,6 +66,12 @@ var shapes = map[string]struct {
 		}
 		return nil
 	}},
+	"minority third": {4, MinorityThird, func(nodes []harness.NodeID, c Cut) error {
+		if len(c.Links) != 2*len(c.Side)*(len(nodes)-len(c.Side)) || len(c.Side) == 0 || 3*len(c.Side) >= len(nodes) {
+			return fmt.Errorf("side %v, %d links", c.Side, len(c.Links))
+		}
+		return twoSides(nodes, c, 1, (len(nodes)-1)/3)
+	}},
 	"bridge": {3, Bridge, func(nodes []harness.NodeID, c Cut) error {
 		if !symmetric(c) || len(c.Side) != 1 {
 			return fmt.Errorf("symmetric %t, bridge %v", symmetric(c), c.Side)

@@ -25,14 +25,14 @@ type Options struct {
 	// Join is what the store container runs of a machine that was added or wiped: its node is called
 	// name, is reached by the others at address, and finds the cluster at seeds. Default: there are no such machines.
 	Join func(name harness.NodeID, address string, seeds []string) []string
-	Port int      // TCP port on which the store serves, in the pod; required
+	Port int // TCP port on which the store serves, in the pod; required
 	// AdminPort is another TCP port of the store's, for the harness's own questions: it is
 	// published as well, and cutting clients off leaves it alone. Default: none, so that
 	// a node that is cut off from clients cannot be asked either.
 	AdminPort int
-	Env  []string // of the store, NAME=value
-	User string   // of the store, uid:gid; default 65532:65532
-	Data string   // where the store keeps its data, a volume; default /data
+	Env       []string // of the store, NAME=value
+	User      string   // of the store, uid:gid; default 65532:65532
+	Data      string   // where the store keeps its data, a volume; default /data
 
 	// ClockFile is where the store, in its container, looks for a text that says how wrong
 	// its clock is: "offset=1m0s drift=0.5 strobe=2s since=<Unix nanoseconds>", empty if it

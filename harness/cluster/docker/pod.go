@@ -37,8 +37,8 @@ type pod struct {
 	storeID   atomic.Value // string; another container after a wipe
 	shaper    string       // none until its first packet is shaped; guarded by the cluster's rules
 	address   netip.Addr
-	published string // where clients reach it
-	asked     string // where the harness's own questions do; empty: where clients do
+	published string        // where clients reach it
+	asked     string        // where the harness's own questions do; empty: where clients do
 	busy      chan struct{} // holds one token while the store is frozen, thawed, ended, started or wiped
 	stopped   atomic.Bool   // frozen by SIGSTOP, where the engine cannot pause
 	wiped     int           // how often the store's volume was made anew; guarded by busy

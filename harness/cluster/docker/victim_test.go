@@ -134,19 +134,44 @@ func TestKilledRunsAreCleanedUp(t *testing.T) {
 	reach(t, survivor.Address("n1")) // the live run did not suffer
 }
 
+// A bystander is a cluster with a cut that goes on beside runs that are killed.
+type bystander struct {
+	cluster *Cluster
+	cut     harness.Link
+	has     inventory
+}
+
+func newBystander(t *testing.T) bystander {
+	t.Helper()
+	o := quietOptions(t, runName(t)+"-live")
+	o.Nodes = 2
+	b := bystander{cluster: start(t, o), cut: harness.Link{From: "n1", To: "n2"}}
+	if err := b.cluster.Cut(t.Context(), "f1", []harness.Link{b.cut}); err != nil {
+		t.Fatal(err)
+	}
+	b.has = leftBy(t, o.Run)
+	return b
+}
+
+// unharmed wants it to have all that it had, to serve, and its cut to hold, and no other.
+func (b bystander) unharmed(t *testing.T) {
+	t.Helper()
+	if now := leftBy(t, b.cluster.opts.Run); len(now.containers) != len(b.has.containers) || len(now.volumes) != len(b.has.volumes) || len(now.networks) != 1 {
+		t.Errorf("the live run has %+v, had %+v", now, b.has)
+	}
+	reach(t, b.cluster.Address("n1"))
+	back := harness.Link{From: b.cut.To, To: b.cut.From}
+	if got, err := b.cluster.Probe(t.Context(), []harness.Link{b.cut, back}); err != nil || got[b.cut] || !got[back] {
+		t.Errorf("the live run's cut: got %v, %v; want %v closed alone", got, err, b.cut)
+	}
+}
+
 // TestNothingStaysOfRunsKilledAtAnyMoment kills runs while they start and while they are at
 // faults of every kind, and another run beside them goes on.
 // What is left belongs to the killed run alone and goes at the next clean.
 func TestNothingStaysOfRunsKilledAtAnyMoment(t *testing.T) {
 	needEngine(t)
-	live := quietOptions(t, runName(t)+"-live")
-	live.Nodes = 2
-	survivor := start(t, live)
-	link := harness.Link{From: "n1", To: "n2"}
-	if err := survivor.Cut(t.Context(), "f1", []harness.Link{link}); err != nil {
-		t.Fatal(err)
-	}
-	mine := leftBy(t, live.Run)
+	beside := newBystander(t)
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	r := rand.New(rand.NewPCG(seed, 0))
@@ -174,11 +199,5 @@ func TestNothingStaysOfRunsKilledAtAnyMoment(t *testing.T) {
 		t.Logf("killed after %s: %d containers, %d networks, %d volumes were left", moment,
 			len(before.containers), len(before.networks), len(before.volumes))
 	}
-	if now := leftBy(t, live.Run); len(now.containers) != len(mine.containers) || len(now.volumes) != len(mine.volumes) || len(now.networks) != 1 {
-		t.Errorf("the live run has %+v, had %+v", now, mine)
-	}
-	reach(t, survivor.Address("n1"))
-	if got, err := survivor.Probe(t.Context(), []harness.Link{link, {From: "n2", To: "n1"}}); err != nil || got[link] || !got[harness.Link{From: "n2", To: "n1"}] {
-		t.Errorf("the live run's cut: got %v, %v; want n1->n2 closed alone", got, err)
-	}
+	beside.unharmed(t)
 }

@@ -56,7 +56,7 @@ certain bug is played with that bug planted.`,
 			}
 			for _, id := range ids {
 				if !slices.ContainsFunc(all, func(s anomaly.Scenario) bool { return s.ID == id }) {
-					return fmt.Errorf("%w: there is no scenario %q: there are %s", errUsage, id, strings.Join(known(all), ", "))
+					return fmt.Errorf("%w: there is no scenario %q, only %s", errUsage, id, strings.Join(known(all), ", "))
 				}
 			}
 			if l.runs < 1 {

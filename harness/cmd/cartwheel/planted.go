@@ -110,7 +110,7 @@ func (p planting) file(root, dir string) (string, error) {
 	}
 	i := slices.Index(ids, p.mutant)
 	if i < 0 {
-		return "", fmt.Errorf("%w: mutant %q: there are %s", errUsage, p.mutant, strings.Join(ids, ", "))
+		return "", fmt.Errorf("%w: there is no mutant %q, only %s", errUsage, p.mutant, strings.Join(ids, ", "))
 	}
 	return mutation.Apply(root, all[i], dir)
 }
