@@ -58,9 +58,11 @@ func (m *Metrics) ServerOptions() []grpc.ServerOption {
 	}
 }
 
-// Show adds a node and shows a server's methods from the first scrape on. It is called once.
-func (m *Metrics) Show(s Source, server *grpc.Server) {
-	m.requests.InitializeMetrics(server)
+// Show adds a node and shows its servers' methods from the first scrape on. It is called once.
+func (m *Metrics) Show(s Source, servers ...*grpc.Server) {
+	for _, server := range servers {
+		m.requests.InitializeMetrics(server)
+	}
 	m.registry.MustRegister(collector{s, m.log})
 }
 

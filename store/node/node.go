@@ -164,6 +164,12 @@ func memberIDs(h history.History) (ids []store.NodeID) {
 // Register adds the node's services to a server.
 func (n *Node) Register(r grpc.ServiceRegistrar) { n.server.Register(r) }
 
+// RegisterServing adds what clients and other nodes need, where operators have a server of their own.
+func (n *Node) RegisterServing(r grpc.ServiceRegistrar) { n.server.RegisterServing(r) }
+
+// RegisterAdmin adds what operators need.
+func (n *Node) RegisterAdmin(r grpc.ServiceRegistrar) { n.server.RegisterAdmin(r) }
+
 // Close ends the node: calls are refused from now on, those in flight are given up, and
 // when it returns nothing of the node runs and its files are closed.
 func (n *Node) Close() error {

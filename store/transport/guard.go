@@ -8,6 +8,7 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/peer"
 
 	"cartwheel/store"
@@ -34,6 +35,52 @@ func (g Guard) Interceptor() grpc.UnaryServerInterceptor {
 		}
 		return serve(ctx, request)
 	}
+}
+
+// headerToken carries an operator's secret, as HTTP does (RFC 6750).
+const (
+	headerToken = "authorization"
+	bearer      = "Bearer "
+)
+
+// ForBearers returns an interceptor that lets in calls of the service Admin only with a secret that is admitted; others get
+// store.ErrDenied. Other services are open. The secret itself is as safe as the connection.
+func ForBearers(admits func(token string) bool) grpc.UnaryServerInterceptor {
+	return func(ctx context.Context, request any, info *grpc.UnaryServerInfo, serve grpc.UnaryHandler) (any, error) {
+		if ofAdmin(info.FullMethod) && !admits(tokenFrom(ctx)) {
+			err := fmt.Errorf("%s: the caller did not show the operators' token: %w", info.FullMethod, store.ErrDenied)
+			return nil, encode(err, requestFrom(ctx))
+		}
+		return serve(ctx, request)
+	}
+}
+
+// tokenFrom returns the secret that came with a call; empty: none.
+func tokenFrom(ctx context.Context) string {
+	md, _ := metadata.FromIncomingContext(ctx)
+	shown := md.Get(headerToken)
+	if len(shown) != 1 {
+		return ""
+	}
+	token, ok := strings.CutPrefix(shown[0], bearer)
+	if !ok {
+		return ""
+	}
+	return token
+}
+
+// WithBearer returns an option of Dial with which calls of the service Admin, and no others, show a secret.
+func WithBearer(token func() string) grpc.DialOption {
+	return grpc.WithChainUnaryInterceptor(func(ctx context.Context, method string, req, reply any, conn *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
+		if ofAdmin(method) {
+			ctx = metadata.AppendToOutgoingContext(ctx, headerToken, bearer+token())
+		}
+		return invoke(ctx, method, req, reply, conn, opts...)
+	})
+}
+
+func ofAdmin(method string) bool {
+	return strings.HasPrefix(method, "/"+storepb.Admin_ServiceDesc.ServiceName+"/")
 }
 
 // admit looks for an allowed name in the certificate of a caller, which the handshake has verified.

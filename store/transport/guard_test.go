@@ -9,6 +9,7 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/peer"
 
 	"cartwheel/store"
@@ -52,5 +53,23 @@ func TestServicesAreForTheCertificatesThatAreNamed(t *testing.T) {
 				t.Errorf("%v does not prove that nothing was written", err)
 			}
 		})
+	}
+}
+
+func TestASecretIsShownToTheServiceAdminOnly(t *testing.T) {
+	for method, want := range map[string]bool{storepb.Admin_Status_FullMethodName: true, storepb.KV_Get_FullMethodName: false, storepb.Peer_Ping_FullMethodName: false} {
+		for name, header := range map[string][]string{
+			"right": {"Bearer right"}, "wrong": {"Bearer wrong"}, "of another scheme": {"Basic right"}, "bare": {"right"}, "none": nil, "two": {"Bearer right", "Bearer wrong"},
+		} {
+			ctx := metadata.NewIncomingContext(t.Context(), metadata.MD{headerToken: header})
+			served := false
+			_, err := ForBearers(func(token string) bool { return token == "right" })(ctx, nil, &grpc.UnaryServerInfo{FullMethod: method}, func(context.Context, any) (any, error) {
+				served = true
+				return nil, nil
+			})
+			if allowed := !want || name == "right"; served != allowed || errors.Is(Decode(err), store.ErrDenied) == allowed {
+				t.Errorf("%s, %s: served %v, error %v", method, name, served, err)
+			}
+		}
 	}
 }

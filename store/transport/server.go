@@ -100,8 +100,19 @@ func NewServer(s Services) *Server { return &Server{Services: s.withDefaults()} 
 
 // Register adds the services KV, Peer and Admin to r.
 func (s *Server) Register(r grpc.ServiceRegistrar) {
+	s.RegisterServing(r)
+	storepb.RegisterAdminServer(r, adminServer{s: s})
+}
+
+// RegisterServing adds KV and Peer to r: what clients and other nodes need.
+func (s *Server) RegisterServing(r grpc.ServiceRegistrar) {
 	storepb.RegisterKVServer(r, kvServer{s: s})
 	storepb.RegisterPeerServer(r, peerServer{s: s})
+}
+
+// RegisterAdmin adds Admin to r, and KV, so that operators need to know no other address.
+func (s *Server) RegisterAdmin(r grpc.ServiceRegistrar) {
+	storepb.RegisterKVServer(r, kvServer{s: s})
 	storepb.RegisterAdminServer(r, adminServer{s: s})
 }
 

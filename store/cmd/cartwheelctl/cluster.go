@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -51,12 +53,15 @@ func askOne[T any](ctx context.Context, g *globals, m store.Member, question fun
 	return question(ctx, admin)
 }
 
-// reach returns the address at which a member is reached from here.
+// reach returns the address at which a member serves operators, as it is reached from here.
 func (g *globals) reach(m store.Member) string {
 	for _, pair := range g.mapped {
 		if id, address, _ := strings.Cut(pair, "="); id == string(m.ID) {
 			return address
 		}
+	}
+	if host, _, err := net.SplitHostPort(m.Address); err == nil && g.adminPort != 0 {
+		return net.JoinHostPort(host, strconv.Itoa(g.adminPort))
 	}
 	return m.Address
 }
@@ -72,20 +77,30 @@ func trouble(err error) string {
 	return "not reached"
 }
 
-// unreachable returns an error that tells how to reach the members that were not; nil if all answered.
+// unreachable returns an error that is those of all members that did not answer, or refused to; nil if there are none.
 func unreachable[T any](answers []asked[T]) error {
 	var missing []string
+	var causes []error
 	for _, a := range answers {
 		if a.err != nil {
 			missing = append(missing, fmt.Sprintf("%s at %s (%s)", a.member.ID, a.member.Address, trouble(a.err)))
+			causes = append(causes, a.err)
 		}
 	}
 	if len(missing) == 0 {
 		return nil
 	}
-	return fmt.Errorf("%d of %d members did not answer: %s\nif they are up, say where they are reached from here: --map id=host:port",
-		len(missing), len(answers), strings.Join(missing, ", "))
+	return &missingError{fmt.Sprintf("%d of %d members did not answer: %s", len(missing), len(answers), strings.Join(missing, ", ")), causes}
 }
+
+// A missingError names members in one line, and is all that went wrong with them.
+type missingError struct {
+	text   string
+	causes []error
+}
+
+func (e *missingError) Error() string   { return e.text }
+func (e *missingError) Unwrap() []error { return e.causes }
 
 func hintsCommand(g *globals) *cobra.Command {
 	return &cobra.Command{

@@ -6,16 +6,21 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math"
 	"net"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	"cartwheel/store"
 	"cartwheel/store/client"
 	"cartwheel/store/credentials"
+	"cartwheel/store/transport"
 )
 
 const defaultServer = "127.0.0.1:7071"
@@ -33,7 +38,10 @@ type globals struct {
 	timeout time.Duration
 	json    bool
 	tls     credentials.Files
-	dial    []grpc.DialOption // of tls
+	token   string            // file
+	dial    []grpc.DialOption // of tls and token
+
+	adminPort int // of every member; 0: that of its address
 }
 
 // run is the command line.
@@ -72,6 +80,8 @@ func root(lookupEnv func(string) (string, bool)) *cobra.Command {
 	f.StringVar(&g.tls.CA, "tls-ca", "", "file of the authorities that sign the nodes' certificates: connect by TLS\n(or CARTWHEELCTL_TLS_CA)")
 	f.StringVar(&g.tls.Cert, "tls-cert", "", "file of the certificate to show (or CARTWHEELCTL_TLS_CERT)")
 	f.StringVar(&g.tls.Key, "tls-key", "", "file of its private key (or CARTWHEELCTL_TLS_KEY)")
+	f.StringVar(&g.token, "token-file", "", "file of the operators' secret, where nodes have --admin-token-file (or CARTWHEELCTL_TOKEN_FILE)")
+	f.IntVar(&g.adminPort, "admin-port", 0, "port on which every member serves operators, where nodes have --admin-listen (or CARTWHEELCTL_ADMIN_PORT);\n--server is one of those, too")
 	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return fmt.Errorf("%w: %w", errUsage, err) })
 	cmd.AddCommand(getCommand(g), siblingsCommand(g), putCommand(g), deleteCommand(g),
 		ringCommand(g), membersCommand(g), joinCommand(g), leaveCommand(g), replaceCommand(g), setCommand(g), forceRemoveCommand(g),
@@ -94,6 +104,16 @@ func (g *globals) fromEnvironment(lookupEnv func(string) (string, bool)) error {
 			return fmt.Errorf("%w: --server %q is not of the form host:port", errUsage, s)
 		}
 	}
+	if v, ok := lookupEnv("CARTWHEELCTL_ADMIN_PORT"); ok && v != "" && g.adminPort == 0 {
+		port, err := strconv.Atoi(v)
+		if err != nil {
+			return fmt.Errorf("%w: CARTWHEELCTL_ADMIN_PORT is %q, want the number of a port", errUsage, v)
+		}
+		g.adminPort = port
+	}
+	if g.adminPort < 0 || g.adminPort > math.MaxUint16 {
+		return fmt.Errorf("%w: --admin-port is %d, want the number of a port", errUsage, g.adminPort)
+	}
 	for _, m := range g.mapped {
 		if id, address, ok := strings.Cut(m, "="); !ok || id == "" || !strings.Contains(address, ":") {
 			return fmt.Errorf("%w: --map %q is not of the form id=host:port", errUsage, m)
@@ -109,6 +129,16 @@ func (g *globals) secure(lookupEnv func(string) (string, bool)) error {
 			*file = v
 		}
 	}
+	if v, ok := lookupEnv("CARTWHEELCTL_TOKEN_FILE"); ok && g.token == "" {
+		g.token = v
+	}
+	if g.token != "" {
+		token, err := credentials.OpenToken(g.token)
+		if err != nil {
+			return fmt.Errorf("%w: --token-file: %w", errUsage, err)
+		}
+		g.dial = append(g.dial, transport.WithBearer(token.Text))
+	}
 	if g.tls == (credentials.Files{}) {
 		return nil
 	}
@@ -116,7 +146,7 @@ func (g *globals) secure(lookupEnv func(string) (string, bool)) error {
 	if err != nil {
 		return fmt.Errorf("%w: --tls-ca, --tls-cert, --tls-key: %w", errUsage, err)
 	}
-	g.dial = []grpc.DialOption{grpc.WithTransportCredentials(source.Client())}
+	g.dial = append(g.dial, grpc.WithTransportCredentials(source.Client()))
 	return nil
 }
 
@@ -174,9 +204,11 @@ func explain(err error) string {
 	case errors.Is(err, store.ErrNoQuorum):
 		hint = "too few replicas are up: 'cartwheelctl status' shows which; without --strict, or with a smaller -r or -w, fewer are enough"
 	case errors.Is(err, store.ErrDenied):
-		hint = "--tls-cert and --tls-key choose another certificate; the nodes' --tls-admin-names and --tls-peer-names say whose are allowed"
+		hint = "--tls-cert and --tls-key choose another certificate, --token-file another secret; the nodes' --tls-admin-names, --tls-peer-names and --admin-token-file say what is allowed"
+	case status.Code(err) == codes.Unimplemented:
+		hint = "nothing there serves operators: give the address of a node's --admin-listen as --server, and its port as --admin-port"
 	case errors.Is(err, store.ErrDown):
-		hint = "is the node up, and is the address right? --server names another, --map says where a member is reached from here"
+		hint = "is the node up, and is the address right? --server names another, --map id=host:port says where a member is reached from here"
 	case errors.Is(err, store.ErrDraining):
 		hint = "ask another node, or have this one coordinate again: 'cartwheelctl drain --undo'"
 	case errors.Is(err, store.ErrOverloaded):

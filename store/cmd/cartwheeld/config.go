@@ -25,7 +25,6 @@ const envPrefix = "CARTWHEELD_"
 type settings struct {
 	id             string
 	listen         string
-	adminListen    string
 	advertise      string
 	members        []string
 	join           []string
@@ -49,6 +48,8 @@ type settings struct {
 	hintSize       uint64
 	logLevel       string
 	debugListen    string
+	adminListen    string
+	adminToken     string // file
 	requestsMax    int
 	connectionsMax int
 	transferRate   int
@@ -60,7 +61,6 @@ type settings struct {
 func (s *settings) register(f *pflag.FlagSet) {
 	f.StringVar(&s.id, "id", "", "name of this node (required)")
 	f.StringVar(&s.listen, "listen", ":7070", "host:port on which clients and peers are served")
-	f.StringVar(&s.adminListen, "admin-listen", "", "host:port that is served like --listen, for operators: its connections do not count among --connections-max,\nand it answers where that port is full or cut off; empty: none")
 	f.StringVar(&s.advertise, "advertise", "", "host:port at which other nodes reach this one; required with --join on a new disk, otherwise as in --members")
 	f.StringSliceVar(&s.members, "members", nil, "begins a cluster: all its first nodes as n1=host:port,n2=host:port,..., the same on each of them.\nA disk that knows a layout wins over it")
 	f.StringSliceVar(&s.join, "join", nil, "joins a cluster: host:port of some of its nodes. The node waits until 'cartwheelctl join' and 'commit' give it a role")
@@ -88,6 +88,9 @@ func (s *settings) register(f *pflag.FlagSet) {
 	f.IntVar(&s.transferRate, "transfer-rate", 32<<20, "bytes a second that this node copies or hands over when members change")
 	f.StringVar(&s.admission, "admission", "50ms", "99th percentile of the node's own reads and writes for clients, above which hints, transfers, anti-entropy and checks of trees\nare slowed down; off: never")
 	f.StringVar(&s.debugListen, "debug-listen", "", "host:port on which /metrics (Prometheus), /healthz and /debug/pprof/ are served, without encryption and to anybody:\nan address that only operators reach, such as 127.0.0.1:9090; empty: none")
+	f.StringVar(&s.adminListen, "admin-listen", "", "host:port on which operators are served (cartwheelctl, with --server or --admin-port), however many connections others have, and then there only; empty: on --listen, with clients and peers")
+	f.StringVar(&s.adminToken, "admin-token-file", "", "file of a secret that operators have to show (cartwheelctl --token-file), 22 characters or more; may be replaced at any time.\n"+
+		"Without TLS whoever sees the packets learns it; empty: without TLS everybody is an operator")
 	f.StringVar(&s.logLevel, "log-level", "info", "debug, info, warn or error")
 	s.tls.register(f)
 }
@@ -120,7 +123,7 @@ func (s *settings) check() error {
 	if len(s.members) == 0 && s.advertise == "" {
 		errs = append(errs, errors.New("--advertise is required with --join: host:port at which the other nodes reach this one"))
 	}
-	for _, a := range append(slices.Clone(s.join), s.advertise, s.adminListen, s.debugListen) {
+	for _, a := range append(slices.Clone(s.join), s.advertise, s.debugListen, s.adminListen) {
 		if a != "" && !strings.Contains(a, ":") {
 			errs = append(errs, fmt.Errorf("%q is not of the form host:port", a))
 		}
@@ -129,6 +132,9 @@ func (s *settings) check() error {
 		if id, address, ok := strings.Cut(m, "="); !ok || id == "" || !strings.Contains(address, ":") {
 			errs = append(errs, fmt.Errorf("--members: %q is not of the form id=host:port", m))
 		}
+	}
+	if s.adminListen != "" && s.adminListen == s.listen {
+		errs = append(errs, fmt.Errorf("--admin-listen and --listen are both %s: two ports are needed", s.listen))
 	}
 	errs = append(errs, s.tls.check()...)
 	s.buckets = nil
@@ -225,9 +231,9 @@ func (s *settings) clock(log *slog.Logger) clock.Clock {
 // log tells the effective configuration once.
 func (s *settings) log(l *slog.Logger) {
 	l.Info("configured",
-		"id", s.id, "listen", s.listen, "admin_listen", s.adminListen, "advertise", s.advertise, "members", s.members, "join", s.join, "data", s.data, "partitions", s.partitions, "replicas", s.replicas,
+		"id", s.id, "listen", s.listen, "advertise", s.advertise, "members", s.members, "join", s.join, "data", s.data, "partitions", s.partitions, "replicas", s.replicas,
 		"read_quorum", s.readQuorum, "write_quorum", s.writeQuorum, "buckets", s.bucketFlags, "hint_bytes", s.hintSize, "replica_timeout", s.replicaTimeout,
-		"repair_interval", s.repairInterval, "tombstone_interval", s.tombstoneEvery, "tombstone_grace", s.tombstoneGrace, "restore", s.restore, "durability", s.durabilityName, "object_buffer", s.objectBuffer, "flush_after", s.flushAfter, "clock_skew", s.clockSkew, "requests_max", s.requestsMax, "connections_max", s.connectionsMax, "transfer_rate", s.transferRate, "admission", s.admission, "debug_listen", s.debugListen, "log_level", s.logLevel,
+		"repair_interval", s.repairInterval, "tombstone_interval", s.tombstoneEvery, "tombstone_grace", s.tombstoneGrace, "restore", s.restore, "durability", s.durabilityName, "object_buffer", s.objectBuffer, "flush_after", s.flushAfter, "clock_skew", s.clockSkew, "requests_max", s.requestsMax, "connections_max", s.connectionsMax, "transfer_rate", s.transferRate, "admission", s.admission, "debug_listen", s.debugListen, "admin_listen", s.adminListen, "admin_token_file", s.adminToken, "log_level", s.logLevel,
 		"tls_cert", s.tls.files.Cert, "tls_key", s.tls.files.Key, "tls_ca", s.tls.files.CA, "tls_client_cert_optional", s.tls.optional,
 		"tls_peer_names", s.tls.guard.Peers, "tls_admin_names", s.tls.guard.Admins)
 }

@@ -9,9 +9,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -19,7 +17,6 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/health"
 	"google.golang.org/grpc/health/grpc_health_v1"
-	"google.golang.org/grpc/reflection"
 
 	"cartwheel/store"
 	"cartwheel/store/metrics"
@@ -55,7 +52,7 @@ func run(ctx context.Context, args []string, lookupEnv func(string) (string, boo
 
 // serve opens the node, serves it and closes everything again.
 func serve(ctx context.Context, s settings, log *slog.Logger) (err error) {
-	secureServer, secureDial, err := s.tls.options(log)
+	secureServer, secureDial, err := s.secure(log)
 	if err != nil {
 		return err
 	}
@@ -70,8 +67,7 @@ func serve(ctx context.Context, s settings, log *slog.Logger) (err error) {
 	if err != nil {
 		return err
 	}
-	// The port is taken before the disk, so that a second daemon by mistake harms nothing.
-	doors, err := s.open()
+	doors, err := listen(s, log)
 	if err != nil {
 		return err
 	}
@@ -95,69 +91,18 @@ func serve(ctx context.Context, s settings, log *slog.Logger) (err error) {
 		return errors.Join(err, doors.close())
 	}
 	shown := metrics.New(log)
-	server := grpc.NewServer(slices.Concat(transport.ServerOptions(), secureServer, shown.ServerOptions(), []grpc.ServerOption{grpc.NumStreamWorkers(streamWorkers)})...)
-	n.Register(server)
-	grpc_health_v1.RegisterHealthServer(server, alive)
-	reflection.Register(server)
-	shown.Show(metrics.Source{Status: n.Status, Engines: n.Engines}, server)
+	doors.register(n, alive, slices.Concat(transport.ServerOptions(), secureServer, shown.ServerOptions(), []grpc.ServerOption{grpc.NumStreamWorkers(streamWorkers)}))
+	shown.Show(metrics.Source{Status: n.Status, Engines: n.Engines}, doors.servers...)
 	endDebug, err := serveDebug(s.debugListen, shown.Handler(), n, log)
 	if err != nil {
 		return errors.Join(err, doors.close(), n.Close())
 	}
-	var running sync.WaitGroup
-	failed := make(chan error, len(doors))
-	for i, door := range doors {
-		log.Info("serving", "address", door.Addr().String())
-		if i == 0 { // operators come in however many others there are
-			door = limit(door, s.connectionsMax, log)
-		}
-		running.Go(func() { failed <- ended(server.Serve(door), door) })
-	}
-	select {
-	case <-ctx.Done():
-		log.Info("stopping")
-	case err = <-failed:
-	}
+	err = doors.serve(ctx, log)
 	alive.Shutdown() // load balancers and health checks look elsewhere first
-	stop(server)
+	doors.stop()
 	err = errors.Join(err, endDebug(), n.Close()) // in this order: a closed node has no figures
-	running.Wait()
+	doors.running.Wait()
 	return err
-}
-
-// doors are where a daemon is reached: the port of clients and peers first.
-type doors []net.Listener
-
-// open takes the ports.
-func (s settings) open() (doors, error) {
-	var open doors
-	for _, address := range []string{s.listen, s.adminListen} {
-		if address == "" {
-			continue
-		}
-		l, err := net.Listen("tcp", address)
-		if err != nil {
-			return nil, errors.Join(fmt.Errorf("%w: is another daemon running?", err), open.close())
-		}
-		open = append(open, l)
-	}
-	return open, nil
-}
-
-func (d doors) close() error {
-	var errs []error
-	for _, l := range d {
-		errs = append(errs, l.Close())
-	}
-	return errors.Join(errs...)
-}
-
-// ended says where serving ended, if it ended by itself.
-func ended(err error, l net.Listener) error {
-	if err == nil {
-		return nil
-	}
-	return fmt.Errorf("serve %s: %w", l.Addr(), err)
 }
 
 // healthOf is what load balancers are told: a node that is drained is asked by other nodes only.
@@ -166,24 +111,6 @@ func healthOf(draining bool) grpc_health_v1.HealthCheckResponse_ServingStatus {
 		return grpc_health_v1.HealthCheckResponse_NOT_SERVING
 	}
 	return grpc_health_v1.HealthCheckResponse_SERVING
-}
-
-// stop lets calls in flight end, up to a limit, and refuses new ones.
-func stop(server *grpc.Server) {
-	var stopping sync.WaitGroup
-	ended := make(chan struct{})
-	stopping.Go(func() {
-		server.GracefulStop()
-		close(ended)
-	})
-	limit := time.NewTimer(graceful)
-	defer limit.Stop()
-	select {
-	case <-ended:
-	case <-limit.C:
-		server.Stop()
-	}
-	stopping.Wait()
 }
 
 // newRand returns draws of a seed that no other process has.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"log/slog"
 
 	"github.com/spf13/pflag"
@@ -38,6 +39,18 @@ func (s *tlsSettings) check() (errs []error) {
 		errs = append(errs, errors.New("--tls-client-cert-optional, --tls-peer-names and --tls-admin-names need --tls-cert, --tls-key and --tls-ca"))
 	}
 	return errs
+}
+
+// secure returns what makes connections of servers and to peers secure, and wants the operators' secret where there is one.
+func (s *settings) secure(log *slog.Logger) (server []grpc.ServerOption, dial []grpc.DialOption, err error) {
+	if server, dial, err = s.tls.options(log); err != nil || s.adminToken == "" {
+		return server, dial, err
+	}
+	token, err := credentials.OpenToken(s.adminToken)
+	if err != nil {
+		return nil, nil, fmt.Errorf("--admin-token-file: %w", err)
+	}
+	return append(server, grpc.ChainUnaryInterceptor(transport.ForBearers(token.Admits))), dial, nil
 }
 
 // options returns what makes connections of servers and to peers secure: nothing without files.
