@@ -23,8 +23,10 @@ var layers = map[string][]string{
 
 	"store":                      {},
 	"store/version":              {"store"},
+	"store/version/ancestor":     {"store", "store/version"},
 	"store/ring":                 {"store"},
 	"store/ring/history":         {"store", "store/ring"},
+	"store/ring/strategy":        {"store", "store/ring"},
 	"store/placement":            {"store", "store/ring/history"},
 	"store/quorum":               {"store"},
 	"store/merkle":               {"store"},
@@ -96,7 +98,7 @@ var layers = map[string][]string{
 // pure packages compute: no context, goroutine, clock, global random, I/O or logger.
 // The harness's checkers may take a context, which is their budget, and run a worker pool.
 var pure = []string{
-	"store/version", "store/ring", "store/ring/history", "store/quorum", "store/merkle", "store/crdt",
+	"store/version", "store/version/ancestor", "store/ring", "store/ring/history", "store/ring/strategy", "store/quorum", "store/merkle", "store/crdt",
 	"harness/generator", "harness/generator/gentest", "nemesis/grudge", "nemesis/schedule",
 }
 
