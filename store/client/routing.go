@@ -91,10 +91,12 @@ func (c *Client) route(t target) (stops []stop) {
 }
 
 // walk sends a request to the first of the stops, and on to the next while that cannot make
-// one write two. A node that says the layout has changed has it fetched first.
+// one write two. A node that says the layout has changed has it fetched first. One that reaches too few others may be cut off
+// from them: one more is asked then, and no third, because too few may be all that are up.
 func (c *Client) walk(ctx context.Context, t target, stops []stop, f func(context.Context, storepb.KVClient) error) error {
 	var refusals error
 	var tried []store.NodeID
+	lonely := 0
 	for len(stops) > 0 {
 		s := stops[0]
 		stops = stops[1:]
@@ -106,6 +108,10 @@ func (c *Client) walk(ctx context.Context, t target, stops []stop, f func(contex
 		}
 		err := transport.Decode(f(ctx, storepb.NewKVClient(s.conn)))
 		again := c.learn(s, t, err)
+		if alone(t, err) {
+			lonely++
+			again = lonely == 1 && len(stops) > 0
+		}
 		if !again {
 			return err
 		}
@@ -144,6 +150,11 @@ func (c *Client) learn(s stop, t target, err error) (again bool) {
 		return store.Definite(err)
 	}
 	return t.read && silent // reads change nothing
+}
+
+// alone reports whether a node could not bring a quorum together, and nothing has come of it.
+func alone(t target, err error) bool {
+	return errors.Is(err, store.ErrNoQuorum) && (t.read || store.Definite(err))
 }
 
 // drained reports whether a node has refused because it is to take nothing on any more.

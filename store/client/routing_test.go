@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -157,6 +158,41 @@ func TestARequestIsSentOnOnlyIfItWasNotServed(t *testing.T) {
 					r.do(t, cl, want, outcome)
 				})
 			}
+		})
+	}
+}
+
+// A node that is cut off from the others is no reason to fail, as long as another is not: one more is asked, and no third.
+func TestANodeThatReachesTooFewOthersIsNotTheLastWord(t *testing.T) {
+	for _, c := range []struct {
+		name     string
+		sent     int
+		lonely   string // nodes that reach too few
+		get, put string
+		getEnds  store.Outcome
+		putEnds  store.Outcome
+	}{
+		{"one is cut off", 0, "a", "a get, b get", "a put, b put", store.OutcomeOK, store.OutcomeOK},
+		{"all are", 0, "abcd", "a get, b get", "a put, b put", store.OutcomeNotWritten, store.OutcomeNotWritten},
+		{"some may have it", 2, "a", "a get, b get", "a put", store.OutcomeOK, store.OutcomeUnknown},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			missed, err := status.New(codes.Unavailable, "no").WithDetails(
+				&errdetails.ErrorInfo{Reason: "NO_QUORUM", Domain: "cartwheel", Metadata: map[string]string{"definite": fmt.Sprint(c.sent == 0)}},
+				&storepb.QuorumFailure{Op: "put", Need: 2, Sent: uint32(c.sent)})
+			if err != nil {
+				t.Fatal(err)
+			}
+			routed(t, func(r *ringed, cl *Client) {
+				r.answer = func(node string, args any) error {
+					if _, ring := args.(*storepb.RingRequest); !ring && strings.Contains(c.lonely, node) {
+						return missed.Err()
+					}
+					return nil
+				}
+				r.do(t, cl, c.get, c.getEnds)
+				r.do(t, cl, c.put, c.putEnds)
+			})
 		})
 	}
 }
