@@ -144,6 +144,10 @@ mutants-all: build ## plant every bug of the catalogue, run the control a thousa
 anomalies: build ## repeat published anomalies of Dynamo-like stores and print their figures
 	bin/cartwheel anomaly --results $(RESULTS) $(if $(SEED),--seed $(SEED))
 
+.PHONY: paper
+paper: build ## repeat experiments of the Dynamo paper on paper and in simulation, beside the published figures
+	bin/cartwheel paper --results $(RESULTS) $(if $(SEED),--seed $(SEED))
+
 .PHONY: lint
 lint: go generated ## vet, staticcheck, gofumpt, errcheck, layer table, generated code current
 	go vet ./...

@@ -76,6 +76,7 @@ var layers = map[string][]string{
 	"harness/mutation":            {"harness", "harness/suite"},
 	"harness/anomaly":             {"harness"},
 	"harness/report":              {"harness", "harness/history", "harness/trace"},
+	"harness/paper":               {"harness", "harness/cluster/sim", "harness/history", "harness/runner", "harness/suite", "harness/target/cartwheel", "store/ring", "store/ring/strategy", "store/version/ancestor"},
 	"harness/shrink":              {"harness"},
 	"harness/shrink/trial":        {"harness", "harness/shrink", "harness/runner", "harness/cluster/sim", "harness/target/cartwheel"},
 	"harness/suite":               {"harness/...", "nemesis/...", "workloads/..."},

@@ -85,7 +85,7 @@ recorded history. Exit codes: 0 valid, 1 invalid, 2 unknown, 254 wrong usage,
 	root.SetOut(a.out)
 	root.SetErr(a.err)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return fmt.Errorf("%w: %w", errUsage, err) })
-	root.AddCommand(a.testCommand(), a.checkCommand(), a.searchCommand(), a.exportCommand(), a.mutantsCommand(), a.anomalyCommand(), a.shrinkCommand(), a.simCommand(), a.replayCommand(), a.serveCommand(), a.coverageCommand(), a.doctorCommand(), a.imagesCommand(), a.cleanCommand(), a.versionCommand())
+	root.AddCommand(a.testCommand(), a.checkCommand(), a.searchCommand(), a.exportCommand(), a.mutantsCommand(), a.anomalyCommand(), a.paperCommand(), a.shrinkCommand(), a.simCommand(), a.replayCommand(), a.serveCommand(), a.coverageCommand(), a.doctorCommand(), a.imagesCommand(), a.cleanCommand(), a.versionCommand())
 	return root
 }
 

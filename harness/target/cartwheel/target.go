@@ -42,6 +42,7 @@ type Attended interface {
 type Target struct {
 	names   store.Rand   // of writes; nil: the operating system's randomness
 	clients atomic.Int64 // opened so far: numbers the next
+	routing client.Routing
 
 	mu   sync.Mutex // guards left
 	left map[store.NodeID]bool
@@ -54,6 +55,13 @@ func New() *Target { return &Target{} }
 // simulation can be repeated. Clients are told apart by the order in which they are opened.
 func Seeded(r store.Rand) *Target { return &Target{names: r} }
 
+// Routed makes clients ask the nodes of a key's preference list by themselves, and go on to the next where one cannot be reached
+// (section 6.4 of the paper). The node that a client is opened on is where it learns the layout. It returns t.
+func (t *Target) Routed() *Target {
+	t.routing = client.ClientDriven
+	return t
+}
+
 // Name returns "cartwheel".
 func (t *Target) Name() string { return "cartwheel" }
 
@@ -64,7 +72,42 @@ func (t *Target) Open(_ context.Context, c harness.Cluster, n harness.NodeID) (h
 	if err != nil {
 		return nil, err
 	}
-	return &session{kv: client.New(conn, client.Options{Rand: t.rand(number)}), close: closer}, nil
+	if t.routing == client.ServerDriven {
+		return &session{kv: client.New(conn, client.Options{Rand: t.rand(number)}), close: closer}, nil
+	}
+	links := &links{cluster: c, client: number, close: []func() error{closer}}
+	kv := client.New(conn, client.Options{Rand: t.rand(number), Routing: t.routing, Connect: links.to})
+	return &session{kv: kv, close: func() error { return errors.Join(kv.Close(), links.end()) }}, nil
+}
+
+// links are the connections of one client that routes.
+type links struct {
+	cluster harness.Cluster
+	client  int
+
+	mu    sync.Mutex // guards close, never a wait
+	close []func() error
+}
+
+// to returns a new connection to a member.
+func (l *links) to(m store.Member) (grpc.ClientConnInterface, error) {
+	conn, closer, err := dial(l.cluster, l.client, machine(m.ID))
+	if err != nil {
+		return nil, err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.close = append(l.close, closer)
+	return conn, nil
+}
+
+func (l *links) end() (err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, closer := range l.close {
+		err = errors.Join(err, closer())
+	}
+	return err
 }
 
 // rand gives a client its share of the target's names.
