@@ -46,7 +46,7 @@ var layers = map[string][]string{
 	"store/crdt":                 {"store", "store/version"},
 	"store/credentials":          {"store"},
 	"store/credentials/certtest": {"store/credentials"},
-	"store/client":               {"store", "store/version", "store/transport", "store/storepb", "store/crdt", "store/clock", "store/ring", "store/membership", "store/ring/history"},
+	"store/client":               {"store", "store/version", "store/storage", "store/transport", "store/storepb", "store/crdt", "store/clock", "store/ring", "store/membership", "store/ring/history"},
 	"store/metrics":              {"store", "store/coordinator", "store/transport"},
 	"store/node":                 {"store/..."},
 	"store/bench":                {"store", "store/client", "store/transport"},

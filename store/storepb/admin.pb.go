@@ -1482,7 +1482,8 @@ func (x *TransfersReply) GetTrouble() string {
 
 type BackupRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"` // of the directory, below backups/ in the node's data; must be new
+	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`                  // of the directory, below backups/ in the node's data; must be new
+	Partition     *uint32                `protobuf:"varint,2,opt,name=partition,proto3,oneof" json:"partition,omitempty"` // this one only, as a file in the directory, which need not be new; none: all that the node holds
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1524,11 +1525,20 @@ func (x *BackupRequest) GetName() string {
 	return ""
 }
 
+func (x *BackupRequest) GetPartition() uint32 {
+	if x != nil && x.Partition != nil {
+		return *x.Partition
+	}
+	return 0
+}
+
 type BackupReply struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Node          string                 `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`
-	Dir           string                 `protobuf:"bytes,2,opt,name=dir,proto3" json:"dir,omitempty"`
+	Dir           string                 `protobuf:"bytes,2,opt,name=dir,proto3" json:"dir,omitempty"` // or the file, of one partition
 	Bytes         uint64                 `protobuf:"varint,3,opt,name=bytes,proto3" json:"bytes,omitempty"`
+	Keys          uint64                 `protobuf:"varint,4,opt,name=keys,proto3" json:"keys,omitempty"`                      // of one partition
+	LeftOut       uint64                 `protobuf:"varint,5,opt,name=left_out,json=leftOut,proto3" json:"left_out,omitempty"` // keys of it whose records are damaged
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1584,6 +1594,132 @@ func (x *BackupReply) GetBytes() uint64 {
 	return 0
 }
 
+func (x *BackupReply) GetKeys() uint64 {
+	if x != nil {
+		return x.Keys
+	}
+	return 0
+}
+
+func (x *BackupReply) GetLeftOut() uint64 {
+	if x != nil {
+		return x.LeftOut
+	}
+	return 0
+}
+
+type RestoreRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"` // as in BackupRequest
+	Partition     uint32                 `protobuf:"varint,2,opt,name=partition,proto3" json:"partition,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RestoreRequest) Reset() {
+	*x = RestoreRequest{}
+	mi := &file_store_storepb_admin_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RestoreRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RestoreRequest) ProtoMessage() {}
+
+func (x *RestoreRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_store_storepb_admin_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RestoreRequest.ProtoReflect.Descriptor instead.
+func (*RestoreRequest) Descriptor() ([]byte, []int) {
+	return file_store_storepb_admin_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *RestoreRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *RestoreRequest) GetPartition() uint32 {
+	if x != nil {
+		return x.Partition
+	}
+	return 0
+}
+
+type RestoreReply struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Node          string                 `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`
+	Keys          uint64                 `protobuf:"varint,2,opt,name=keys,proto3" json:"keys,omitempty"`       // in the archive
+	Changed       uint64                 `protobuf:"varint,3,opt,name=changed,proto3" json:"changed,omitempty"` // of them, those of which the node now holds more
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RestoreReply) Reset() {
+	*x = RestoreReply{}
+	mi := &file_store_storepb_admin_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RestoreReply) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RestoreReply) ProtoMessage() {}
+
+func (x *RestoreReply) ProtoReflect() protoreflect.Message {
+	mi := &file_store_storepb_admin_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RestoreReply.ProtoReflect.Descriptor instead.
+func (*RestoreReply) Descriptor() ([]byte, []int) {
+	return file_store_storepb_admin_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *RestoreReply) GetNode() string {
+	if x != nil {
+		return x.Node
+	}
+	return ""
+}
+
+func (x *RestoreReply) GetKeys() uint64 {
+	if x != nil {
+		return x.Keys
+	}
+	return 0
+}
+
+func (x *RestoreReply) GetChanged() uint64 {
+	if x != nil {
+		return x.Changed
+	}
+	return 0
+}
+
 type DrainRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Undo          bool                   `protobuf:"varint,1,opt,name=undo,proto3" json:"undo,omitempty"` // coordinate again
@@ -1593,7 +1729,7 @@ type DrainRequest struct {
 
 func (x *DrainRequest) Reset() {
 	*x = DrainRequest{}
-	mi := &file_store_storepb_admin_proto_msgTypes[24]
+	mi := &file_store_storepb_admin_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1605,7 +1741,7 @@ func (x *DrainRequest) String() string {
 func (*DrainRequest) ProtoMessage() {}
 
 func (x *DrainRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_store_storepb_admin_proto_msgTypes[24]
+	mi := &file_store_storepb_admin_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1618,7 +1754,7 @@ func (x *DrainRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DrainRequest.ProtoReflect.Descriptor instead.
 func (*DrainRequest) Descriptor() ([]byte, []int) {
-	return file_store_storepb_admin_proto_rawDescGZIP(), []int{24}
+	return file_store_storepb_admin_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *DrainRequest) GetUndo() bool {
@@ -1639,7 +1775,7 @@ type DrainReply struct {
 
 func (x *DrainReply) Reset() {
 	*x = DrainReply{}
-	mi := &file_store_storepb_admin_proto_msgTypes[25]
+	mi := &file_store_storepb_admin_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1651,7 +1787,7 @@ func (x *DrainReply) String() string {
 func (*DrainReply) ProtoMessage() {}
 
 func (x *DrainReply) ProtoReflect() protoreflect.Message {
-	mi := &file_store_storepb_admin_proto_msgTypes[25]
+	mi := &file_store_storepb_admin_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1664,7 +1800,7 @@ func (x *DrainReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DrainReply.ProtoReflect.Descriptor instead.
 func (*DrainReply) Descriptor() ([]byte, []int) {
-	return file_store_storepb_admin_proto_rawDescGZIP(), []int{25}
+	return file_store_storepb_admin_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *DrainReply) GetNode() string {
@@ -1699,7 +1835,7 @@ type HintStatsReply_Target struct {
 
 func (x *HintStatsReply_Target) Reset() {
 	*x = HintStatsReply_Target{}
-	mi := &file_store_storepb_admin_proto_msgTypes[26]
+	mi := &file_store_storepb_admin_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1711,7 +1847,7 @@ func (x *HintStatsReply_Target) String() string {
 func (*HintStatsReply_Target) ProtoMessage() {}
 
 func (x *HintStatsReply_Target) ProtoReflect() protoreflect.Message {
-	mi := &file_store_storepb_admin_proto_msgTypes[26]
+	mi := &file_store_storepb_admin_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1759,7 +1895,7 @@ type TreesReply_Tree struct {
 
 func (x *TreesReply_Tree) Reset() {
 	*x = TreesReply_Tree{}
-	mi := &file_store_storepb_admin_proto_msgTypes[27]
+	mi := &file_store_storepb_admin_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1771,7 +1907,7 @@ func (x *TreesReply_Tree) String() string {
 func (*TreesReply_Tree) ProtoMessage() {}
 
 func (x *TreesReply_Tree) ProtoReflect() protoreflect.Message {
-	mi := &file_store_storepb_admin_proto_msgTypes[27]
+	mi := &file_store_storepb_admin_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1821,7 +1957,7 @@ type TreesReply_Check struct {
 
 func (x *TreesReply_Check) Reset() {
 	*x = TreesReply_Check{}
-	mi := &file_store_storepb_admin_proto_msgTypes[28]
+	mi := &file_store_storepb_admin_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1833,7 +1969,7 @@ func (x *TreesReply_Check) String() string {
 func (*TreesReply_Check) ProtoMessage() {}
 
 func (x *TreesReply_Check) ProtoReflect() protoreflect.Message {
-	mi := &file_store_storepb_admin_proto_msgTypes[28]
+	mi := &file_store_storepb_admin_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1900,7 +2036,7 @@ type MembersReply_Node struct {
 
 func (x *MembersReply_Node) Reset() {
 	*x = MembersReply_Node{}
-	mi := &file_store_storepb_admin_proto_msgTypes[30]
+	mi := &file_store_storepb_admin_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1912,7 +2048,7 @@ func (x *MembersReply_Node) String() string {
 func (*MembersReply_Node) ProtoMessage() {}
 
 func (x *MembersReply_Node) ProtoReflect() protoreflect.Message {
-	mi := &file_store_storepb_admin_proto_msgTypes[30]
+	mi := &file_store_storepb_admin_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1995,7 +2131,7 @@ type MembersReply_Version struct {
 
 func (x *MembersReply_Version) Reset() {
 	*x = MembersReply_Version{}
-	mi := &file_store_storepb_admin_proto_msgTypes[31]
+	mi := &file_store_storepb_admin_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2007,7 +2143,7 @@ func (x *MembersReply_Version) String() string {
 func (*MembersReply_Version) ProtoMessage() {}
 
 func (x *MembersReply_Version) ProtoReflect() protoreflect.Message {
-	mi := &file_store_storepb_admin_proto_msgTypes[31]
+	mi := &file_store_storepb_admin_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2054,7 +2190,7 @@ type MembersReply_Fork struct {
 
 func (x *MembersReply_Fork) Reset() {
 	*x = MembersReply_Fork{}
-	mi := &file_store_storepb_admin_proto_msgTypes[32]
+	mi := &file_store_storepb_admin_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2066,7 +2202,7 @@ func (x *MembersReply_Fork) String() string {
 func (*MembersReply_Fork) ProtoMessage() {}
 
 func (x *MembersReply_Fork) ProtoReflect() protoreflect.Message {
-	mi := &file_store_storepb_admin_proto_msgTypes[32]
+	mi := &file_store_storepb_admin_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2109,7 +2245,7 @@ type PlanReply_Share struct {
 
 func (x *PlanReply_Share) Reset() {
 	*x = PlanReply_Share{}
-	mi := &file_store_storepb_admin_proto_msgTypes[33]
+	mi := &file_store_storepb_admin_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2121,7 +2257,7 @@ func (x *PlanReply_Share) String() string {
 func (*PlanReply_Share) ProtoMessage() {}
 
 func (x *PlanReply_Share) ProtoReflect() protoreflect.Message {
-	mi := &file_store_storepb_admin_proto_msgTypes[33]
+	mi := &file_store_storepb_admin_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2183,7 +2319,7 @@ type PlanReply_Move struct {
 
 func (x *PlanReply_Move) Reset() {
 	*x = PlanReply_Move{}
-	mi := &file_store_storepb_admin_proto_msgTypes[34]
+	mi := &file_store_storepb_admin_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2195,7 +2331,7 @@ func (x *PlanReply_Move) String() string {
 func (*PlanReply_Move) ProtoMessage() {}
 
 func (x *PlanReply_Move) ProtoReflect() protoreflect.Message {
-	mi := &file_store_storepb_admin_proto_msgTypes[34]
+	mi := &file_store_storepb_admin_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2246,7 +2382,7 @@ type TransfersReply_Work struct {
 
 func (x *TransfersReply_Work) Reset() {
 	*x = TransfersReply_Work{}
-	mi := &file_store_storepb_admin_proto_msgTypes[35]
+	mi := &file_store_storepb_admin_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2258,7 +2394,7 @@ func (x *TransfersReply_Work) String() string {
 func (*TransfersReply_Work) ProtoMessage() {}
 
 func (x *TransfersReply_Work) ProtoReflect() protoreflect.Message {
-	mi := &file_store_storepb_admin_proto_msgTypes[35]
+	mi := &file_store_storepb_admin_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2489,20 +2625,32 @@ const file_store_storepb_admin_proto_rawDesc = "" +
 	"\x04done\x18\x03 \x01(\rR\x04done\x12\x10\n" +
 	"\x03all\x18\x04 \x01(\rR\x03all\x12\x1c\n" +
 	"\tpartition\x18\x05 \x01(\rR\tpartition\x12\x12\n" +
-	"\x04peer\x18\x06 \x01(\tR\x04peer\"#\n" +
+	"\x04peer\x18\x06 \x01(\tR\x04peer\"T\n" +
 	"\rBackupRequest\x12\x12\n" +
-	"\x04name\x18\x01 \x01(\tR\x04name\"I\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12!\n" +
+	"\tpartition\x18\x02 \x01(\rH\x00R\tpartition\x88\x01\x01B\f\n" +
+	"\n" +
+	"_partition\"x\n" +
 	"\vBackupReply\x12\x12\n" +
 	"\x04node\x18\x01 \x01(\tR\x04node\x12\x10\n" +
 	"\x03dir\x18\x02 \x01(\tR\x03dir\x12\x14\n" +
-	"\x05bytes\x18\x03 \x01(\x04R\x05bytes\"\"\n" +
+	"\x05bytes\x18\x03 \x01(\x04R\x05bytes\x12\x12\n" +
+	"\x04keys\x18\x04 \x01(\x04R\x04keys\x12\x19\n" +
+	"\bleft_out\x18\x05 \x01(\x04R\aleftOut\"B\n" +
+	"\x0eRestoreRequest\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1c\n" +
+	"\tpartition\x18\x02 \x01(\rR\tpartition\"P\n" +
+	"\fRestoreReply\x12\x12\n" +
+	"\x04node\x18\x01 \x01(\tR\x04node\x12\x12\n" +
+	"\x04keys\x18\x02 \x01(\x04R\x04keys\x12\x18\n" +
+	"\achanged\x18\x03 \x01(\x04R\achanged\"\"\n" +
 	"\fDrainRequest\x12\x12\n" +
 	"\x04undo\x18\x01 \x01(\bR\x04undo\"Y\n" +
 	"\n" +
 	"DrainReply\x12\x12\n" +
 	"\x04node\x18\x01 \x01(\tR\x04node\x12\x1a\n" +
 	"\bdraining\x18\x02 \x01(\bR\bdraining\x12\x1b\n" +
-	"\tin_flight\x18\x03 \x01(\x04R\binFlight2\xc0\a\n" +
+	"\tin_flight\x18\x03 \x01(\x04R\binFlight2\x91\b\n" +
 	"\x05Admin\x12[\n" +
 	"\vReadReplica\x12&.cartwheel.store.v1.ReadReplicaRequest\x1a$.cartwheel.store.v1.ReadReplicaReply\x12U\n" +
 	"\tHintStats\x12$.cartwheel.store.v1.HintStatsRequest\x1a\".cartwheel.store.v1.HintStatsReply\x12I\n" +
@@ -2513,7 +2661,8 @@ const file_store_storepb_admin_proto_rawDesc = "" +
 	"\x06Commit\x12!.cartwheel.store.v1.CommitRequest\x1a\x1f.cartwheel.store.v1.CommitReply\x12I\n" +
 	"\x05Abort\x12 .cartwheel.store.v1.AbortRequest\x1a\x1e.cartwheel.store.v1.AbortReply\x12U\n" +
 	"\tTransfers\x12$.cartwheel.store.v1.TransfersRequest\x1a\".cartwheel.store.v1.TransfersReply\x12L\n" +
-	"\x06Backup\x12!.cartwheel.store.v1.BackupRequest\x1a\x1f.cartwheel.store.v1.BackupReply\x12L\n" +
+	"\x06Backup\x12!.cartwheel.store.v1.BackupRequest\x1a\x1f.cartwheel.store.v1.BackupReply\x12O\n" +
+	"\aRestore\x12\".cartwheel.store.v1.RestoreRequest\x1a .cartwheel.store.v1.RestoreReply\x12L\n" +
 	"\x06Status\x12!.cartwheel.store.v1.StatusRequest\x1a\x1f.cartwheel.store.v1.StatusReply\x12I\n" +
 	"\x05Drain\x12 .cartwheel.store.v1.DrainRequest\x1a\x1e.cartwheel.store.v1.DrainReplyB\x19Z\x17cartwheel/store/storepbb\x06proto3"
 
@@ -2531,7 +2680,7 @@ func file_store_storepb_admin_proto_rawDescGZIP() []byte {
 
 var (
 	file_store_storepb_admin_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-	file_store_storepb_admin_proto_msgTypes  = make([]protoimpl.MessageInfo, 36)
+	file_store_storepb_admin_proto_msgTypes  = make([]protoimpl.MessageInfo, 38)
 	file_store_storepb_admin_proto_goTypes   = []any{
 		Wish_Kind(0),                  // 0: cartwheel.store.v1.Wish.Kind
 		(*ReadReplicaRequest)(nil),    // 1: cartwheel.store.v1.ReadReplicaRequest
@@ -2558,41 +2707,43 @@ var (
 		(*TransfersReply)(nil),        // 22: cartwheel.store.v1.TransfersReply
 		(*BackupRequest)(nil),         // 23: cartwheel.store.v1.BackupRequest
 		(*BackupReply)(nil),           // 24: cartwheel.store.v1.BackupReply
-		(*DrainRequest)(nil),          // 25: cartwheel.store.v1.DrainRequest
-		(*DrainReply)(nil),            // 26: cartwheel.store.v1.DrainReply
-		(*HintStatsReply_Target)(nil), // 27: cartwheel.store.v1.HintStatsReply.Target
-		(*TreesReply_Tree)(nil),       // 28: cartwheel.store.v1.TreesReply.Tree
-		(*TreesReply_Check)(nil),      // 29: cartwheel.store.v1.TreesReply.Check
-		nil,                           // 30: cartwheel.store.v1.StatusReply.CountersEntry
-		(*MembersReply_Node)(nil),     // 31: cartwheel.store.v1.MembersReply.Node
-		(*MembersReply_Version)(nil),  // 32: cartwheel.store.v1.MembersReply.Version
-		(*MembersReply_Fork)(nil),     // 33: cartwheel.store.v1.MembersReply.Fork
-		(*PlanReply_Share)(nil),       // 34: cartwheel.store.v1.PlanReply.Share
-		(*PlanReply_Move)(nil),        // 35: cartwheel.store.v1.PlanReply.Move
-		(*TransfersReply_Work)(nil),   // 36: cartwheel.store.v1.TransfersReply.Work
-		(*Version)(nil),               // 37: cartwheel.store.v1.Version
-		(*Member)(nil),                // 38: cartwheel.store.v1.Member
+		(*RestoreRequest)(nil),        // 25: cartwheel.store.v1.RestoreRequest
+		(*RestoreReply)(nil),          // 26: cartwheel.store.v1.RestoreReply
+		(*DrainRequest)(nil),          // 27: cartwheel.store.v1.DrainRequest
+		(*DrainReply)(nil),            // 28: cartwheel.store.v1.DrainReply
+		(*HintStatsReply_Target)(nil), // 29: cartwheel.store.v1.HintStatsReply.Target
+		(*TreesReply_Tree)(nil),       // 30: cartwheel.store.v1.TreesReply.Tree
+		(*TreesReply_Check)(nil),      // 31: cartwheel.store.v1.TreesReply.Check
+		nil,                           // 32: cartwheel.store.v1.StatusReply.CountersEntry
+		(*MembersReply_Node)(nil),     // 33: cartwheel.store.v1.MembersReply.Node
+		(*MembersReply_Version)(nil),  // 34: cartwheel.store.v1.MembersReply.Version
+		(*MembersReply_Fork)(nil),     // 35: cartwheel.store.v1.MembersReply.Fork
+		(*PlanReply_Share)(nil),       // 36: cartwheel.store.v1.PlanReply.Share
+		(*PlanReply_Move)(nil),        // 37: cartwheel.store.v1.PlanReply.Move
+		(*TransfersReply_Work)(nil),   // 38: cartwheel.store.v1.TransfersReply.Work
+		(*Version)(nil),               // 39: cartwheel.store.v1.Version
+		(*Member)(nil),                // 40: cartwheel.store.v1.Member
 	}
 )
 
 var file_store_storepb_admin_proto_depIdxs = []int32{
-	37, // 0: cartwheel.store.v1.ReadReplicaReply.versions:type_name -> cartwheel.store.v1.Version
-	27, // 1: cartwheel.store.v1.HintStatsReply.targets:type_name -> cartwheel.store.v1.HintStatsReply.Target
-	28, // 2: cartwheel.store.v1.TreesReply.trees:type_name -> cartwheel.store.v1.TreesReply.Tree
-	29, // 3: cartwheel.store.v1.TreesReply.check:type_name -> cartwheel.store.v1.TreesReply.Check
+	39, // 0: cartwheel.store.v1.ReadReplicaReply.versions:type_name -> cartwheel.store.v1.Version
+	29, // 1: cartwheel.store.v1.HintStatsReply.targets:type_name -> cartwheel.store.v1.HintStatsReply.Target
+	30, // 2: cartwheel.store.v1.TreesReply.trees:type_name -> cartwheel.store.v1.TreesReply.Tree
+	31, // 3: cartwheel.store.v1.TreesReply.check:type_name -> cartwheel.store.v1.TreesReply.Check
 	9,  // 4: cartwheel.store.v1.StatusReply.peers:type_name -> cartwheel.store.v1.PeerStatus
-	30, // 5: cartwheel.store.v1.StatusReply.counters:type_name -> cartwheel.store.v1.StatusReply.CountersEntry
-	38, // 6: cartwheel.store.v1.Role.member:type_name -> cartwheel.store.v1.Member
-	32, // 7: cartwheel.store.v1.MembersReply.live:type_name -> cartwheel.store.v1.MembersReply.Version
-	31, // 8: cartwheel.store.v1.MembersReply.nodes:type_name -> cartwheel.store.v1.MembersReply.Node
-	38, // 9: cartwheel.store.v1.MembersReply.waiting:type_name -> cartwheel.store.v1.Member
-	33, // 10: cartwheel.store.v1.MembersReply.forked:type_name -> cartwheel.store.v1.MembersReply.Fork
+	32, // 5: cartwheel.store.v1.StatusReply.counters:type_name -> cartwheel.store.v1.StatusReply.CountersEntry
+	40, // 6: cartwheel.store.v1.Role.member:type_name -> cartwheel.store.v1.Member
+	34, // 7: cartwheel.store.v1.MembersReply.live:type_name -> cartwheel.store.v1.MembersReply.Version
+	33, // 8: cartwheel.store.v1.MembersReply.nodes:type_name -> cartwheel.store.v1.MembersReply.Node
+	40, // 9: cartwheel.store.v1.MembersReply.waiting:type_name -> cartwheel.store.v1.Member
+	35, // 10: cartwheel.store.v1.MembersReply.forked:type_name -> cartwheel.store.v1.MembersReply.Fork
 	0,  // 11: cartwheel.store.v1.Wish.kind:type_name -> cartwheel.store.v1.Wish.Kind
 	13, // 12: cartwheel.store.v1.StageRequest.wishes:type_name -> cartwheel.store.v1.Wish
 	13, // 13: cartwheel.store.v1.PlanReply.wishes:type_name -> cartwheel.store.v1.Wish
-	34, // 14: cartwheel.store.v1.PlanReply.shares:type_name -> cartwheel.store.v1.PlanReply.Share
-	35, // 15: cartwheel.store.v1.PlanReply.moves:type_name -> cartwheel.store.v1.PlanReply.Move
-	36, // 16: cartwheel.store.v1.TransfersReply.work:type_name -> cartwheel.store.v1.TransfersReply.Work
+	36, // 14: cartwheel.store.v1.PlanReply.shares:type_name -> cartwheel.store.v1.PlanReply.Share
+	37, // 15: cartwheel.store.v1.PlanReply.moves:type_name -> cartwheel.store.v1.PlanReply.Move
+	38, // 16: cartwheel.store.v1.TransfersReply.work:type_name -> cartwheel.store.v1.TransfersReply.Work
 	10, // 17: cartwheel.store.v1.MembersReply.Node.role:type_name -> cartwheel.store.v1.Role
 	10, // 18: cartwheel.store.v1.PlanReply.Share.role:type_name -> cartwheel.store.v1.Role
 	1,  // 19: cartwheel.store.v1.Admin.ReadReplica:input_type -> cartwheel.store.v1.ReadReplicaRequest
@@ -2605,22 +2756,24 @@ var file_store_storepb_admin_proto_depIdxs = []int32{
 	19, // 26: cartwheel.store.v1.Admin.Abort:input_type -> cartwheel.store.v1.AbortRequest
 	21, // 27: cartwheel.store.v1.Admin.Transfers:input_type -> cartwheel.store.v1.TransfersRequest
 	23, // 28: cartwheel.store.v1.Admin.Backup:input_type -> cartwheel.store.v1.BackupRequest
-	7,  // 29: cartwheel.store.v1.Admin.Status:input_type -> cartwheel.store.v1.StatusRequest
-	25, // 30: cartwheel.store.v1.Admin.Drain:input_type -> cartwheel.store.v1.DrainRequest
-	2,  // 31: cartwheel.store.v1.Admin.ReadReplica:output_type -> cartwheel.store.v1.ReadReplicaReply
-	4,  // 32: cartwheel.store.v1.Admin.HintStats:output_type -> cartwheel.store.v1.HintStatsReply
-	6,  // 33: cartwheel.store.v1.Admin.Trees:output_type -> cartwheel.store.v1.TreesReply
-	12, // 34: cartwheel.store.v1.Admin.Members:output_type -> cartwheel.store.v1.MembersReply
-	16, // 35: cartwheel.store.v1.Admin.Stage:output_type -> cartwheel.store.v1.PlanReply
-	16, // 36: cartwheel.store.v1.Admin.Plan:output_type -> cartwheel.store.v1.PlanReply
-	18, // 37: cartwheel.store.v1.Admin.Commit:output_type -> cartwheel.store.v1.CommitReply
-	20, // 38: cartwheel.store.v1.Admin.Abort:output_type -> cartwheel.store.v1.AbortReply
-	22, // 39: cartwheel.store.v1.Admin.Transfers:output_type -> cartwheel.store.v1.TransfersReply
-	24, // 40: cartwheel.store.v1.Admin.Backup:output_type -> cartwheel.store.v1.BackupReply
-	8,  // 41: cartwheel.store.v1.Admin.Status:output_type -> cartwheel.store.v1.StatusReply
-	26, // 42: cartwheel.store.v1.Admin.Drain:output_type -> cartwheel.store.v1.DrainReply
-	31, // [31:43] is the sub-list for method output_type
-	19, // [19:31] is the sub-list for method input_type
+	25, // 29: cartwheel.store.v1.Admin.Restore:input_type -> cartwheel.store.v1.RestoreRequest
+	7,  // 30: cartwheel.store.v1.Admin.Status:input_type -> cartwheel.store.v1.StatusRequest
+	27, // 31: cartwheel.store.v1.Admin.Drain:input_type -> cartwheel.store.v1.DrainRequest
+	2,  // 32: cartwheel.store.v1.Admin.ReadReplica:output_type -> cartwheel.store.v1.ReadReplicaReply
+	4,  // 33: cartwheel.store.v1.Admin.HintStats:output_type -> cartwheel.store.v1.HintStatsReply
+	6,  // 34: cartwheel.store.v1.Admin.Trees:output_type -> cartwheel.store.v1.TreesReply
+	12, // 35: cartwheel.store.v1.Admin.Members:output_type -> cartwheel.store.v1.MembersReply
+	16, // 36: cartwheel.store.v1.Admin.Stage:output_type -> cartwheel.store.v1.PlanReply
+	16, // 37: cartwheel.store.v1.Admin.Plan:output_type -> cartwheel.store.v1.PlanReply
+	18, // 38: cartwheel.store.v1.Admin.Commit:output_type -> cartwheel.store.v1.CommitReply
+	20, // 39: cartwheel.store.v1.Admin.Abort:output_type -> cartwheel.store.v1.AbortReply
+	22, // 40: cartwheel.store.v1.Admin.Transfers:output_type -> cartwheel.store.v1.TransfersReply
+	24, // 41: cartwheel.store.v1.Admin.Backup:output_type -> cartwheel.store.v1.BackupReply
+	26, // 42: cartwheel.store.v1.Admin.Restore:output_type -> cartwheel.store.v1.RestoreReply
+	8,  // 43: cartwheel.store.v1.Admin.Status:output_type -> cartwheel.store.v1.StatusReply
+	28, // 44: cartwheel.store.v1.Admin.Drain:output_type -> cartwheel.store.v1.DrainReply
+	32, // [32:45] is the sub-list for method output_type
+	19, // [19:32] is the sub-list for method input_type
 	19, // [19:19] is the sub-list for extension type_name
 	19, // [19:19] is the sub-list for extension extendee
 	0,  // [0:19] is the sub-list for field type_name
@@ -2633,13 +2786,14 @@ func file_store_storepb_admin_proto_init() {
 	}
 	file_store_storepb_kv_proto_init()
 	file_store_storepb_admin_proto_msgTypes[12].OneofWrappers = []any{}
+	file_store_storepb_admin_proto_msgTypes[22].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_store_storepb_admin_proto_rawDesc), len(file_store_storepb_admin_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   36,
+			NumMessages:   38,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -32,6 +32,7 @@ const (
 	Admin_Abort_FullMethodName       = "/cartwheel.store.v1.Admin/Abort"
 	Admin_Transfers_FullMethodName   = "/cartwheel.store.v1.Admin/Transfers"
 	Admin_Backup_FullMethodName      = "/cartwheel.store.v1.Admin/Backup"
+	Admin_Restore_FullMethodName     = "/cartwheel.store.v1.Admin/Restore"
 	Admin_Status_FullMethodName      = "/cartwheel.store.v1.Admin/Status"
 	Admin_Drain_FullMethodName       = "/cartwheel.store.v1.Admin/Drain"
 )
@@ -60,6 +61,8 @@ type AdminClient interface {
 	Transfers(ctx context.Context, in *TransfersRequest, opts ...grpc.CallOption) (*TransfersReply, error)
 	// Backup copies all that this node holds to a directory of its own machine, while it serves.
 	Backup(ctx context.Context, in *BackupRequest, opts ...grpc.CallOption) (*BackupReply, error)
+	// Restore joins the archive of a partition, as Backup has made it, into what this node holds of it.
+	Restore(ctx context.Context, in *RestoreRequest, opts ...grpc.CallOption) (*RestoreReply, error)
 	// Status says how the node is and what it believes of its peers.
 	Status(ctx context.Context, in *StatusRequest, opts ...grpc.CallOption) (*StatusReply, error)
 	// Drain makes the node refuse to coordinate requests, while it goes on as a replica, or takes that back.
@@ -174,6 +177,16 @@ func (c *adminClient) Backup(ctx context.Context, in *BackupRequest, opts ...grp
 	return out, nil
 }
 
+func (c *adminClient) Restore(ctx context.Context, in *RestoreRequest, opts ...grpc.CallOption) (*RestoreReply, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(RestoreReply)
+	err := c.cc.Invoke(ctx, Admin_Restore_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *adminClient) Status(ctx context.Context, in *StatusRequest, opts ...grpc.CallOption) (*StatusReply, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(StatusReply)
@@ -218,6 +231,8 @@ type AdminServer interface {
 	Transfers(context.Context, *TransfersRequest) (*TransfersReply, error)
 	// Backup copies all that this node holds to a directory of its own machine, while it serves.
 	Backup(context.Context, *BackupRequest) (*BackupReply, error)
+	// Restore joins the archive of a partition, as Backup has made it, into what this node holds of it.
+	Restore(context.Context, *RestoreRequest) (*RestoreReply, error)
 	// Status says how the node is and what it believes of its peers.
 	Status(context.Context, *StatusRequest) (*StatusReply, error)
 	// Drain makes the node refuse to coordinate requests, while it goes on as a replica, or takes that back.
@@ -270,6 +285,10 @@ func (UnimplementedAdminServer) Transfers(context.Context, *TransfersRequest) (*
 
 func (UnimplementedAdminServer) Backup(context.Context, *BackupRequest) (*BackupReply, error) {
 	return nil, status.Error(codes.Unimplemented, "method Backup not implemented")
+}
+
+func (UnimplementedAdminServer) Restore(context.Context, *RestoreRequest) (*RestoreReply, error) {
+	return nil, status.Error(codes.Unimplemented, "method Restore not implemented")
 }
 
 func (UnimplementedAdminServer) Status(context.Context, *StatusRequest) (*StatusReply, error) {
@@ -480,6 +499,24 @@ func _Admin_Backup_Handler(srv interface{}, ctx context.Context, dec func(interf
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Admin_Restore_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(RestoreRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServer).Restore(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Admin_Restore_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServer).Restore(ctx, req.(*RestoreRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _Admin_Status_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(StatusRequest)
 	if err := dec(in); err != nil {
@@ -562,6 +599,10 @@ var Admin_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Backup",
 			Handler:    _Admin_Backup_Handler,
+		},
+		{
+			MethodName: "Restore",
+			Handler:    _Admin_Restore_Handler,
 		},
 		{
 			MethodName: "Status",

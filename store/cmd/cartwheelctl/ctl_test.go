@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"net"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -277,5 +278,48 @@ func TestEveryMemberIsBackedUp(t *testing.T) {
 	}
 	if out, _, err := ctl(t, append(at, "backup", "monday")...); err == nil || strings.Contains(out, "/backups") {
 		t.Errorf("a second backup of the name: %v\n%s", err, out)
+	}
+}
+
+func TestAPartitionIsArchivedAndRestored(t *testing.T) {
+	at := cluster(t)
+	do := func(args ...string) (string, error) {
+		out, _, err := ctl(t, append(args, at...)...)
+		return out, err
+	}
+	if _, err := do("put", "cart:1", "milk", "-w", "3"); err != nil {
+		t.Fatal(err)
+	}
+	place, err := do("ring", "cart:1", "--json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var in struct {
+		Partition int `json:"partition"`
+	}
+	if err := json.Unmarshal([]byte(place), &in); err != nil {
+		t.Fatal(err)
+	}
+	partition := strconv.Itoa(in.Partition)
+	out, err := do("backup", "monday", "--partition", partition)
+	if err != nil || strings.Count(out, "/backups/monday/partition-000"+partition) != 3 || !strings.Contains(out, "KEYS") {
+		t.Errorf("%v:\n%s", err, out)
+	}
+	if out, err = do("restore", "monday", "--partition", partition); err != nil || !strings.Contains(out, "n3") {
+		t.Errorf("%v:\n%s", err, out)
+	}
+	for _, c := range []struct {
+		args []string
+		code int
+	}{
+		{[]string{"restore", "monday"}, 254},
+		{[]string{"backup", "monday", "--partition", "-2"}, 254},
+		{[]string{"backup", "monday", "--partition", "8"}, 1}, // there are eight, from 0
+		{[]string{"backup", "monday", "--partition", partition}, 1},
+		{[]string{"restore", "tuesday", "--partition", partition}, 1},
+	} {
+		if out, err := do(c.args...); exitCode(err) != c.code {
+			t.Errorf("%v: %v, exit code %d, want %d\n%s", c.args, err, exitCode(err), c.code, out)
+		}
 	}
 }

@@ -85,7 +85,7 @@ func root(lookupEnv func(string) (string, bool)) *cobra.Command {
 	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return fmt.Errorf("%w: %w", errUsage, err) })
 	cmd.AddCommand(getCommand(g), siblingsCommand(g), putCommand(g), deleteCommand(g),
 		ringCommand(g), membersCommand(g), joinCommand(g), leaveCommand(g), replaceCommand(g), setCommand(g), forceRemoveCommand(g),
-		planCommand(g), commitCommand(g), abortCommand(g), transfersCommand(g), replicasCommand(g), hintsCommand(g), treesCommand(g), backupCommand(g), drainCommand(g), statusCommand(g), statsCommand(g))
+		planCommand(g), commitCommand(g), abortCommand(g), transfersCommand(g), replicasCommand(g), hintsCommand(g), treesCommand(g), backupCommand(g), restoreCommand(g), drainCommand(g), statusCommand(g), statsCommand(g))
 	return cmd
 }
 

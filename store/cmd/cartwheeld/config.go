@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
@@ -31,6 +32,7 @@ type settings struct {
 	bucketFlags    []string
 	buckets        store.Buckets
 	data           string
+	storage        string
 	partitions     int
 	replicas       int
 	readQuorum     int
@@ -65,6 +67,7 @@ func (s *settings) register(f *pflag.FlagSet) {
 	f.StringSliceVar(&s.members, "members", nil, "begins a cluster: all its first nodes as n1=host:port,n2=host:port,..., the same on each of them.\nA disk that knows a layout wins over it")
 	f.StringSliceVar(&s.join, "join", nil, "joins a cluster: host:port of some of its nodes. The node waits until 'cartwheelctl join' and 'commit' give it a role")
 	f.StringVar(&s.data, "data", "data", "directory of the data, created if missing")
+	f.StringVar(&s.storage, "storage", "disk", "disk, or memory: nothing is written to --data, and the node forgets all when it ends. It comes back as a new disk would:\nto lose fewer nodes than W at a time is then what keeps writes")
 	f.IntVar(&s.partitions, "partitions", ring.DefaultPartitions, "partitions of the ring that --members begins, a power of two, the same on every node")
 	f.IntVar(&s.replicas, "replicas", ring.DefaultReplicas, "owners of each key (N), the same on every node")
 	f.IntVar(&s.readQuorum, "read-quorum", 2, "replicas that must answer a get that does not say (R)")
@@ -145,16 +148,8 @@ func (s *settings) check() error {
 		}
 		s.buckets = append(s.buckets, b)
 	}
+	errs = append(errs, s.checkDisk()...)
 	var err error
-	if s.durability, err = store.ParseDurability(s.durabilityName); err != nil {
-		errs = append(errs, fmt.Errorf("--durability: %w", err))
-	}
-	if s.durability == store.DurabilityNone && !s.objectBuffer {
-		errs = append(errs, errors.New("--durability none loses acknowledged writes when power is lost: it needs --object-buffer"))
-	}
-	if s.flushAfter <= 0 {
-		errs = append(errs, fmt.Errorf("--flush-after is %v, want more than 0", s.flushAfter))
-	}
 	for _, bound := range []struct {
 		flag  string
 		value int
@@ -179,6 +174,27 @@ func (s *settings) check() error {
 		errs = append(errs, fmt.Errorf("--replica-timeout is %v, want more than 0", s.replicaTimeout))
 	}
 	return errors.Join(errs...)
+}
+
+// checkDisk checks what is about the data.
+func (s *settings) checkDisk() (errs []error) {
+	var err error
+	if s.durability, err = store.ParseDurability(s.durabilityName); err != nil {
+		errs = append(errs, fmt.Errorf("--durability: %w", err))
+	}
+	if s.durability == store.DurabilityNone && !s.objectBuffer {
+		errs = append(errs, errors.New("--durability none loses acknowledged writes when power is lost: it needs --object-buffer"))
+	}
+	if s.storage != "disk" && s.storage != "memory" {
+		errs = append(errs, fmt.Errorf("--storage is %q, want disk or memory", s.storage))
+	}
+	if s.storage == "memory" && s.restore != "" {
+		errs = append(errs, errors.New("--restore needs --storage disk"))
+	}
+	if s.flushAfter <= 0 {
+		errs = append(errs, fmt.Errorf("--flush-after is %v, want more than 0", s.flushAfter))
+	}
+	return errs
 }
 
 func (s *settings) memberList() (out []store.Member) {
@@ -218,6 +234,15 @@ func (s *settings) repairEvery() time.Duration {
 	return s.repairInterval
 }
 
+// fs is where the data are.
+func (s *settings) fs(log *slog.Logger) vfs.FS {
+	if s.storage == "memory" {
+		log.Warn("keeps all data in memory")
+		return vfs.NewMem()
+	}
+	return vfs.Default
+}
+
 // clock is the machine's, unless an experiment wants it wrong.
 func (s *settings) clock(log *slog.Logger) clock.Clock {
 	if s.clockSkew == "" {
@@ -231,7 +256,7 @@ func (s *settings) clock(log *slog.Logger) clock.Clock {
 // log tells the effective configuration once.
 func (s *settings) log(l *slog.Logger) {
 	l.Info("configured",
-		"id", s.id, "listen", s.listen, "advertise", s.advertise, "members", s.members, "join", s.join, "data", s.data, "partitions", s.partitions, "replicas", s.replicas,
+		"id", s.id, "listen", s.listen, "advertise", s.advertise, "members", s.members, "join", s.join, "data", s.data, "storage", s.storage, "partitions", s.partitions, "replicas", s.replicas,
 		"read_quorum", s.readQuorum, "write_quorum", s.writeQuorum, "buckets", s.bucketFlags, "hint_bytes", s.hintSize, "replica_timeout", s.replicaTimeout,
 		"repair_interval", s.repairInterval, "tombstone_interval", s.tombstoneEvery, "tombstone_grace", s.tombstoneGrace, "restore", s.restore, "durability", s.durabilityName, "object_buffer", s.objectBuffer, "flush_after", s.flushAfter, "clock_skew", s.clockSkew, "requests_max", s.requestsMax, "connections_max", s.connectionsMax, "transfer_rate", s.transferRate, "admission", s.admission, "debug_listen", s.debugListen, "admin_listen", s.adminListen, "admin_token_file", s.adminToken, "log_level", s.logLevel,
 		"tls_cert", s.tls.files.Cert, "tls_key", s.tls.files.Key, "tls_ca", s.tls.files.CA, "tls_client_cert_optional", s.tls.optional,

@@ -126,6 +126,51 @@ func TestOneNodeServesAndKeepsItsDataOverARestart(t *testing.T) {
 	}
 }
 
+// In memory it serves as well, leaves nothing on the disk, and comes back empty as another actor.
+func TestANodeInMemoryForgetsAllAtItsEnd(t *testing.T) {
+	address, dir := freeAddress(t), filepath.Join(t.TempDir(), "data")
+	var numbers []uint64
+	for life := range 2 {
+		stop, _ := start(t, nil, "--id", "n1", "--listen", address, "--members", "n1="+address, "--data", dir, "--storage", "memory",
+			"--replicas", "1", "--read-quorum", "1", "--write-quorum", "1")
+		ready(t, address)
+		c, err := client.Dial(client.Options{Addresses: []string{address}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := c.Get(t.Context(), "k", store.ReadOptions{}); err != nil || len(got.Siblings) != 0 {
+			t.Errorf("life %d began with %v, %v", life, got.Siblings, err)
+		}
+		if _, err := c.Put(t.Context(), "k", []byte("v"), nil, store.WriteOptions{Durability: store.DurabilityAll}); err != nil {
+			t.Error(err)
+		}
+		if got, err := c.Get(t.Context(), "k", store.ReadOptions{}); err != nil || len(got.Siblings) != 1 {
+			t.Errorf("life %d shows %v, %v", life, got.Siblings, err)
+		}
+		admin, err := client.DialAdmin(address, client.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		st, err := admin.Status(t.Context())
+		if err != nil {
+			t.Error(err)
+		}
+		numbers = append(numbers, st.NodeNumber)
+		if _, _, err := admin.Backup(t.Context(), "b"); !errors.Is(err, store.ErrInvalid) {
+			t.Errorf("a backup in memory: %v", err)
+		}
+		if err := errors.Join(admin.Close(), c.Close(), stop()); err != nil {
+			t.Error(err)
+		}
+	}
+	if numbers[0] == numbers[1] {
+		t.Error("a node that has forgotten all went on as the same actor")
+	}
+	if _, err := os.Stat(dir); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the data directory: %v, want none", err)
+	}
+}
+
 // What a node says of the hour lies between two looks at the right clock, shifted by the skew.
 func TestTheClockIsWrongWhileAFileSaysSo(t *testing.T) {
 	address, file := freeAddress(t), filepath.Join(t.TempDir(), "skew")
@@ -227,6 +272,8 @@ func TestWrongSettingsAreRefusedAllAtOnce(t *testing.T) {
 		},
 		{name: "tombstones of the future", args: []string{"--id", "n1", "--members", "n1=a:1", "--tombstone-grace", "-1s"}, want: []string{"--tombstone-grace"}},
 		{name: "time runs backwards", args: []string{"--id", "n1", "--members", "n1=a:1", "--repair-interval", "-1s"}, want: []string{"--repair-interval"}},
+		{name: "storage of glass", args: []string{"--id", "n1", "--members", "n1=a:1", "--storage", "glass"}, want: []string{"disk or memory"}},
+		{name: "restored into memory", args: []string{"--id", "n1", "--members", "n1=a:1", "--storage", "memory", "--restore", "b"}, want: []string{"--restore needs"}},
 		{name: "argument", args: []string{"start"}, want: []string{"start"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
