@@ -114,6 +114,11 @@ bench-admission: build ## how late puts are while a node gets a backlog of hints
 	@CARTWHEEL_BENCH_ADMISSION=$(CURDIR)/bin/cartwheeld CARTWHEEL_BENCH_TIME=$(or $(TIME),10s) \
 		go test ./store/bench -count=1 -timeout 30m -v -run 'TestBenchAdmission$$' | grep -E '^(figure|FAIL|---|    )'
 
+.PHONY: bench-buffer
+bench-buffer: build ## how late puts are with the object buffer of the paper and without, at the 99.9th percentile (figure 5); TIME is that of one load
+	@CARTWHEEL_BENCH_BUFFER=$(CURDIR)/bin/cartwheeld CARTWHEEL_BENCH_TIME=$(or $(TIME),10s) \
+		go test ./store/bench -count=1 -timeout 30m -v -run 'TestBenchBuffer$$' | grep -E '^(figure|FAIL|---|    )'
+
 .PHONY: bench-check
 bench-check: go ## how fast histories are judged: ten million operations, one hot key, registers beside Porcupine
 	@for part in large hot causal zones; do \
