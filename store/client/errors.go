@@ -3,6 +3,7 @@ package client
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"cartwheel/store"
 )
@@ -26,7 +27,8 @@ type Error struct {
 // Error says what was done, to which key, and what came of it.
 func (e *Error) Error() string {
 	if e.Key == "" {
-		return fmt.Sprintf("%s: %v", e.Op, e.Err)
+		// A node has often said itself what it was asked for.
+		return fmt.Sprintf("%s: %s", e.Op, strings.TrimPrefix(e.Err.Error(), e.Op+": "))
 	}
 	return fmt.Sprintf("%s %q: %v", e.Op, e.Key, e.Err)
 }

@@ -118,7 +118,7 @@ func (g *globals) backups(cmd *cobra.Command, partition int, question func(conte
 		a.answer.Member = a.member.ID
 		if a.err != nil {
 			a.answer.Error = a.err.Error()
-			failed = append(failed, a.err)
+			failed = append(failed, fmt.Errorf("%s: %w", a.member.ID, a.err))
 		}
 		out = append(out, a.answer)
 	}

@@ -194,6 +194,9 @@ func abortCommand(g *globals) *cobra.Command {
 			}
 			return g.withAdmin(cmd.Context(), func(ctx context.Context, a *client.Admin) error {
 				back, err := a.Abort(ctx, number)
+				if number == 0 && errors.Is(err, store.ErrInvalid) {
+					return g.nothingToAbort(ctx, a, err)
+				}
 				if err != nil {
 					return err
 				}
@@ -209,6 +212,18 @@ func abortCommand(g *globals) *cobra.Command {
 			})
 		},
 	}
+}
+
+// nothingToAbort says more of an abort without a version that found no plan.
+func (g *globals) nothingToAbort(ctx context.Context, a *client.Admin, err error) error {
+	m, merr := a.Members(ctx)
+	switch {
+	case merr != nil || len(m.Live) == 0:
+		return errors.Join(err, merr)
+	case len(m.Live) == 1:
+		return fmt.Errorf("nothing is planned on %s and no change is pending: there is nothing to abort", g.servers[0])
+	}
+	return fmt.Errorf("nothing is planned on %s; to take back the change that is pending, say 'abort %d'", g.servers[0], m.Live[len(m.Live)-1].Number+1)
 }
 
 func versionOf(text string) (uint64, error) {

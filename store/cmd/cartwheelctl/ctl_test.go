@@ -192,6 +192,8 @@ func TestErrorsSayWhatToDoNext(t *testing.T) {
 		{"plan with a bad address", append([]string{"plan", "--join", "n4"}, at...), 254, "id=host:port"},
 		{"plan with a bad capacity", append([]string{"plan", "--capacity", "n1=much"}, at...), 254, "--capacity"},
 		{"plan of an address twice", append([]string{"plan", "--join", "n4=n1.invalid:7070"}, at...), 254, "another member's"},
+		{"abort of nothing", append([]string{"abort"}, at...), 1, "there is nothing to abort"},
+		{"commit of nothing", append([]string{"commit", "2"}, at...), 1, "commit: nothing is planned on n1: stage join"},
 		{"bad floor", append([]string{"get", "k", "--floor", "%"}, at...), 254, "--floor"},
 		{"bad not found", append([]string{"get", "k", "--not-found", "maybe"}, at...), 254, "basic-quorum"},
 		{"two modes", append([]string{"put", "k", "v", "--strict", "--sloppy"}, at...), 254, "exclude each other"},
