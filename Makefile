@@ -84,7 +84,7 @@ coverage: go ## which faults met which workloads, in all runs that are stored in
 
 .PHONY: test-docker
 test-docker: go ## test the container backend itself: pods, cuts, pauses, clean-up
-	CARTWHEEL_DOCKER=1 go test -count=1 -timeout 10m ./harness/cluster/docker
+	CARTWHEEL_DOCKER=1 go test -count=1 -timeout 20m ./harness/cluster/docker
 
 .PHONY: bench-harness
 bench-harness: go ## how fast a cluster starts and a fault is applied and verified

@@ -92,7 +92,7 @@ func marked(l harness.Link) harness.NodeID {
 func (r *running) knock(ctx context.Context, n harness.NodeID) {
 	ctx, cancel := context.WithTimeout(ctx, dialLimit)
 	defer cancel()
-	if conn, err := new(net.Dialer).DialContext(ctx, "tcp", r.pod(n).published); err == nil {
+	if conn, err := new(net.Dialer).DialContext(ctx, "tcp", r.pod(n).ports.Load().clients); err == nil {
 		_ = conn.Close()
 	}
 }

@@ -102,7 +102,7 @@ func (c *Cluster) Address(n harness.NodeID) string {
 	if err != nil {
 		return ""
 	}
-	return p.published
+	return p.ports.Load().clients
 }
 
 // AdminAddress is where the harness's own questions reach the node's store: apart from clients if
@@ -112,7 +112,8 @@ func (c *Cluster) AdminAddress(n harness.NodeID) string {
 	if err != nil {
 		return ""
 	}
-	return cmp.Or(p.asked, p.published)
+	at := p.ports.Load()
+	return cmp.Or(at.admin, at.clients)
 }
 
 // Backend names the packet filter that the pods use, "nft" or "legacy".

@@ -73,7 +73,8 @@ func (p *pod) terminate(ctx context.Context, cli *client.Client, patience time.D
 }
 
 // Restart starts the node's store again, on its volume and in its pod, and returns when it
-// listens, or takes long to. Restarting a running node is no error. A store that ends at once
+// listens, or takes long to. Should the pod have lost its rules, or its host container have ended, it
+// gets both back first. Restarting a running node is no error. A store that ends at once
 // is one, with what it said.
 func (c *Cluster) Restart(ctx context.Context, n harness.NodeID) error {
 	return c.on(ctx, "restart", n, func(r *running, p *pod) error {
@@ -83,6 +84,9 @@ func (c *Cluster) Restart(ctx context.Context, n harness.NodeID) error {
 		}
 		if state.State.Running {
 			return nil
+		}
+		if err := c.rearm(ctx, r, n, p); err != nil {
+			return err
 		}
 		p.stopped.Store(false)
 		err = uninterrupted(ctx, func(ctx context.Context) error {
@@ -97,6 +101,34 @@ func (c *Cluster) Restart(ctx context.Context, n harness.NodeID) error {
 		}
 		return r.trace(ctx, n, p) // its disk is as bad as before
 	})
+}
+
+// rearm looks whether the pod still has its rules, which no end of a store takes away, and gives it those
+// that it should have if it has not. A host container that has ended is started anew: what joins it now
+// joins its new network.
+func (c *Cluster) rearm(ctx context.Context, r *running, n harness.NodeID, p *pod) error {
+	host, err := r.cli.ContainerInspect(ctx, p.host)
+	if err != nil {
+		return fmt.Errorf("inspect host container: %w", err)
+	}
+	if !host.State.Running {
+		if err := r.plan.run(ctx, p.host); err != nil {
+			return fmt.Errorf("host container: %w", err)
+		}
+		if err := r.plan.locate(ctx, p); err != nil {
+			return err
+		}
+	}
+	if _, err := r.counters(ctx, []harness.NodeID{n}); !errors.Is(err, errRulesGone) {
+		return err
+	}
+	c.opts.Logger.Warn("node had lost its packet filter rules", "node", n)
+	if err := lock(ctx, c.rules); err != nil {
+		return err
+	}
+	defer unlock(c.rules)
+	_, err = p.install(ctx, c.rulesOf(r, n))
+	return wrap(err, "install rules")
 }
 
 // Alive reports whether the node's store has a process, paused or not.

@@ -167,3 +167,59 @@ func TestARestartThatFailsSaysWhy(t *testing.T) {
 		t.Errorf("restart: %v; logs: %v, %q; want it to say why", err, lerr, logs.String())
 	}
 }
+
+// A pod that has lost its network, and its rules with it, is whole again when its store is restarted: its
+// address, its published ports, the cut that is in force, and the refusal of IPv6.
+func TestARestartedPodGetsItsRulesBack(t *testing.T) {
+	needEngine(t)
+	o := quietOptions(t, runName(t))
+	o.Nodes = 2
+	c := start(t, o)
+	ctx := t.Context()
+	r, p, err := c.pod("n2")
+	if err != nil {
+		t.Fatal(err)
+	}
+	there, back := harness.Link{From: "n1", To: "n2"}, harness.Link{From: "n2", To: "n1"}
+	if err := c.Cut(ctx, "f1", []harness.Link{there}); err != nil {
+		t.Fatal(err)
+	}
+	for _, loss := range []struct {
+		name string
+		lose func() error
+	}{
+		{"flushed", func() error {
+			_, err := p.shell.run(ctx, "", "iptables-"+r.backend, "-F", "INPUT")
+			return err
+		}},
+		{"host container ended", func() error { return r.cli.ContainerKill(ctx, p.host, "SIGKILL") }},
+	} {
+		for _, step := range []func() error{
+			func() error { return c.Kill(ctx, "n2") },
+			loss.lose,
+			func() error { return c.Restart(ctx, "n2") },
+		} {
+			if err := step(); err != nil {
+				t.Fatalf("%s: %v", loss.name, err)
+			}
+		}
+		reach(t, c.Address("n2"))
+		if got, err := c.Probe(ctx, []harness.Link{there, back}); err != nil || got[there] || !got[back] {
+			t.Errorf("%s: got %v, %v; want n1->n2 closed alone", loss.name, got, err)
+		}
+		saved, err := p.shell.run(ctx, "", "bash", "-c", `[ ! -s /proc/net/if_inet6 ] || "$0" -t filter`, "ip6tables-"+r.backend+"-save")
+		if err != nil || saved != "" && strings.Count(saved, jumpMark) != 1 {
+			t.Errorf("%s: rules of IPv6: %v\n%s", loss.name, err, saved)
+		}
+		saved, err = p.shell.run(ctx, "", "iptables-"+r.backend+"-save", "-t", "filter")
+		if err != nil || strings.Count(saved, "-j CARTWHEEL-IN") != 1 || strings.Count(saved, "-j CARTWHEEL-OUT") != 1 {
+			t.Errorf("%s: want each chain entered once: %v\n%s", loss.name, err, saved)
+		}
+	}
+	if err := c.Mend(ctx, "f1"); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := c.Probe(ctx, []harness.Link{there, back}); err != nil || !got[there] || !got[back] {
+		t.Errorf("healed: got %v, %v; want both open", got, err)
+	}
+}

@@ -32,22 +32,27 @@ var rulesScript string
 
 // A pod is one node: its containers' ids and where it is reached.
 type pod struct {
-	host      string
-	shell     *shell       // in the host container
-	storeID   atomic.Value // string; another container after a wipe
-	shaper    string       // none until its first packet is shaped; guarded by the cluster's rules
-	address   netip.Addr
-	published string        // where clients reach it
-	asked     string        // where the harness's own questions do; empty: where clients do
-	busy      chan struct{} // holds one token while the store is frozen, thawed, ended, started or wiped
-	stopped   atomic.Bool   // frozen by SIGSTOP, where the engine cannot pause
-	wiped     int           // how often the store's volume was made anew; guarded by busy
+	host    string
+	shell   *shell       // in the host container
+	storeID atomic.Value // string; another container after a wipe
+	shaper  string       // none until its first packet is shaped; guarded by the cluster's rules
+	address netip.Addr
+	ports   atomic.Pointer[published]
+	busy    chan struct{} // holds one token while the store is frozen, thawed, ended, started or wiped
+	stopped atomic.Bool   // frozen by SIGSTOP, where the engine cannot pause
+	wiped   int           // how often the store's volume was made anew; guarded by busy
 
 	// Of the store's disk; guarded by busy.
 	fault   harness.DiskFault // in force, also in the store's next lives
 	tracer  string            // that makes it so; none while there is no fault, or no life
 	hit     uint64            // calls hit by tracers of this fault that are gone, or files damaged by it
 	surgeon string            // that has damaged a file and can make it whole; none otherwise
+}
+
+// published is where a pod's store is reached from outside.
+type published struct {
+	clients string
+	admin   string // by the harness's own questions; empty: where clients do
 }
 
 func (p *pod) store() string { return p.storeID.Load().(string) }
@@ -142,7 +147,7 @@ func (p *plan) start(ctx context.Context, self peer, command []string) (made *po
 		if err = p.run(both, made.host); err != nil {
 			return fmt.Errorf("host container: %w", err)
 		}
-		if made.published, made.asked, err = p.published(both, made.host); err != nil {
+		if err := p.locate(both, made); err != nil {
 			return err
 		}
 		var others []peer
@@ -152,8 +157,7 @@ func (p *plan) start(ctx context.Context, self peer, command []string) (made *po
 			}
 		}
 		rules := render(others, nil) + renderOut(others) + renderClients(p.door(), nil, nil)
-		out, err := made.shell.run(both, rules, "bash", "-c", rulesScript, "rules.sh", "install")
-		backend = strings.TrimSpace(out)
+		backend, err = made.install(both, rules)
 		return err
 	})
 	if err := eg.Wait(); err != nil {
@@ -163,6 +167,12 @@ func (p *plan) start(ctx context.Context, self peer, command []string) (made *po
 		return nil, "", fmt.Errorf("store container: %w", err)
 	}
 	return made, backend, p.attend(ctx, made)
+}
+
+// install gives the pod its chains, with rules in them, and returns the packet filter that works.
+func (p *pod) install(ctx context.Context, rules string) (backend string, err error) {
+	out, err := p.shell.run(ctx, rules, "bash", "-c", rulesScript, "rules.sh", "install")
+	return strings.TrimSpace(out), err
 }
 
 // attendLimit bounds how long a store may start up without a word of ours. One that takes longer
@@ -317,11 +327,11 @@ func (p *plan) run(ctx context.Context, id string) error {
 	return nil
 }
 
-// published returns where the engine has published the store's ports.
-func (p *plan) published(ctx context.Context, id string) (clients, admin string, err error) {
-	state, err := p.cli.ContainerInspect(ctx, id)
+// locate notes where the engine has published the store's ports.
+func (p *plan) locate(ctx context.Context, made *pod) error {
+	state, err := p.cli.ContainerInspect(ctx, made.host)
 	if err != nil {
-		return "", "", fmt.Errorf("inspect host container: %w", err)
+		return fmt.Errorf("inspect host container: %w", err)
 	}
 	at := func(port int) (string, error) {
 		if port == 0 {
@@ -338,7 +348,8 @@ func (p *plan) published(ctx context.Context, id string) (clients, admin string,
 	}
 	clients, cerr := at(p.opts.Port)
 	admin, aerr := at(p.opts.AdminPort)
-	return clients, admin, errors.Join(cerr, aerr)
+	made.ports.Store(&published{clients, admin})
+	return errors.Join(cerr, aerr)
 }
 
 // stillRuns says why a store that ended at once did so.

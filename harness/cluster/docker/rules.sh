@@ -6,21 +6,18 @@
 # counters: they are recognised by their comments, which are unique.
 set -euo pipefail
 
-hooked() { # tool: whether an earlier attempt has hooked our chain in
-	"$1-save" -t filter 2>/dev/null | grep -cE 'cartwheel/jump"? ' >/dev/null
-}
-
-hook() { # backend: chains of our own, first in INPUT and OUTPUT. IPv6 between pods is refused.
-	hooked "iptables-$1" || "iptables-$1-restore" -w 5 -n <<-'END' || return
-		*filter
-		:CARTWHEEL-IN - [0:0]
-		:CARTWHEEL-OUT - [0:0]
-		-I INPUT 1 -m comment --comment cartwheel/jump -j CARTWHEEL-IN
-		-I OUTPUT 1 -m comment --comment cartwheel/jump-out -j CARTWHEEL-OUT
-		COMMIT
-	END
-	if [ -s /proc/net/if_inet6 ] && ! hooked "ip6tables-$1"; then
-		"ip6tables-$1-restore" -w 5 -n <<-'END' || return
+hook() { # backend: chains of our own, first in INPUT and OUTPUT, each once. IPv6 between pods is refused.
+	local saved jumps=()
+	saved=$("iptables-$1-save" -t filter 2>/dev/null) || saved=
+	[[ $saved == *"-j CARTWHEEL-IN"* ]] || jumps+=('-I INPUT 1 -m comment --comment cartwheel/jump -j CARTWHEEL-IN')
+	[[ $saved == *"-j CARTWHEEL-OUT"* ]] || jumps+=('-I OUTPUT 1 -m comment --comment cartwheel/jump-out -j CARTWHEEL-OUT')
+	if [ ${#jumps[@]} != 0 ]; then
+		printf '%s\n' '*filter' ':CARTWHEEL-IN - [0:0]' ':CARTWHEEL-OUT - [0:0]' "${jumps[@]}" COMMIT |
+			"iptables-$1-restore" -w 5 -n || return
+	fi
+	if [ -s /proc/net/if_inet6 ]; then
+		saved=$("ip6tables-$1-save" -t filter 2>/dev/null) || saved=
+		[[ $saved == *"-j CARTWHEEL-IN"* ]] || "ip6tables-$1-restore" -w 5 -n <<-'END' || return
 			*filter
 			:CARTWHEEL-IN - [0:0]
 			-A CARTWHEEL-IN -i lo -j RETURN
