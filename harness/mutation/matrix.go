@@ -29,6 +29,14 @@ type Row struct {
 	Mutant   Mutant    `json:"mutant"`
 	Killed   bool      `json:"killed"` // by the last attempt
 	Attempts []Attempt `json:"attempts"`
+	// Unseen is the bug under its nemesis of that name, once for each attempt and with the same seed.
+	Unseen []Attempt `json:"unseen,omitempty"`
+}
+
+// Elsewhere reports whether the bug showed, or may have shown, under the nemesis that must not reveal it: only
+// runs that are valid say that it did not.
+func (r Row) Elsewhere() bool {
+	return slices.ContainsFunc(r.Unseen, func(a Attempt) bool { return a.Verdict != harness.Valid })
 }
 
 // A ControlRun is a run of the unmutated store.
@@ -125,7 +133,7 @@ func (x Matrix) controls(v harness.Verdict) (n int) {
 	return n
 }
 
-// Verdict is valid if every mutant was killed, no control run was found invalid, and the
+// Verdict is valid if every mutant was killed, none showed where it must not, no control run was found invalid, and the
 // store as it is was found valid at least once under each workload and nemesis that a
 // mutant asked for; unknown if only the last is missing, or nothing ran. A control run
 // that is unknown raised no alarm, and proves nothing either.
@@ -133,7 +141,7 @@ func (x Matrix) Verdict() harness.Verdict {
 	if len(x.Mutants) == 0 {
 		return harness.Unknown
 	}
-	if x.KilledRatio() < 1 || x.FalseAlarms() > 0 {
+	if x.KilledRatio() < 1 || x.FalseAlarms() > 0 || slices.ContainsFunc(x.Mutants, Row.Elsewhere) {
 		return harness.Invalid
 	}
 	for _, r := range x.Mutants {
@@ -188,6 +196,12 @@ func (x Matrix) WriteText(w io.Writer) error {
 // explain says what a survivor did instead, and what is wrong with a control run.
 func (x Matrix) explain(b *strings.Builder) {
 	for _, r := range x.Mutants {
+		if r.Mutant.Unseen != "" && r.Killed {
+			fmt.Fprintf(b, "\n%s shows under %s alone; under %s:\n", r.Mutant.ID, r.Mutant.Nemesis, r.Mutant.Unseen)
+			for _, a := range r.Unseen {
+				fmt.Fprintf(b, "  %s\n", a.sentence())
+			}
+		}
 		if r.Killed {
 			continue
 		}

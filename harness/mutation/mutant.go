@@ -12,16 +12,18 @@ import (
 
 // A Mutant is a planted bug and the promise to find it.
 type Mutant struct {
-	ID        string `json:"id"`               // "M48", for ever the same
-	Title     string `json:"title"`            // a few words for tables
-	Mechanism string `json:"mechanism"`        // one sentence: what goes wrong, and what a client loses by it
-	Checker   string `json:"checker"`          // the checker that must report it ...
-	Kind      string `json:"kind"`             // ... as this kind of anomaly
-	Workload  string `json:"workload"`         // under this workload ...
-	Nemesis   string `json:"nemesis"`          // ... and this nemesis
-	Gate      bool   `json:"gate,omitempty"`   // of the first gate: hunted by every CI run
-	Docker    bool   `json:"docker,omitempty"` // hunted in containers too
-	Edits     []Edit `json:"edits"`
+	ID        string `json:"id"`        // "M48", for ever the same
+	Title     string `json:"title"`     // a few words for tables
+	Mechanism string `json:"mechanism"` // one sentence: what goes wrong, and what a client loses by it
+	Checker   string `json:"checker"`   // the checker that must report it ...
+	Kind      string `json:"kind"`      // ... as this kind of anomaly
+	Workload  string `json:"workload"`  // under this workload ...
+	Nemesis   string `json:"nemesis"`   // ... and this nemesis
+	// Unseen is a nemesis under which the same workload must not show the bug: that of Nemesis alone does.
+	Unseen string `json:"unseen,omitempty"`
+	Gate   bool   `json:"gate,omitempty"`   // of the first gate: hunted by every CI run
+	Docker bool   `json:"docker,omitempty"` // hunted in containers too
+	Edits  []Edit `json:"edits"`
 }
 
 // An Edit replaces a text that stands exactly once in a file.
@@ -120,7 +122,7 @@ func fields(head string) func(yield func(string, string) bool) {
 func (m *Mutant) set(name, value string) error {
 	texts := map[string]*string{
 		"id": &m.ID, "title": &m.Title, "mechanism": &m.Mechanism, "checker": &m.Checker,
-		"kind": &m.Kind, "workload": &m.Workload, "nemesis": &m.Nemesis,
+		"kind": &m.Kind, "workload": &m.Workload, "nemesis": &m.Nemesis, "unseen": &m.Unseen,
 	}
 	if flag := map[string]*bool{"gate": &m.Gate, "docker": &m.Docker}[name]; flag != nil {
 		if value != "yes" {

@@ -112,9 +112,12 @@ func (h *hunt) plant(ctx context.Context, i int, overlay string) error {
 		h.mu.Lock()
 		row := &h.x.Mutants[i]
 		n := len(row.Attempts)
-		over := row.Killed || n >= h.Runs
+		killed := row.Killed
 		h.mu.Unlock()
-		if over {
+		if killed {
+			return h.elsewhere(ctx, i, overlay)
+		}
+		if n >= h.Runs {
 			return nil
 		}
 		t := Trial{m.ID, overlay, m.Workload, m.Nemesis, h.Seed + uint64(n)}
@@ -131,6 +134,30 @@ func (h *hunt) plant(ctx context.Context, i int, overlay string) error {
 			return nil
 		}
 	}
+}
+
+// elsewhere tries a mutant that was killed under the nemesis that must not reveal it, with the seeds that it was
+// killed with.
+func (h *hunt) elsewhere(ctx context.Context, i int, overlay string) error {
+	m := h.Mutants[i]
+	if m.Unseen == "" {
+		return nil
+	}
+	h.mu.Lock()
+	row := h.x.Mutants[i]
+	h.mu.Unlock()
+	for _, found := range row.Attempts[len(row.Unseen):] {
+		t := Trial{m.ID, overlay, m.Workload, m.Unseen, found.Seed}
+		a, _ := h.attempt(ctx, t)
+		if err := ctx.Err(); err != nil {
+			return fmt.Errorf("mutant %s: %w", m.ID, err)
+		}
+		h.note(t, a, func() {
+			row := &h.x.Mutants[i]
+			row.Unseen = append(row.Unseen, a)
+		})
+	}
+	return nil
 }
 
 // leaveAlone runs the store as it is.
@@ -197,7 +224,7 @@ func (x Matrix) row(m Mutant) Row {
 			if i := slices.IndexFunc(r.Attempts, func(a Attempt) bool { return a.Error != "" }); i >= 0 {
 				r.Attempts = r.Attempts[:i]
 			}
-			r.Attempts = slices.Clone(r.Attempts)
+			r.Attempts, r.Unseen = slices.Clone(r.Attempts), slices.Clone(r.Unseen)
 			return r
 		}
 	}

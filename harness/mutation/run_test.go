@@ -116,6 +116,40 @@ func TestTheControlGoesThroughEveryRunOfAMutant(t *testing.T) {
 	}
 }
 
+// A bug that only one fault is said to reveal is looked for under another, with every seed that it took to find it.
+func TestABugThatShowsElsewhereSpoilsTheMatrix(t *testing.T) {
+	for _, c := range []struct {
+		elsewhere harness.Result
+		want      harness.Verdict
+	}{
+		{result(harness.Valid, "", ""), harness.Valid},
+		{result(harness.Invalid, "lost-writes", "lost-write"), harness.Invalid},
+		{result(harness.Invalid, "convergence", "divergent"), harness.Invalid},
+		{result(harness.Unknown, "", ""), harness.Invalid},
+	} {
+		m := planted("M1")
+		m.Unseen = "pause"
+		var under []string
+		x, _, err := run(t, t.Context(), Options{Mutants: []Mutant{m}, Runs: 5}, func(_ context.Context, tr Trial) (harness.Result, error) {
+			under = append(under, tr.Mutant+" "+tr.Nemesis+" "+string(rune('0'+tr.Seed)))
+			switch {
+			case tr.Nemesis == "pause":
+				return c.elsewhere, nil
+			case tr.Mutant == "M1" && tr.Seed == 8:
+				return result(harness.Invalid, "lost-writes", "lost-write"), nil
+			}
+			return valid()
+		})
+		want := []string{"M1 partition 7", "M1 partition 8", "M1 pause 7", "M1 pause 8", "control partition 7", "control partition 8"}
+		if err != nil || !slices.Equal(under, want) {
+			t.Fatalf("%v: tried %q, want %q", err, under, want)
+		}
+		if x.Verdict() != c.want || len(x.Mutants[0].Unseen) != 2 || x.Mutants[0].Elsewhere() != (c.want != harness.Valid) {
+			t.Errorf("%s elsewhere: got %s, want %s; %+v", c.elsewhere.Verdict, x.Verdict(), c.want, x.Mutants[0].Unseen)
+		}
+	}
+}
+
 func TestAControlThatIsNotValidSpoilsTheMatrix(t *testing.T) {
 	for _, c := range []struct {
 		control, want harness.Verdict

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -22,6 +23,7 @@ type Knobs struct {
 	Suite       string        // names the run and its folder; default: the workload's name
 	Workload    string        // see Workloads; default "cart"
 	Nemesis     string        // see Nemeses, separated by commas; default "partition"
+	Gaps        string        // how times between faults are drawn, see [schedule.Gaps]; default "uniform"
 	Cluster     string        // see Clusters; default "docker"
 	Seed        uint64        // of everything random
 	Time        time.Duration // of the load; default 30s
@@ -67,6 +69,7 @@ func (k Knobs) validate() error {
 			problems = append(problems, fmt.Errorf(format, args...))
 		}
 	}
+	need(k.Gaps == "" || slices.Contains(schedule.Gaps(), k.Gaps), "gaps %q: %s", k.Gaps, strings.Join(schedule.Gaps(), ", "))
 	need(k.Time > 0, "time %v: must be positive", k.Time)
 	need(k.Nodes >= cartwheel.Replicas, "%d nodes: the store keeps %d replicas of each key, so there must be at least as many", k.Nodes, cartwheel.Replicas)
 	need(k.Concurrency > 0, "concurrency %d: must be positive", k.Concurrency)
@@ -126,6 +129,7 @@ func (k Knobs) Arguments() []string {
 			words = append(words, flag, value)
 		}
 	}
+	add("--gaps", k.Gaps, k.Gaps != "" && k.Gaps != schedule.GapsUniform)
 	add("--cluster", k.Cluster, k.Cluster != "docker")
 	add("--nodes", strconv.Itoa(k.Nodes), k.Nodes != 5)
 	add("--concurrency", strconv.Itoa(k.Concurrency), k.Concurrency != 2*k.Nodes)

@@ -7,6 +7,7 @@ import (
 
 	"cartwheel/harness"
 	"cartwheel/nemesis"
+	"cartwheel/nemesis/schedule"
 	"cartwheel/workloads/cart"
 	"cartwheel/workloads/counter"
 	"cartwheel/workloads/register"
@@ -43,17 +44,17 @@ func workloads() []entry[harness.Workload] {
 	}
 }
 
-// nemeses are limited to the names, if there are any: see their Names.
-func nemeses(only ...string) []entry[harness.Nemesis] {
+// nemeses have a rhythm, and are limited to the names, if there are any: see their Names.
+func nemeses(t schedule.Timing, only ...string) []entry[harness.Nemesis] {
 	return []entry[harness.Nemesis]{
 		{"none", func() harness.Nemesis { return nemesis.None{} }},
-		{nemesis.PartitionKind, func() harness.Nemesis { return &nemesis.Partition{Names: only} }},
-		{nemesis.PauseKind, func() harness.Nemesis { return &nemesis.Pause{Names: only} }},
-		{nemesis.KillKind, func() harness.Nemesis { return &nemesis.Kill{Names: only} }},
-		{nemesis.PacketKind, func() harness.Nemesis { return &nemesis.Packet{Names: only} }},
-		{nemesis.ClockKind, func() harness.Nemesis { return &nemesis.Clock{Names: only} }},
-		{nemesis.DiskKind, func() harness.Nemesis { return &nemesis.Disk{Names: only} }},
-		{nemesis.MembershipKind, func() harness.Nemesis { return &nemesis.Membership{Names: only} }},
+		{nemesis.PartitionKind, func() harness.Nemesis { return &nemesis.Partition{Names: only, Timing: t} }},
+		{nemesis.PauseKind, func() harness.Nemesis { return &nemesis.Pause{Names: only, Timing: t} }},
+		{nemesis.KillKind, func() harness.Nemesis { return &nemesis.Kill{Names: only, Timing: t} }},
+		{nemesis.PacketKind, func() harness.Nemesis { return &nemesis.Packet{Names: only, Timing: t} }},
+		{nemesis.ClockKind, func() harness.Nemesis { return &nemesis.Clock{Names: only, Timing: t} }},
+		{nemesis.DiskKind, func() harness.Nemesis { return &nemesis.Disk{Names: only, Timing: t} }},
+		{nemesis.MembershipKind, func() harness.Nemesis { return &nemesis.Membership{Names: only, Timing: t} }},
 	}
 }
 
@@ -61,7 +62,7 @@ func nemeses(only ...string) []entry[harness.Nemesis] {
 func Workloads() []string { return names(workloads()) }
 
 // Nemeses lists the kinds that Knobs.Nemesis is made of; AllNemeses stands for all of them.
-func Nemeses() []string { return names(nemeses()) }
+func Nemeses() []string { return names(nemeses(schedule.Timing{})) }
 
 // broken are the self-tests: what they ask of the store it does not promise, and they must be found invalid.
 var broken = []string{"cart-lww", "set-lww", "set-lww-locked", "counter-lww", "register-weak", "session-weak"}
@@ -76,15 +77,21 @@ func Workload(name string) (harness.Workload, error) {
 	return find("workload", name, workloads())
 }
 
+// Gaps lists what Knobs.Gaps may be, the default first.
+func Gaps() []string { return schedule.Gaps() }
+
 // AllNemeses stands for all that inject faults and that the cluster and its target can have.
 const AllNemeses = "all"
 
 // Nemesis finds the nemeses of a list that commas separate, and composes them. A kind may
 // be followed by names of its faults, as in "partition=halves+bridge,kill=coordinator".
-func Nemesis(list string) (harness.Nemesis, error) {
+func Nemesis(list string) (harness.Nemesis, error) { return paced(list, schedule.Timing{}) }
+
+// paced is [Nemesis] in a rhythm of its own.
+func paced(list string, t schedule.Timing) (harness.Nemesis, error) {
 	if list == AllNemeses {
 		var parts []harness.Nemesis
-		for _, n := range nemeses()[1:] { // the first is none
+		for _, n := range nemeses(t)[1:] { // the first is none
 			parts = append(parts, n.make())
 		}
 		return nemesis.Possible(parts...), nil
@@ -101,7 +108,7 @@ func Nemesis(list string) (harness.Nemesis, error) {
 		if name == AllNemeses {
 			return nil, fmt.Errorf("%w: nemesis %q: %q stands by itself; it is every kind that the cluster can have", ErrKnobs, list, AllNemeses)
 		}
-		n, err := find("nemesis", name, nemeses(faults...))
+		n, err := find("nemesis", name, nemeses(t, faults...))
 		if err != nil {
 			return nil, err
 		}

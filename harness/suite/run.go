@@ -13,6 +13,7 @@ import (
 	"cartwheel/harness/cluster/sim/wire"
 	"cartwheel/harness/report"
 	"cartwheel/harness/runner"
+	"cartwheel/nemesis/schedule"
 )
 
 // Hooks are told how a run goes. All are optional.
@@ -53,7 +54,7 @@ func assemble(k Knobs, h Hooks) (world, runner.Options, error) {
 	k = k.withDefaults()
 	play, werr := find("cluster", k.Cluster, worlds())
 	workload, lerr := Workload(k.Workload)
-	faults, nerr := Nemesis(k.Nemesis)
+	faults, nerr := paced(k.Nemesis, schedule.Timing{Gaps: k.Gaps})
 	verr := k.validate()
 	if verr != nil {
 		verr = fmt.Errorf("%w: %w", ErrKnobs, verr)

@@ -31,6 +31,28 @@ type Timing struct {
 	FaultMax time.Duration // and less than this; default 6s
 	GapMin   time.Duration // between a heal and the next fault at least; default 2s
 	GapMax   time.Duration // and less than this; default 4s
+	Gaps     string        // how gaps are drawn, of the Gaps constants; default GapsUniform
+}
+
+// How gaps are drawn.
+const (
+	GapsUniform     = "uniform"     // all from GapMin to GapMax alike
+	GapsFixed       = "fixed"       // each is GapMin
+	GapsExponential = "exponential" // GapMin at least, and beyond that as between events of a Poisson process, to GapMax on average
+)
+
+// Gaps lists the ways to draw gaps.
+func Gaps() []string { return []string{GapsUniform, GapsFixed, GapsExponential} }
+
+// gap draws the time to the next fault.
+func (t Timing) gap(r *rand.Rand) time.Duration {
+	switch t.Gaps {
+	case GapsFixed:
+		return t.GapMin
+	case GapsExponential:
+		return t.GapMin + time.Duration(r.ExpFloat64()*float64(t.GapMax-t.GapMin))
+	}
+	return between(r, t.GapMin, t.GapMax)
 }
 
 func (t Timing) withDefaults() Timing {
@@ -82,7 +104,7 @@ func Draw(r *rand.Rand, nodes []harness.NodeID, span time.Duration, t Timing, ma
 		f.ID, f.Kind, f.Name = fmt.Sprintf("f%d", len(faults)+1), m.Kind, m.Name
 		f.Start, f.Stop = at, stop
 		faults = append(faults, f)
-		at = stop + between(r, t.GapMin, t.GapMax)
+		at = stop + t.gap(r)
 	}
 }
 

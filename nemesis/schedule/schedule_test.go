@@ -202,3 +202,27 @@ func TestValidateSaysAllThatIsWrong(t *testing.T) {
 		})
 	}
 }
+
+// Gaps are never shorter than the least, and on average as long as their sort says.
+func TestGapsAreDrawnAsAskedFor(t *testing.T) {
+	for gaps, want := range map[string]struct{ mean, most time.Duration }{
+		"":              {3 * time.Second, 4 * time.Second},
+		GapsUniform:     {3 * time.Second, 4 * time.Second},
+		GapsFixed:       {2 * time.Second, 2 * time.Second},
+		GapsExponential: {4 * time.Second, 0}, // now and then a long one
+	} {
+		faults := Draw(rand.New(rand.NewPCG(1, 1)), []harness.NodeID{"n1"}, 4*time.Hour, Timing{Gaps: gaps}, []Maker{{Kind: "k", Name: "a", Make: func(*rand.Rand, []harness.NodeID) harness.Fault { return harness.Fault{} }}})
+		var sum, most time.Duration
+		for i, f := range faults[1:] {
+			gap := f.Start - faults[i].Stop
+			if gap < 2*time.Second {
+				t.Fatalf("%q: a gap of %v", gaps, gap)
+			}
+			sum, most = sum+gap, max(most, gap)
+		}
+		mean := sum / time.Duration(len(faults)-1)
+		if off := mean - want.mean; off.Abs() > 200*time.Millisecond || want.most > 0 && most > want.most || want.most == 0 && most < 8*time.Second {
+			t.Errorf("%q: %d gaps of %v on average, %v at most; want %v, %v", gaps, len(faults)-1, mean, most, want.mean, want.most)
+		}
+	}
+}

@@ -20,8 +20,10 @@ import (
 // and the kernel are as they were, and the tracer's log has a line for each call that it hit.
 //
 // Writes that were not synced are in the page cache when the sync fails, as on a real disk:
-// so each failed write may have taken effect. Failing reads are left out, because a store
-// that has its data in memory reads nothing.
+// so each failed write may have taken effect. Failing reads are left out: a store whose data fit
+// in its memory has read all of them when it listens, before a tracer can hold it, and what little it
+// reads by the same call later is the kernel's idea of its share of processors. Such a fault would be
+// in force and hit nothing, so it is skipped, and counted as that.
 const (
 	attachLimit = 10 * time.Second // for a tracer to take hold of a store
 	syncCalls   = "fsync,fdatasync"

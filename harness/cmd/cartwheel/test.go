@@ -79,6 +79,7 @@ removes what is left.`,
 func knobFlags(f *pflag.FlagSet, k *suite.Knobs) {
 	f.StringVar(&k.Workload, "workload", "cart", "what clients do: "+strings.Join(suite.Workloads(), ", "))
 	f.StringVar(&k.Nemesis, "nemesis", "partition", "faults, separated by commas: "+strings.Join(suite.Nemeses(), ", ")+", or "+suite.AllNemeses)
+	f.StringVar(&k.Gaps, "gaps", suite.Gaps()[0], "how times between faults are drawn: "+strings.Join(suite.Gaps(), ", "))
 	f.StringVar(&k.Cluster, "cluster", "docker", "where the store runs: "+strings.Join(suite.Clusters(), ", "))
 	f.DurationVar(&k.Time, "time", 30*time.Second, "length of the load")
 	f.Uint64Var(&k.Seed, "seed", 0, "of everything random (default: a new one, printed first)")
