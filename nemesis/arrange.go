@@ -152,6 +152,9 @@ func spareOf(faults []harness.Fault, nodes []harness.NodeID, these func(harness.
 			continue
 		}
 		dead := deadAround(faults, f.Start)
+		for _, n := range replacedIn(faults, f.Start, f.Stop+spareAround) { // it would be gone before the heal can look at it
+			dead[n] = true
+		}
 		if f.Kind == DiskKind {
 			if !served(faults, nodes, f) {
 				continue

@@ -107,3 +107,28 @@ func TestEveryOtherChangeBeginsWhileNodesAreCutApart(t *testing.T) {
 		t.Errorf("%d of %d changes began while nodes were cut apart", early, tries)
 	}
 }
+
+// A node that is replaced does not come back before the change is undone, so what a fault did to it in
+// between could not be looked at: another takes its place, however much later the change begins.
+func TestNodesThatWillBeReplacedAreSpared(t *testing.T) {
+	nodes := []harness.NodeID{"n1", "n2", "n3", "n4", "n5"}
+	replace := harness.Fault{ID: "f2", Kind: MembershipKind, Name: "replace", Nodes: []harness.NodeID{"n3"}, Spare: "n6", Start: 8 * time.Second, Stop: 14 * time.Second}
+	for _, c := range []struct {
+		kind     string
+		from, to time.Duration
+		spared   bool
+	}{
+		{ClockKind, 2, 9, true},
+		{PauseKind, 2, 7, true}, // until just before it
+		{ClockKind, 2, 5, false},
+		{ClockKind, 20, 24, true}, // while it is undone
+		{ClockKind, 27, 30, false},
+	} {
+		f := harness.Fault{ID: "f1", Kind: c.kind, Name: "one", Nodes: []harness.NodeID{"n3"}, Start: c.from * time.Second, Stop: c.to * time.Second}
+		for _, got := range spare([]harness.Fault{f, replace}, nodes) {
+			if got.ID == "f1" && (len(got.Nodes) != 1 || (got.Nodes[0] != "n3") != c.spared) {
+				t.Errorf("%s from %ds to %ds strikes %v, want n3 spared: %t", c.kind, c.from, c.to, got.Nodes, c.spared)
+			}
+		}
+	}
+}

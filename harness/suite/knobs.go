@@ -159,6 +159,23 @@ func quoted(s string) string {
 	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }
 
+// playing is the list of nemeses for a schedule: those that the knobs name, and what else its faults are of.
+func (k Knobs) playing(faults []harness.Fault) (string, error) {
+	list := k.Nemesis
+	kinds := Nemeses()[1:] // the first is none
+	for _, f := range faults {
+		switch named := strings.FieldsFunc(list, func(r rune) bool { return r == ',' || r == '=' || r == ' ' }); {
+		case !slices.Contains(kinds, f.Kind):
+			return "", fmt.Errorf("%w: %s: fault %s: there is no kind %q, only %s", ErrKnobs, k.Schedule, f.ID, f.Kind, strings.Join(kinds, ", "))
+		case list == "none":
+			list = f.Kind
+		case list != AllNemeses && !slices.Contains(named, f.Kind):
+			list += "," + f.Kind
+		}
+	}
+	return list, nil
+}
+
 // faults reads the schedule to replay, if there is one.
 func (k Knobs) faults(read func(string) ([]byte, error), nodes []harness.NodeID) ([]harness.Fault, error) {
 	if k.Schedule == "" {

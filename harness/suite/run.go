@@ -52,18 +52,21 @@ func Check(k Knobs) error {
 // assemble decides all but the cluster.
 func assemble(k Knobs, h Hooks) (world, runner.Options, error) {
 	k = k.withDefaults()
-	play, werr := find("cluster", k.Cluster, worlds())
-	workload, lerr := Workload(k.Workload)
-	faults, nerr := paced(k.Nemesis, schedule.Timing{Gaps: k.Gaps})
 	verr := k.validate()
 	if verr != nil {
 		verr = fmt.Errorf("%w: %w", ErrKnobs, verr)
 	}
-	if err := errors.Join(werr, lerr, nerr, verr); err != nil {
-		return nil, runner.Options{}, err
+	replay, rerr := k.faults(os.ReadFile, Nodes(k.Nodes))
+	if rerr == nil {
+		k.Nemesis, rerr = k.playing(replay)
 	}
-	replay, err := k.faults(os.ReadFile, Nodes(k.Nodes))
-	if err != nil {
+	play, werr := find("cluster", k.Cluster, worlds())
+	workload, lerr := Workload(k.Workload)
+	faults, nerr := paced(k.Nemesis, schedule.Timing{Gaps: k.Gaps})
+	if rerr != nil {
+		nerr = nil // there is no list to speak of
+	}
+	if err := errors.Join(werr, lerr, nerr, verr, rerr); err != nil {
 		return nil, runner.Options{}, err
 	}
 	return play, runner.Options{

@@ -90,6 +90,34 @@ func TestCommandDoesTheRunAgain(t *testing.T) {
 	}
 }
 
+// A schedule brings what plays it, whatever nemesis is named beside it; what nothing plays is refused.
+func TestAScheduleBringsItsNemeses(t *testing.T) {
+	of := func(kinds ...string) (faults []harness.Fault) {
+		for _, kind := range kinds {
+			faults = append(faults, harness.Fault{ID: "f1", Kind: kind})
+		}
+		return faults
+	}
+	for _, c := range []struct {
+		named  string
+		faults []harness.Fault
+		want   string
+	}{
+		{"partition", nil, "partition"},
+		{"partition", of("partition", "kill", "kill"), "partition,kill"},
+		{"partition=halves, kill=one", of("kill", "pause"), "partition=halves, kill=one,pause"},
+		{"none", of("disk", "clock"), "disk,clock"},
+		{"all", of("disk"), "all"},
+	} {
+		if got, err := (Knobs{Nemesis: c.named}).playing(c.faults); err != nil || got != c.want {
+			t.Errorf("%s with %d faults: got %q, %v; want %q", c.named, len(c.faults), got, err, c.want)
+		}
+	}
+	if _, err := (Knobs{Nemesis: "all", Schedule: "my.json"}).playing(of("kil")); !errors.Is(err, ErrKnobs) || !strings.Contains(err.Error(), `my.json: fault f1: there is no kind "kil", only partition`) {
+		t.Errorf("got %v for a misspelt kind", err)
+	}
+}
+
 // lastOptions is a client that remembers how it was asked.
 type lastOptions struct {
 	harness.Client

@@ -145,8 +145,29 @@ func Validate(faults []harness.Fault, nodes []harness.NodeID, span time.Duration
 			bad("the machine %q that it adds is one of the cluster %v", f.Spare, nodes)
 		}
 		targets(f, nodes, bad)
+		does(f, bad)
 	}
 	return errors.Join(errs...)
+}
+
+// does checks that what a fault does to those it strikes can be done at all.
+func does(f harness.Fault, bad func(string, ...any)) {
+	if !slices.Contains([]string{"", "KILL", "TERM"}, f.Signal) {
+		bad("signal %q: KILL or TERM", f.Signal)
+	}
+	var errs []error
+	if f.Shape != nil {
+		errs = append(errs, f.Shape.Valid())
+	}
+	if f.Skew != nil {
+		errs = append(errs, f.Skew.Valid())
+	}
+	if f.Disk != nil {
+		errs = append(errs, f.Disk.Valid())
+	}
+	if err := errors.Join(errs...); err != nil {
+		bad("%w", err)
+	}
 }
 
 // targets checks that links and nodes exist, each once.

@@ -192,6 +192,10 @@ func TestValidateSaysAllThatIsWrong(t *testing.T) {
 		{"link twice", change(func(f *harness.Fault) {
 			f.Links = []harness.Link{{From: "n1", To: "n2"}, {From: "n1", To: "n2"}}
 		}), "listed twice"},
+		{"unknown signal", change(func(f *harness.Fault) { f.Signal = "HUP" }), `signal "HUP": KILL or TERM`},
+		{"a shape that cannot be", change(func(f *harness.Fault) { f.Shape = &harness.Shape{Loss: 2} }), "loss 2"},
+		{"a skew that cannot be", change(func(f *harness.Fault) { f.Skew = &harness.Skew{Drift: -2} }), "drift -2"},
+		{"a disk that cannot be", change(func(f *harness.Fault) { f.Disk = &harness.DiskFault{} }), "does nothing"},
 		{"unknown link", change(func(f *harness.Fault) { f.Links = []harness.Link{{From: "n1", To: "n7"}} }), `no node "n7"`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
