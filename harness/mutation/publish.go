@@ -171,17 +171,7 @@ this store could have by its own design; %[10]d of the catalogue are not planted
 `, "`", p.Runs, p.Time, killed, len(p.Mutants), control.Valid+control.Unknown+control.Invalid, control.Valid, control.Unknown, control.Invalid,
 		len(left), len(fresh))
 	for _, r := range p.Mutants {
-		found := fmt.Sprintf("%s: %s", r.Mutant.Checker, r.Mutant.Kind)
-		if !r.Killed {
-			found = "**not found**, expected " + found
-		}
-		length, took := r.Spent()
-		faults := r.Mutant.Nemesis
-		if r.Mutant.Unseen != "" && !r.Elsewhere() {
-			faults += ", not " + r.Mutant.Unseen
-		}
-		fmt.Fprintf(&b, "| %s | %s | %s; %s | %s | %d | %v, %v | %s |\n", r.Mutant.ID, r.Mutant.Title, r.Mutant.Workload, faults,
-			found, len(r.Attempts), length.Round(time.Second), took.Round(100*time.Millisecond), kinds(r.First()))
+		b.WriteString(r.line())
 	}
 	for _, m := range fresh {
 		fmt.Fprintf(&b, "| %s | %s | %s; %s | not measured yet, expected %s: %s | | | |\n", m.ID, m.Title, m.Workload, m.Nemesis, m.Checker, m.Kind)
@@ -199,6 +189,21 @@ this store could have by its own design; %[10]d of the catalogue are not planted
 		fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", l.ID, l.Title, l.Why, l.Reason)
 	}
 	return []byte(b.String()), nil
+}
+
+// line is the row of the table of what was planted.
+func (r Row) line() string {
+	found := fmt.Sprintf("%s: %s", r.Mutant.Checker, r.Mutant.Kind)
+	if !r.Killed {
+		found = "**not found**, expected " + found
+	}
+	faults := r.Mutant.Nemesis
+	if r.Mutant.Unseen != "" && !r.Elsewhere() {
+		faults += ", not " + r.Mutant.Unseen
+	}
+	length, took := r.Spent()
+	return fmt.Sprintf("| %s | %s | %s; %s | %s | %d | %v, %v | %s |\n", r.Mutant.ID, r.Mutant.Title, r.Mutant.Workload, faults,
+		found, len(r.Attempts), length.Round(time.Second), took.Round(100*time.Millisecond), kinds(r.First()))
 }
 
 // kinds joins reports without their counts.
