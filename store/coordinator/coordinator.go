@@ -11,6 +11,7 @@ import (
 	"cartwheel/store"
 	"cartwheel/store/ring"
 	"cartwheel/store/ring/history"
+	"cartwheel/store/worker"
 )
 
 // A Coordinator serves requests for all keys on behalf of one node.
@@ -21,12 +22,17 @@ type Coordinator struct {
 
 	ctx    context.Context // of all calls to replicas: they outlive their request, not the coordinator
 	cancel context.CancelFunc
-	work   sync.WaitGroup // requests, their goroutines and their work after the reply
+	work   sync.WaitGroup // requests and their work after the reply
+	pool   *worker.Pool   // their goroutines
+	once   sync.Once      // closes it
 
 	mu       sync.Mutex // guards what follows, never a wait
 	inFlight int
 	closed   bool
 }
+
+// idleMax is how many goroutines stay for the next requests.
+const idleMax = 64
 
 // New returns a coordinator. It does nothing until it is asked.
 func New(o Options) (*Coordinator, error) {
@@ -34,7 +40,7 @@ func New(o Options) (*Coordinator, error) {
 	if err := o.validate(); err != nil {
 		return nil, err
 	}
-	c := &Coordinator{opts: o, log: o.Logger.With("component", "coordinator")}
+	c := &Coordinator{opts: o, log: o.Logger.With("component", "coordinator"), pool: worker.NewPool(idleMax)}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	return c, nil
 }
@@ -47,6 +53,7 @@ func (c *Coordinator) Close() error {
 	c.mu.Unlock()
 	c.cancel()
 	c.work.Wait()
+	c.once.Do(c.pool.Close)
 	return nil
 }
 
@@ -64,6 +71,15 @@ func (c *Coordinator) enter() error {
 	c.inFlight++
 	c.work.Add(1)
 	return nil
+}
+
+// start runs f behind a request that has entered and not left.
+func (c *Coordinator) start(f func()) {
+	c.work.Add(1)
+	c.pool.Go(func() {
+		defer c.work.Done()
+		f()
+	})
 }
 
 func (c *Coordinator) leave() {

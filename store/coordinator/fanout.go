@@ -13,8 +13,8 @@ import (
 )
 
 // A fanout hands a state that was stored here to the key's other owners, or to those
-// that stand in for them, and at last, as a hint, to this node itself. One goroutine runs
-// it and owns all of it.
+// that stand in for them, and at last, as a hint, to this node itself. One goroutine owns
+// all of it: first the request's, then the one that finishes behind the reply.
 type fanout struct {
 	c         *Coordinator
 	key       store.Key
@@ -33,8 +33,8 @@ type fanout struct {
 	here      chan struct{} // closed when the last ask of this node itself is over; nil: none yet
 
 	replied bool
-	done    chan error // one message, when the outcome is known
-	result  store.Meta // valid after done gave nil
+	err     error      // valid once it is replied
+	result  store.Meta // likewise, if err is nil
 }
 
 func newFanout(c *Coordinator, w Write, at history.Stamp, p ring.Partition, state version.Set, rep report) *fanout {
@@ -46,14 +46,11 @@ func newFanout(c *Coordinator, w Write, at history.Stamp, p ring.Partition, stat
 		roster:  newRoster(rep.place, w.Options.Mode, c.opts.Self, c.up),
 		watch:   watch{patience: c.opts.FallbackAfter},
 		answers: make(chan answer, 2*members), // each owner, each fallback, and this node once an owner
-		done:    make(chan error, 1),
 	}
 }
 
-// run asks until every owner has the state or a hint waits for it somewhere. It replies
-// on the way.
-func (f *fanout) run(caller context.Context) {
-	defer f.watch.stop()
+// ask begins with every owner, and returns when the outcome is known. What is left to do is finish's.
+func (f *fanout) ask(caller context.Context) error {
 	for _, o := range f.report.place.owners() {
 		if o == f.c.opts.Self {
 			continue
@@ -66,23 +63,39 @@ func (f *fanout) run(caller context.Context) {
 		}
 		f.start(f.roster.begin(o))
 	}
-	gone := caller.Done()
-	for f.decide(); f.running > 0; f.decide() {
+	for f.decide(); !f.replied; f.decide() {
 		select {
 		case a := <-f.answers:
-			f.running--
-			f.watch.answered(a.ask)
-			if a.err == nil {
-				f.acked(a)
-			} else {
-				f.failed(a)
-			}
+			f.take(a)
 		case <-f.watch.silent():
 			f.start(f.roster.stalled(f.watch.pop()))
-		case <-gone:
-			gone = nil
+		case <-caller.Done():
 			f.reply(fmt.Errorf("%w: %w", f.report.short(f.tracker), caller.Err()))
 		}
+	}
+	return f.err
+}
+
+// finish asks on until every owner has the state or a hint waits for it somewhere.
+func (f *fanout) finish() {
+	defer f.watch.stop()
+	for f.running > 0 {
+		select {
+		case a := <-f.answers:
+			f.take(a)
+		case <-f.watch.silent():
+			f.start(f.roster.stalled(f.watch.pop()))
+		}
+	}
+}
+
+func (f *fanout) take(a answer) {
+	f.running--
+	f.watch.answered(a.ask)
+	if a.err == nil {
+		f.acked(a)
+	} else {
+		f.failed(a)
 	}
 }
 
@@ -102,7 +115,7 @@ func (f *fanout) start(a ask, ok bool) {
 		over = make(chan struct{})
 		before, f.here = f.here, over
 	}
-	f.c.work.Go(func() {
+	f.c.start(func() {
 		if over != nil {
 			defer close(over)
 		}
@@ -182,5 +195,5 @@ func (f *fanout) reply(err error) {
 	if errors.As(err, &missed) {
 		missed.Meta.Degraded = f.report.owners() < f.report.need
 	}
-	f.done <- err
+	f.err = err
 }

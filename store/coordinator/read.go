@@ -35,11 +35,12 @@ func (c *Coordinator) Get(ctx context.Context, key store.Key, o store.ReadOption
 		c.stats.failed.Add(1)
 		return store.ReadResult{}, err
 	}
-	c.work.Go(func() {
+	err = r.ask(ctx)
+	c.start(func() { // it changes nothing of what is looked at here
 		defer leave()
-		r.run(ctx)
+		r.finish()
 	})
-	if err := <-r.done; err != nil {
+	if err != nil {
 		c.stats.failed.Add(1)
 		return store.ReadResult{}, err
 	}

@@ -30,7 +30,8 @@ type readAnswer struct {
 	repair bool
 }
 
-// A reading is one get in flight. One goroutine runs it and owns all of it.
+// A reading is one get in flight. One goroutine owns all of it: first the request's, then the one that
+// finishes behind the reply.
 type reading struct {
 	c         *Coordinator
 	key       store.Key
@@ -57,8 +58,8 @@ type reading struct {
 	secured  map[store.NodeID]bool // owners known to hold merged
 	repaired int                   // write-backs acknowledged before the reply
 
-	done   chan error // one message, when the outcome is known
-	result store.ReadResult
+	err    error            // valid once it is replied
+	result store.ReadResult // likewise, if err is nil
 }
 
 func newReading(c *Coordinator, h history.History, key store.Key, o store.ReadOptions, floor version.Vector) *reading {
@@ -73,18 +74,15 @@ func newReading(c *Coordinator, h history.History, key store.Key, o store.ReadOp
 		answers: make(chan readAnswer, len(place.list)+2*len(holding)*place.n+2*place.n),
 		secured: map[store.NodeID]bool{},
 		open:    map[store.NodeID]bool{},
-		done:    make(chan error, 1),
 	}
 }
 
-// run asks, replies, and repairs what it found behind.
-func (r *reading) run(caller context.Context) {
-	defer r.watch.stop()
+// ask begins with every owner, and returns when the outcome is known. What is left to do is finish's.
+func (r *reading) ask(caller context.Context) error {
 	r.noteSkipped()
 	for _, o := range r.report.place.owners() {
 		r.start(r.roster.begin(o))
 	}
-	gone := caller.Done()
 	for r.decide(); r.phase != replied; r.decide() {
 		select {
 		case a := <-r.answers:
@@ -96,8 +94,7 @@ func (r *reading) run(caller context.Context) {
 			}
 		case <-r.nextPoll():
 			r.askAgain()
-		case <-gone:
-			gone = nil
+		case <-caller.Done():
 			if r.phase == reaching {
 				r.reply(r.unsatisfied())
 				continue
@@ -105,7 +102,7 @@ func (r *reading) run(caller context.Context) {
 			r.reply(fmt.Errorf("%w: %w", r.report.short(r.tracker), caller.Err()))
 		}
 	}
-	r.afterwards()
+	return r.err
 }
 
 // start asks a node, if there is one to ask.
@@ -118,7 +115,7 @@ func (r *reading) start(a ask, ok bool) {
 	r.watch.add(a)
 	r.running++
 	r.open[a.node] = true
-	r.c.work.Go(func() {
+	r.c.start(func() {
 		ctx, cancel := context.WithTimeout(store.WithRequest(r.c.ctx, r.request), r.c.opts.ReplicaTimeout)
 		defer cancel()
 		began := r.c.opts.Now()
@@ -136,7 +133,7 @@ func (r *reading) start(a ask, ok bool) {
 // writeBack joins a state into an owner's record.
 func (r *reading) writeBack(owner store.NodeID, s version.Set) {
 	r.repairing++
-	r.c.work.Go(func() {
+	r.c.start(func() {
 		ctx, cancel := context.WithTimeout(store.WithRequest(r.c.ctx, r.request), r.c.opts.ReplicaTimeout)
 		defer cancel()
 		began := r.c.opts.Now()
@@ -270,13 +267,14 @@ func (r *reading) reply(err error) {
 		missed.Meta.Degraded = r.report.owners() < r.options.R
 	}
 	r.phase = replied
-	r.done <- err
+	r.err = err
 }
 
-// afterwards waits a little for the replicas that have not answered, writes all that was
+// finish waits a little for the replicas that have not answered, writes all that was
 // shown back to the owners that are behind, and waits for the write-backs. Reads that are
 // still out after that end by their own deadline, which is how the detector learns of them.
-func (r *reading) afterwards() {
+func (r *reading) finish() {
+	defer r.watch.stop()
 	if r.options.Repair == store.RepairNone {
 		return
 	}

@@ -162,11 +162,12 @@ func (c *Coordinator) coordinate(ctx context.Context, w Write, at history.Stamp,
 		c.stats.failed.Add(1)
 		return store.WriteResult{}, err
 	}
-	c.work.Go(func() {
+	err = f.ask(ctx)
+	c.start(func() { // it changes nothing of what is looked at here
 		defer leave()
-		f.run(ctx)
+		f.finish()
 	})
-	if err := <-f.done; err != nil {
+	if err != nil {
 		c.stats.failed.Add(1)
 		return store.WriteResult{}, err
 	}

@@ -3,6 +3,7 @@ package transport
 import (
 	"context"
 	"fmt"
+	"strconv"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/metadata"
@@ -30,7 +31,7 @@ var first = Protocol{Min: 1, Max: 1}
 func (p Protocol) Overlaps(q Protocol) bool { return p.Min <= q.Max && q.Min <= p.Max }
 
 // String returns the versions as "1-2".
-func (p Protocol) String() string { return fmt.Sprintf("%d-%d", p.Min, p.Max) }
+func (p Protocol) String() string { return strconv.Itoa(p.Min) + "-" + strconv.Itoa(p.Max) }
 
 // parseProtocol reads what String has written.
 func parseProtocol(text string) (p Protocol, err error) {
@@ -43,9 +44,9 @@ func parseProtocol(text string) (p Protocol, err error) {
 // meet returns nil if there is a version in which this node can answer a caller.
 func (p Protocol) meet(ctx context.Context, self store.NodeID) error {
 	theirs := first
-	if md, ok := metadata.FromIncomingContext(ctx); ok && len(md.Get(headerProtocol)) == 1 {
+	if said := metadata.ValueFromIncomingContext(ctx, headerProtocol); len(said) == 1 && said[0] != theirs.String() {
 		var err error
-		if theirs, err = parseProtocol(md.Get(headerProtocol)[0]); err != nil {
+		if theirs, err = parseProtocol(said[0]); err != nil {
 			return err
 		}
 	}
@@ -73,8 +74,11 @@ type speaking struct {
 }
 
 func (s speaking) Invoke(ctx context.Context, method string, args, reply any, opts ...grpc.CallOption) error {
-	ctx = metadata.AppendToOutgoingContext(ctx, headerProtocol, s.protocol.String())
-	return s.ClientConnInterface.Invoke(Requesting(ctx), method, args, reply, opts...)
+	headers := []string{headerProtocol, s.protocol.String(), headerRequest, store.RequestOf(ctx)}
+	if headers[3] == "" {
+		headers = headers[:2]
+	}
+	return s.ClientConnInterface.Invoke(metadata.AppendToOutgoingContext(ctx, headers...), method, args, reply, opts...)
 }
 
 // Requesting returns a context whose calls carry the id of the request that it belongs to.
@@ -87,8 +91,7 @@ func Requesting(ctx context.Context) context.Context {
 
 // requestFrom returns the id that came with a call; empty: none that could be one. It ends up in logs, so it is printable.
 func requestFrom(ctx context.Context) string {
-	md, _ := metadata.FromIncomingContext(ctx)
-	ids := md.Get(headerRequest)
+	ids := metadata.ValueFromIncomingContext(ctx, headerRequest)
 	if len(ids) != 1 || len(ids[0]) > store.RequestIDSizeMax {
 		return ""
 	}
