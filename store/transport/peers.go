@@ -136,9 +136,12 @@ func (p *Peers) call(ctx context.Context, to store.NodeID, timeout time.Duration
 	if conn == nil || p.opts.Placement.Now().Fenced(to) || !p.opts.Detector.Up(to) {
 		return fmt.Errorf("%s: %w", to, store.ErrDown)
 	}
-	cctx, cancel := context.WithTimeout(ctx, timeout)
-	defer cancel()
-	err := f(cctx, storepb.NewPeerClient(conn))
+	if deadline, ok := ctx.Deadline(); !ok || time.Until(deadline) > timeout { // most callers have set one already
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, timeout)
+		defer cancel()
+	}
+	err := f(ctx, storepb.NewPeerClient(conn))
 	switch {
 	case isCanceled(err): // by our own side, before the peer had its time
 	case Unanswered(err), unfit(err):
