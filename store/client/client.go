@@ -28,7 +28,8 @@ type Options struct {
 	Rand store.Rand
 	// Clock stamps what a Register is set to. Default: the machine's.
 	Clock clock.Clock
-	// DialOptions are added to those that the store needs.
+	// DialOptions are added to those that the store needs. Interceptors among them do not see the gets, puts and deletes that a
+	// ClientDriven client makes on its streams (package trunk).
 	DialOptions []grpc.DialOption
 
 	Routing         Routing       // who finds a key's nodes; default ServerDriven

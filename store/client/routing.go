@@ -12,6 +12,7 @@ import (
 	"cartwheel/store"
 	"cartwheel/store/storepb"
 	"cartwheel/store/transport"
+	"cartwheel/store/transport/trunk"
 	"cartwheel/store/version"
 )
 
@@ -241,7 +242,10 @@ func (o Options) connect(m store.Member) (grpc.ClientConnInterface, func() error
 	if err != nil {
 		return nil, nil, err
 	}
-	return conn, conn.Close, nil
+	line := trunk.Start(trunk.LineOptions{Conn: conn, Methods: []string{
+		storepb.KV_Get_FullMethodName, storepb.KV_Put_FullMethodName, storepb.KV_Delete_FullMethodName,
+	}})
+	return line, line.Close, nil
 }
 
 const (

@@ -50,12 +50,14 @@ func New(log *slog.Logger) *Metrics {
 	return m
 }
 
-// ServerOptions measure each call of a server.
-func (m *Metrics) ServerOptions() []grpc.ServerOption {
-	return []grpc.ServerOption{
-		grpc.ChainUnaryInterceptor(m.requests.UnaryServerInterceptor()),
-		grpc.ChainStreamInterceptor(m.requests.StreamServerInterceptor()),
-	}
+// Interceptor measures each call of a server.
+func (m *Metrics) Interceptor() grpc.UnaryServerInterceptor {
+	return m.requests.UnaryServerInterceptor()
+}
+
+// StreamInterceptor measures each stream.
+func (m *Metrics) StreamInterceptor() grpc.StreamServerInterceptor {
+	return m.requests.StreamServerInterceptor()
 }
 
 // Show adds a node and shows its servers' methods from the first scrape on. It is called once.

@@ -17,7 +17,7 @@ import (
 
 // A Guard says who may call which service, by the DNS names of certificates. Calls of the services
 // Peer and Admin need a certificate; an empty list lets in every one that an authority has signed.
-// Other services are open to whoever was let in by the handshake.
+// Other services are open to whoever was let in by the handshake; a call on a stream (package trunk) is checked like any other.
 type Guard struct {
 	Peers  []string // may call Peer: the other nodes
 	Admins []string // may call Admin: operators and their tools

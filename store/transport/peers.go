@@ -47,6 +47,9 @@ type PeersOptions struct {
 	ForwardTimeout time.Duration         // bounds Forward, behind which the other node asks replicas; default 2s
 }
 
+// Frequent are the methods that nodes call for each request of a client: small calls, and many.
+var Frequent = []string{storepb.Peer_ReplicaGet_FullMethodName, storepb.Peer_ReplicaMerge_FullMethodName, storepb.Peer_Forward_FullMethodName}
+
 // Peers calls other nodes. A peer that the detector believes to be down is not called:
 // the error wraps store.ErrDown then. So it does for one that was removed from the cluster, and what such
 // a one has answered is no answer.

@@ -13,6 +13,7 @@ import (
 	"cartwheel/store"
 	"cartwheel/store/node"
 	"cartwheel/store/transport"
+	"cartwheel/store/transport/trunk"
 )
 
 // connections are those to other nodes, one an address. None connects before it is used; members
@@ -22,16 +23,16 @@ type connections struct {
 	options []grpc.DialOption
 
 	mu     sync.Mutex // held for moments only: to make a connection sends nothing
-	open   map[string]*grpc.ClientConn
+	open   map[string]*trunk.Line
 	closed bool
 }
 
 func newConnections(log *slog.Logger, options ...grpc.DialOption) *connections {
-	return &connections{log: log, options: options, open: map[string]*grpc.ClientConn{}}
+	return &connections{log: log, options: options, open: map[string]*trunk.Line{}}
 }
 
 // to returns the connection to host:port.
-func (c *connections) to(address string) (*grpc.ClientConn, error) {
+func (c *connections) to(address string) (*trunk.Line, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if conn := c.open[address]; conn != nil {
@@ -44,8 +45,9 @@ func (c *connections) to(address string) (*grpc.ClientConn, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.open[address] = conn
-	return conn, nil
+	line := trunk.Start(trunk.LineOptions{Conn: conn, Methods: transport.Frequent, Logger: c.log})
+	c.open[address] = line
+	return line, nil
 }
 
 // peer returns the connection to a node, nil if its address is none.
@@ -53,7 +55,7 @@ func (c *connections) peer(m store.Member) node.Connection {
 	conn, err := c.to(m.Address)
 	if err != nil {
 		c.log.Warn("no connection to a node", "peer", m.ID, "address", m.Address, "err", err)
-		return nil // and not a nil *grpc.ClientConn
+		return nil // and not a nil *trunk.Line
 	}
 	return conn
 }

@@ -4,10 +4,14 @@ import (
 	"log/slog"
 	"testing"
 
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/connectivity"
 
 	"cartwheel/store"
+	"cartwheel/store/transport/trunk"
 )
+
+func state(l *trunk.Line) connectivity.State { return l.Connection.(*grpc.ClientConn).GetState() }
 
 func TestConnectionsToFormerAddressesAreClosed(t *testing.T) {
 	c := newConnections(slog.New(slog.DiscardHandler))
@@ -20,8 +24,8 @@ func TestConnectionsToFormerAddressesAreClosed(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.keep([]string{"127.0.0.1:3"}, []store.Member{{ID: "n1", Address: "127.0.0.1:1"}})
-	if stays.GetState() == connectivity.Shutdown || former.GetState() != connectivity.Shutdown {
-		t.Errorf("who stays is %v, the former %v", stays.GetState(), former.GetState())
+	if state(stays) == connectivity.Shutdown || state(former) != connectivity.Shutdown {
+		t.Errorf("who stays is %v, the former %v", state(stays), state(former))
 	}
 	if again := c.peer(store.Member{ID: "n2", Address: "127.0.0.1:2"}); again == nil || again == former {
 		t.Error("a former address that is asked for again gets no new connection")

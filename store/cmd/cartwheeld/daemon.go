@@ -52,11 +52,11 @@ func run(ctx context.Context, args []string, lookupEnv func(string) (string, boo
 
 // serve opens the node, serves it and closes everything again.
 func serve(ctx context.Context, s settings, log *slog.Logger) (err error) {
-	secureServer, secureDial, err := s.secure(log)
+	secure, err := s.secure(log)
 	if err != nil {
 		return err
 	}
-	conns := newConnections(log, secureDial...)
+	conns := newConnections(log, secure.dial...)
 	defer func() { err = errors.Join(err, conns.Close()) }()
 	for _, m := range s.memberList() {
 		if _, err := conns.to(m.Address); err != nil { // better told now than when it is used
@@ -91,7 +91,9 @@ func serve(ctx context.Context, s settings, log *slog.Logger) (err error) {
 		return errors.Join(err, doors.close())
 	}
 	shown := metrics.New(log)
-	doors.register(n, alive, slices.Concat(transport.ServerOptions(), secureServer, shown.ServerOptions(), []grpc.ServerOption{grpc.NumStreamWorkers(streamWorkers)}))
+	doors.register(n, alive, append(secure.intercept, shown.Interceptor()), slices.Concat(transport.ServerOptions(), secure.server, []grpc.ServerOption{
+		grpc.ChainStreamInterceptor(shown.StreamInterceptor()), grpc.NumStreamWorkers(streamWorkers),
+	}))
 	shown.Show(metrics.Source{Status: n.Status, Engines: n.Engines}, doors.servers...)
 	endDebug, err := serveDebug(s.debugListen, shown.Handler(), n, log)
 	if err != nil {

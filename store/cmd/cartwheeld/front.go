@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"slices"
 	"sync"
 	"time"
 
@@ -15,6 +16,7 @@ import (
 	"google.golang.org/grpc/reflection"
 
 	"cartwheel/store/node"
+	"cartwheel/store/transport/trunk"
 )
 
 // A front is the gRPC servers of a daemon: one for all, or, with an address for operators, one for clients and nodes and one for
@@ -22,6 +24,7 @@ import (
 type front struct {
 	listeners []net.Listener
 	servers   []*grpc.Server
+	exchange  *trunk.Exchange // of the first server
 	running   sync.WaitGroup
 }
 
@@ -52,15 +55,20 @@ func (f *front) close() (err error) {
 	return err
 }
 
-// register makes the servers and what they serve.
-func (f *front) register(n *node.Node, alive *health.Server, options []grpc.ServerOption) {
+// register makes the servers and what they serve, with interceptors around each call. Clients and nodes may share streams for theirs.
+func (f *front) register(n *node.Node, alive *health.Server, intercept []grpc.UnaryServerInterceptor, options []grpc.ServerOption) {
 	parts := []func(grpc.ServiceRegistrar){n.Register}
 	if len(f.listeners) > 1 {
 		parts = []func(grpc.ServiceRegistrar){n.RegisterServing, n.RegisterAdmin}
 	}
-	for _, register := range parts {
-		server := grpc.NewServer(options...)
-		register(server)
+	for i, register := range parts {
+		server := grpc.NewServer(append(slices.Clone(options), grpc.ChainUnaryInterceptor(intercept...))...)
+		if i == 0 {
+			f.exchange = trunk.NewExchange(trunk.ExchangeOptions{Server: server, Intercept: intercept})
+			register(f.exchange)
+		} else {
+			register(server)
+		}
 		grpc_health_v1.RegisterHealthServer(server, alive)
 		reflection.Register(server)
 		f.servers = append(f.servers, server)
@@ -90,6 +98,7 @@ func (f *front) serve(ctx context.Context, log *slog.Logger) error {
 
 // stop lets calls in flight end, up to a limit, and refuses new ones.
 func (f *front) stop() {
+	f.exchange.Drain()
 	var stopping sync.WaitGroup
 	ended := make(chan struct{})
 	stopping.Go(func() {

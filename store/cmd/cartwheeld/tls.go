@@ -41,27 +41,39 @@ func (s *tlsSettings) check() (errs []error) {
 	return errs
 }
 
+// A security is what keeps others out of a daemon, and lets it into others.
+type security struct {
+	server    []grpc.ServerOption
+	intercept []grpc.UnaryServerInterceptor // around each call that is served
+	dial      []grpc.DialOption             // to peers
+}
+
 // secure returns what makes connections of servers and to peers secure, and wants the operators' secret where there is one.
-func (s *settings) secure(log *slog.Logger) (server []grpc.ServerOption, dial []grpc.DialOption, err error) {
-	if server, dial, err = s.tls.options(log); err != nil || s.adminToken == "" {
-		return server, dial, err
+func (s *settings) secure(log *slog.Logger) (security, error) {
+	secure, err := s.tls.open(log)
+	if err != nil || s.adminToken == "" {
+		return secure, err
 	}
 	token, err := credentials.OpenToken(s.adminToken)
 	if err != nil {
-		return nil, nil, fmt.Errorf("--admin-token-file: %w", err)
+		return security{}, fmt.Errorf("--admin-token-file: %w", err)
 	}
-	return append(server, grpc.ChainUnaryInterceptor(transport.ForBearers(token.Admits))), dial, nil
+	secure.intercept = append(secure.intercept, transport.ForBearers(token.Admits))
+	return secure, nil
 }
 
-// options returns what makes connections of servers and to peers secure: nothing without files.
-func (s *tlsSettings) options(log *slog.Logger) (server []grpc.ServerOption, dial []grpc.DialOption, err error) {
+// open reads the files, if there are any.
+func (s *tlsSettings) open(log *slog.Logger) (security, error) {
 	if !s.enabled() {
-		return nil, nil, nil
+		return security{}, nil
 	}
 	source, err := credentials.Open(s.files, log)
 	if err != nil {
-		return nil, nil, err
+		return security{}, err
 	}
-	server = []grpc.ServerOption{grpc.Creds(source.Server(s.optional)), grpc.ChainUnaryInterceptor(s.guard.Interceptor())}
-	return server, []grpc.DialOption{grpc.WithTransportCredentials(source.Client())}, nil
+	return security{
+		server:    []grpc.ServerOption{grpc.Creds(source.Server(s.optional))},
+		intercept: []grpc.UnaryServerInterceptor{s.guard.Interceptor()},
+		dial:      []grpc.DialOption{grpc.WithTransportCredentials(source.Client())},
+	}, nil
 }
