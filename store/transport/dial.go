@@ -17,6 +17,13 @@ import (
 // store.SiblingsMax values of the largest size.
 const MessageSizeBytesMax = 128 << 20
 
+// What may be on its way to a reader that does not read, of one stream and of all of a connection. They are fixed: to
+// find out how much the link takes, gRPC would send a ping behind nearly every message.
+const (
+	streamWindowBytes     = 1 << 20
+	connectionWindowBytes = 4 << 20
+)
+
 // Dial returns a connection to host:port, which connects when it is first used and again
 // whenever it is broken. It does not retry calls: whether a write may be sent twice is
 // for its caller to say.
@@ -36,6 +43,7 @@ func Dial(address string, extra ...grpc.DialOption) (*grpc.ClientConn, error) {
 			MinConnectTimeout: 500 * time.Millisecond,
 		}),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(MessageSizeBytesMax), grpc.MaxCallSendMsgSize(MessageSizeBytesMax)),
+		grpc.WithStaticStreamWindowSize(streamWindowBytes), grpc.WithStaticConnWindowSize(connectionWindowBytes),
 		grpc.WithStatsHandler(departures{}),
 		grpc.WithUnaryInterceptor(swearUnsent),
 	}, extra...)
@@ -56,6 +64,7 @@ func ServerOptions() []grpc.ServerOption {
 		grpc.MaxRecvMsgSize(MessageSizeBytesMax),
 		grpc.MaxSendMsgSize(MessageSizeBytesMax),
 		grpc.MaxConcurrentStreams(4096),
+		grpc.StaticStreamWindowSize(streamWindowBytes), grpc.StaticConnWindowSize(connectionWindowBytes),
 		grpc.ConnectionTimeout(5 * time.Second),
 	}
 }
