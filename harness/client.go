@@ -43,6 +43,7 @@ type WriteOptions struct {
 type StoreOptions struct {
 	NoAntiEntropy bool   `json:"no_anti_entropy,omitempty"` // replicas do not compare what they hold: hints and reads alone repair
 	HintBytes     uint64 `json:"hint_bytes,omitempty"`      // bytes of hints that a node keeps for others; 0: the store's default
+	HintRate      int    `json:"hint_rate,omitempty"`       // bytes of hints a second that a node delivers to one owner; 0: the store's default
 }
 
 // A Reading is the current state of a key as one request saw it.

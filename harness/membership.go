@@ -49,7 +49,8 @@ type MemberChanger interface {
 	Join(ctx context.Context, c Cluster, n NodeID) error
 	// Leave ends a node's membership in an orderly way: it hands over what it holds.
 	Leave(ctx context.Context, c Cluster, n NodeID) error
-	// Replace puts a node in the place of a member that is gone for good, disk and all.
+	// Replace puts a node in the place of a member that is gone for good, disk and all. Both may be of one machine: the
+	// member is the node that it ran before its disk was emptied.
 	Replace(ctx context.Context, c Cluster, gone, by NodeID) error
 	// View is what one node believes.
 	View(ctx context.Context, c Cluster, n NodeID) (MemberView, error)
@@ -57,7 +58,8 @@ type MemberChanger interface {
 
 // A MemberView is a node's idea of who is a member.
 type MemberView struct {
-	Members []NodeID // sorted
+	Members []NodeID // the machines of the members, sorted
+	Nodes   []NodeID // the members themselves, in the same order: see Life
 	Settled bool     // the last change is complete as far as this node knows: nothing is left to be moved
 }
 

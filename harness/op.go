@@ -103,6 +103,7 @@ const (
 	TwiceOwner      = "twice-owner"      // a partition has fewer distinct owners than replicas
 	UnevenShares    = "uneven-shares"    // of nodes of equal capacity one owns more than its share
 	OtherLayout     = "other-layout"     // it goes by another layout of the cluster than its peers
+	ReturnedMember  = "returned-member"  // it takes one for a member that it knows to have been removed
 	ForgottenMember = "forgotten-member" // it does not know any more that a member has left, and would take it back
 )
 

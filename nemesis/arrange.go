@@ -4,6 +4,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"time"
 
 	"cartwheel/harness"
@@ -11,10 +12,11 @@ import (
 )
 
 const (
-	calmMax  = 12 * time.Second // after a change of members without faults that keep nodes apart
-	cutAhead = time.Second      // of a change of members that begins while nodes are cut apart
-	roomMax  = 2 * time.Second  // of a partition without faults of nodes
-	shortest = time.Second      // no fault is cut shorter for it
+	calmMax  = 12 * time.Second       // after a change of members without faults that keep nodes apart
+	cutAhead = time.Second            // of a change of members that begins while nodes are cut apart
+	lateBy   = 100 * time.Millisecond // from the end of a partition to a change of members that is late
+	roomMax  = 2 * time.Second        // of a partition without faults of nodes
+	shortest = time.Second            // no fault is cut shorter for it
 )
 
 // leaveRoom keeps pauses, kills and faults of disks out of the first or the last part of each
@@ -104,6 +106,38 @@ func cutBefore(r *rand.Rand, faults []harness.Fault) []harness.Fault {
 				f.Start = m.Start - cutAhead
 				f.Stop = f.Start + lasts
 				break
+			}
+		}
+	}
+	return plan
+}
+
+// cutBehind lets each change of members that is to be late begin when a partition has just ended, the one whose end is
+// nearest: what was written meanwhile is still on its way to its owners. It strikes a node that the partition did not name: one
+// that has what the others lack.
+func cutBehind(faults []harness.Fault) []harness.Fault {
+	plan := slices.Clone(faults)
+	for i := range plan {
+		m := &plan[i]
+		if m.Kind != MembershipKind || !strings.HasPrefix(m.Name, late) {
+			continue
+		}
+		var ends *harness.Fault
+		for j := range faults {
+			if p := &faults[j]; p.Kind == PartitionKind && (ends == nil || (p.Stop-m.Start).Abs() < (ends.Stop-m.Start).Abs()) {
+				ends = p
+			}
+		}
+		if ends == nil {
+			continue
+		}
+		m.Start, m.Stop = ends.Stop+lateBy, ends.Stop+lateBy+m.Stop-m.Start
+		if len(m.Nodes) == 0 || !slices.Contains(ends.Nodes, m.Nodes[0]) {
+			continue
+		}
+		for _, l := range ends.Links {
+			if !slices.Contains(ends.Nodes, l.To) {
+				m.Nodes = []harness.NodeID{l.To}
 			}
 		}
 	}

@@ -2,6 +2,8 @@ package nemesis
 
 import (
 	"math/rand/v2"
+	"reflect"
+	"slices"
 	"testing"
 	"time"
 
@@ -78,6 +80,27 @@ func TestAChangeOfMembersIsUndoneInPeace(t *testing.T) {
 		}
 		if len(got) != 1 || got[0].Start != time.Duration(tt.from)*time.Second || got[0].Stop != time.Duration(tt.to)*time.Second {
 			t.Errorf("%s: got %+v, want %d to %d s", tt.name, got, tt.from, tt.to)
+		}
+	}
+}
+
+// A change that is to be late begins when the nearest partition has ended, and strikes a node that this did not name.
+func TestLateChangesBeginWhenAPartitionHasEnded(t *testing.T) {
+	change := harness.Fault{Kind: MembershipKind, Name: late + "leave", Start: 10 * time.Second, Stop: 20 * time.Second, Nodes: []harness.NodeID{"n1"}}
+	cut := harness.Fault{Kind: PartitionKind, Start: 3 * time.Second, Stop: 8 * time.Second, Nodes: []harness.NodeID{"n1"}, Links: []harness.Link{{From: "n1", To: "n2"}, {From: "n2", To: "n1"}}}
+	far := cut
+	far.Start, far.Stop = 14*time.Second, 18*time.Second
+	got := cutBehind([]harness.Fault{cut, change, far})[1]
+	if got.Start != cut.Stop+lateBy || got.Stop-got.Start != change.Stop-change.Start || !slices.Equal(got.Nodes, []harness.NodeID{"n2"}) {
+		t.Errorf("got %+v", got)
+	}
+	change.Nodes = []harness.NodeID{"n3"}
+	if got := cutBehind([]harness.Fault{cut, change})[1]; !slices.Equal(got.Nodes, change.Nodes) {
+		t.Errorf("it strikes %v, and might as well strike whom it was to", got.Nodes)
+	}
+	for _, left := range [][]harness.Fault{{change}, {cut, {Kind: MembershipKind, Name: "leave", Start: 10 * time.Second, Stop: 20 * time.Second}}} {
+		if got := cutBehind(left); !reflect.DeepEqual(got, left) {
+			t.Errorf("got %+v, want %+v", got, left)
 		}
 	}
 }

@@ -23,18 +23,22 @@ const MembershipKind = "membership"
 // The zero value makes all three, one at a time. The heal undoes the change, takes added machines
 // away, and waits until nothing is left to be moved.
 //
-// A tour, which has to be asked for, is changes on top of each other: two machines join, and go again;
-// then a member leaves, and of the others one is replaced. So five nodes become seven and then four.
+// Others have to be asked for. A tour is changes on top of each other: two machines join, and go again;
+// then a member leaves, and of the others one is replaced. So five nodes become seven and then four. A
+// late-leave begins when a partition has just ended (see [Compose]). In a rebuild a member loses its disk, and the node that
+// begins anew on the same machine takes its place, for good: nothing is undone that would copy the data once more.
+// A zombie is a member that is replaced while it is dead, and then comes back with its disk and asks for its place.
 //
 // Most nodes must know of each change before it is undone, and all of them afterwards. A
 // node that another fault holds, or cuts off, hears late, hence not all at all times.
 type Membership struct {
-	Names  []string        // join, leave, replace, tour; default all but the last
+	Names  []string        // of MembershipNames; default join, leave and replace
 	Timing schedule.Timing // its rhythm; default a change of 8 to 12 seconds, and 15 to 25 between two: to undo one takes as long
 
-	store harness.MemberChanger // nil: the target has none
-	turn  lock                  // held while a change is made or undone, and by one that is not of a tour in between
-	begun []harness.Fault       // changes in force; guarded by the ward's lock
+	store harness.MemberChanger     // nil: the target has none
+	turn  lock                      // held while a change is made or undone, and by one that is not of a tour in between
+	begun []harness.Fault           // changes in force; guarded by the ward's lock
+	lost  map[string]harness.NodeID // by rebuild: the node that has lost its disk; guarded by the ward's lock
 	patient
 }
 
@@ -43,6 +47,10 @@ var memberships = tableOf(MembershipKind,
 	atLeast(4, one.called("leave", nil)), // so that three are left, which is what replication takes
 	atLeast(4, one.called("replace", nil)),
 	onlyAsked(atLeast(5, all.called(tour, nil))),
+	onlyAsked(atLeast(4, one.called(late+"leave", nil))),
+	onlyAsked(atLeast(4, one.called(rebuild, nil))),
+	onlyAsked(atLeast(4, one.called(late+rebuild, nil))),
+	onlyAsked(atLeast(4, one.called(zombie, nil))),
 )
 
 func atLeast(nodes int, t target) target {
@@ -91,7 +99,7 @@ func (m *Membership) Plan(r *rand.Rand, nodes []harness.NodeID, span time.Durati
 	plan := schedule.Draw(r, nodes, span, t, memberships.chosen(m.Names))
 	added := len(nodes)
 	for i := range plan {
-		if plan[i].Name != "leave" {
+		if grows(plan[i]) {
 			added++
 			plan[i].Spare = harness.NodeID(fmt.Sprintf("n%d", added))
 		}
@@ -113,16 +121,17 @@ type change struct {
 	harness.Killer
 	store   harness.MemberChanger
 	inForce []harness.Fault // the other changes
+	lost    harness.NodeID  // of a rebuild: the node that has lost its disk
 }
 
 var errNoMembership = errors.New("the cluster has no more machines, or the target's members cannot change, or the fault names nobody")
 
 func (m *Membership) change(c harness.Cluster, f harness.Fault, e *harness.Evidence, now func() time.Duration) (change, error) {
-	grows, able := c.(harness.Resizer)
+	machines, able := c.(harness.Resizer)
 	kills, able2 := c.(harness.Killer)
-	ch := change{proof{e, now}, m.ward(), f, c, grows, kills, m.store, nil}
+	ch := change{proof{e, now}, m.ward(), f, c, machines, kills, m.store, nil, ""}
 	sort := sortOf(f)
-	known := sort == "join" && f.Spare != "" || sort == "leave" && len(f.Nodes) == 1 || sort == "replace" && len(f.Nodes) == 1 && f.Spare != ""
+	known := slices.Contains([]string{"join", "leave", "replace", rebuild, zombie}, sort) && grows(f) == (f.Spare != "") && (sort == "join") == (len(f.Nodes) == 0) && len(f.Nodes) <= 1
 	if !able || !able2 || m.store == nil || !known {
 		return ch, errNoMembership
 	}
@@ -156,6 +165,12 @@ func (m *Membership) Inject(ctx context.Context, c harness.Cluster, f harness.Fa
 		m.begun = ch.inForce
 		return *ch.Evidence, fmt.Errorf("change members for %s: the change before has not settled: %w", f.ID, err)
 	}
+	if sortOf(f) == rebuild {
+		if m.lost == nil {
+			m.lost = map[string]harness.NodeID{}
+		}
+		m.lost[f.ID] = ch.nodeOn(ctx, f.Nodes[0])
+	}
 	if err := ch.make(ctx); err != nil {
 		ch.problem("the members were not changed: %v", err)
 		return *ch.Evidence, fmt.Errorf("change members for %s: %w", f.ID, err)
@@ -172,10 +187,15 @@ func (ch change) make(ctx context.Context) error {
 			return err
 		}
 	}
-	if sortOf(f) == "replace" {
+	switch sortOf(f) {
+	case "replace":
 		if err := ch.empty(ctx, f.Nodes[0]); err != nil {
 			return err
 		}
+	case rebuild:
+		return ch.rebuild(ctx)
+	case zombie:
+		return ch.raise(ctx)
 	}
 	return ch.ask(ctx, func() error {
 		switch sortOf(f) {
@@ -213,7 +233,7 @@ func (ch change) members() []harness.NodeID { return changed(ch.base(), ch.fault
 func changed(members []harness.NodeID, by ...harness.Fault) []harness.NodeID {
 	members = slices.Clone(members)
 	for _, f := range by {
-		if sortOf(f) != "join" {
+		if !slices.Contains([]string{"join", rebuild}, sortOf(f)) {
 			members = slices.DeleteFunc(members, func(n harness.NodeID) bool { return n == f.Nodes[0] })
 		}
 		if f.Spare != "" {
@@ -252,6 +272,7 @@ func (m *Membership) Heal(ctx context.Context, c harness.Cluster, f harness.Faul
 			m.turn.release()
 		}
 	}()
+	ch.lost = m.lost[f.ID]
 	if e.Injected > 0 {
 		ch.mostKnow(ctx)
 	}
@@ -268,8 +289,16 @@ func (m *Membership) Heal(ctx context.Context, c harness.Cluster, f harness.Faul
 // be undone. The store must have moved all data before a machine goes.
 func (ch change) undo(ctx context.Context) error {
 	f := ch.fault
+	if sortOf(f) == rebuild {
+		return ch.rebuilt(ctx)
+	}
+	if sortOf(f) == zombie {
+		if err := ch.empty(ctx, f.Nodes[0]); err != nil {
+			return err
+		}
+	}
 	// Half a replacement waits for a node whose disk is gone, and nothing else can be changed: it has to be made first.
-	half := sortOf(f) == "replace" && ch.Injected == 0 && slices.Contains(ch.w.dead[f.Nodes[0]], f.ID)
+	half := slices.Contains([]string{"replace", zombie}, sortOf(f)) && ch.Injected == 0 && slices.Contains(ch.w.dead[f.Nodes[0]], f.ID)
 	if half {
 		if err := ch.ask(ctx, func() error { return ch.store.Replace(ctx, ch.cluster, f.Nodes[0], f.Spare) }); err != nil {
 			return err
@@ -364,7 +393,7 @@ func (ch change) mostKnow(ctx context.Context) {
 		knows = knows[:0]
 		_ = ch.w.aside(ctx, func() error {
 			for _, n := range serving {
-				if v, err := ch.store.View(ctx, ch.cluster, n); err == nil && slices.Equal(v.Members, want) {
+				if v, err := ch.store.View(ctx, ch.cluster, n); err == nil && slices.Equal(v.Members, want) && !slices.Contains(v.Nodes, ch.lost) {
 					knows = append(knows, string(n))
 				}
 			}
@@ -375,7 +404,11 @@ func (ch change) mostKnow(ctx context.Context) {
 		}
 		return nil
 	})
-	ch.probe(during, fmt.Sprintf("members %v known to %s", want, strings.Join(knows, ", ")), true, err == nil)
+	what := fmt.Sprintf("members %v known to %s", want, strings.Join(knows, ", "))
+	if ch.lost != "" {
+		what += fmt.Sprintf(", %s none of their nodes", ch.lost)
+	}
+	ch.probe(during, what, true, err == nil)
 	if err != nil {
 		ch.problem("during: %v", err)
 	}

@@ -19,6 +19,8 @@ import (
 var (
 	joinOne    = harness.Fault{ID: "f1", Kind: MembershipKind, Name: "join", Spare: "n6"}
 	leaveOne   = harness.Fault{ID: "f1", Kind: MembershipKind, Name: "leave", Nodes: []harness.NodeID{"n3"}}
+	rebuildOne = harness.Fault{ID: "f1", Kind: MembershipKind, Name: rebuild, Nodes: []harness.NodeID{"n3"}}
+	zombieOne  = harness.Fault{ID: "f1", Kind: MembershipKind, Name: zombie, Nodes: []harness.NodeID{"n3"}, Spare: "n6"}
 	replaceOne = harness.Fault{ID: "f1", Kind: MembershipKind, Name: "replace", Nodes: []harness.NodeID{"n3"}, Spare: "n6"}
 )
 
@@ -35,6 +37,11 @@ func TestEveryWayAChangeOfMembersCanFailIsNoticed(t *testing.T) {
 		{name: "a join", fault: joinOne, store: &fake.Store{}},
 		{name: "a leave", fault: leaveOne, store: &fake.Store{}},
 		{name: "a replacement", fault: replaceOne, store: &fake.Store{}},
+		{name: "a rebuild", fault: rebuildOne, store: &fake.Store{Moves: time.Second}},
+		{name: "a rebuild of which nobody takes note", fault: rebuildOne, store: &fake.Store{Idle: true}, want: "during: only [] know that the members are [n1 n2 n3 n4 n5]"},
+		{name: "a rebuild that is refused for ever", fault: rebuildOne, store: &fake.Store{Refuse: 1e9}, want: "the members were not changed", stays: true},
+		{name: "a zombie", fault: zombieOne, store: &fake.Store{Moves: time.Second}},
+		{name: "a zombie without a successor", fault: zombieOne, store: &fake.Store{Refuse: 1e9}, want: "the members were not changed", stays: true},
 		{name: "data that takes its time", fault: replaceOne, store: &fake.Store{Moves: 4 * time.Second}},
 		{name: "refused at first", fault: joinOne, store: &fake.Store{Refuse: 5}},
 		{name: "refused for ever", fault: joinOne, store: &fake.Store{Refuse: 1e9}, want: "the members were not changed", stays: true},

@@ -13,8 +13,10 @@ import (
 // names of its changes begin with.
 const tour = "tour"
 
-// sortOf is what a change of members does: join, leave or replace.
-func sortOf(f harness.Fault) string { return strings.TrimPrefix(f.Name, tour+"-") }
+// sortOf is what a change of members does: join, leave, replace, rebuild or zombie.
+func sortOf(f harness.Fault) string {
+	return strings.TrimPrefix(strings.TrimPrefix(f.Name, tour+"-"), late)
+}
 
 // ofTour reports whether other changes may come on top of this one.
 func ofTour(f harness.Fault) bool { return strings.HasPrefix(f.Name, tour+"-") }

@@ -19,7 +19,7 @@ func Audits() harness.Checker { return newCheck("audits", audits) }
 
 func audits(_ context.Context, x *index) harness.Finding {
 	c := x.collect(harness.TreeDrift, harness.DamagedRecord, harness.Amnesia,
-		harness.TwiceOwner, harness.UnevenShares, harness.OtherLayout, harness.ForgottenMember)
+		harness.TwiceOwner, harness.UnevenShares, harness.OtherLayout, harness.ForgottenMember, harness.ReturnedMember)
 	nodes := 0
 	var doubts []string
 	bad := damagers(x.faults)

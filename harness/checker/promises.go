@@ -90,7 +90,7 @@ var promises = []promise{
 	},
 	{
 		says: "every partition has N distinct owners, nodes of equal capacity own alike, all nodes go by one layout and know who has left", checker: "audits",
-		kinds: []string{harness.TwiceOwner, harness.UnevenShares, harness.OtherLayout, harness.ForgottenMember}, keep: everywhere,
+		kinds: []string{harness.TwiceOwner, harness.UnevenShares, harness.OtherLayout, harness.ForgottenMember, harness.ReturnedMember}, keep: everywhere,
 		note: "after the last change of the members",
 	},
 	{

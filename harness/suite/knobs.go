@@ -37,6 +37,7 @@ type Knobs struct {
 
 	NoAntiEntropy bool   // nodes do not compare what they hold: hints and reads alone repair
 	HintBytes     uint64 // bytes of hints that a node keeps for others; default: the workload's
+	HintRate      int    // bytes of hints a second that a node delivers to one owner; default: the workload's
 
 	Schedule string // file of faults to replay instead of planning them; see schedule.json of a run
 	Image    string // of the store, present in the engine; default: built from this checkout
@@ -78,6 +79,7 @@ func (k Knobs) validate() error {
 	need(k.W >= 0 && k.W <= cartwheel.Replicas, "w %d: must be from 1 to the %d replicas of a key", k.W, cartwheel.Replicas)
 	need(k.Quorum == "" || k.Quorum == "strict" || k.Quorum == "sloppy", "quorum %q: strict or sloppy", k.Quorum)
 	need(k.Repair == "" || k.Repair == "async" || k.Repair == "blocking" || k.Repair == "none", "repair %q: async, blocking or none", k.Repair)
+	need(k.HintRate >= 0, "hint rate %d: must be a number from 0", k.HintRate)
 	need(k.Image == "" || k.Overlay == "", "an image and an overlay: the overlay would change nothing")
 	return errors.Join(problems...)
 }
@@ -87,6 +89,7 @@ func (k Knobs) validate() error {
 func (k Knobs) apply(w harness.Workload) harness.Workload {
 	w.Store.NoAntiEntropy = w.Store.NoAntiEntropy || k.NoAntiEntropy
 	w.Store.HintBytes = cmp.Or(k.HintBytes, w.Store.HintBytes)
+	w.Store.HintRate = cmp.Or(k.HintRate, w.Store.HintRate)
 	if k.R == 0 && k.W == 0 && k.Quorum == "" && k.Repair == "" {
 		return w
 	}
@@ -142,6 +145,7 @@ func (k Knobs) Arguments() []string {
 		words = append(words, "--no-anti-entropy")
 	}
 	add("--hint-bytes", strconv.FormatUint(k.HintBytes, 10), k.HintBytes != 0)
+	add("--hint-rate", strconv.Itoa(k.HintRate), k.HintRate != 0)
 	add("--schedule", k.Schedule, k.Schedule != "")
 	add("--image", k.Image, k.Image != "")
 	add("--overlay", k.Overlay, k.Overlay != "")

@@ -197,6 +197,9 @@ func knobsOf(p harness.Plan) (Knobs, error) {
 	if w.Store.HintBytes != p.Store.HintBytes {
 		k.HintBytes = p.Store.HintBytes
 	}
+	if w.Store.HintRate != p.Store.HintRate {
+		k.HintRate = p.Store.HintRate
+	}
 	if got := k.apply(w); got.Read != p.Read || got.Write != p.Write || got.Store != p.Store {
 		return k, fmt.Errorf("%w: no knobs make reads %+v and writes %+v of a store %+v", ErrKnobs, p.Read, p.Write, p.Store)
 	}

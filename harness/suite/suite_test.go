@@ -80,8 +80,8 @@ func TestCommandDoesTheRunAgain(t *testing.T) {
 		{Knobs{Seed: 7, Mutant: "M14", Overlay: "/tmp/gone/overlay.json"}, "bin/cartwheel test --workload cart --nemesis partition --time 30s --seed 7 --mutant M14"},
 		{Knobs{Seed: 7}, "bin/cartwheel test --workload cart --nemesis partition --time 30s --seed 7"},
 		{
-			Knobs{Workload: "register", Nemesis: "partition,pause", Time: 2 * time.Minute, Seed: 1 << 63, Nodes: 3, Concurrency: 4, Rate: 12.5, R: 1, W: 2, Quorum: "strict", Repair: "none", NoAntiEntropy: true, HintBytes: 4096, Schedule: "it's here.json"},
-			`bin/cartwheel test --workload register --nemesis partition,pause --time 2m0s --seed 9223372036854775808 --nodes 3 --concurrency 4 --rate 12.5 --r 1 --w 2 --quorum strict --repair none --no-anti-entropy --hint-bytes 4096 --schedule 'it'\''s here.json'`,
+			Knobs{Workload: "register", Nemesis: "partition,pause", Time: 2 * time.Minute, Seed: 1 << 63, Nodes: 3, Concurrency: 4, Rate: 12.5, R: 1, W: 2, Quorum: "strict", Repair: "none", NoAntiEntropy: true, HintBytes: 4096, HintRate: 512, Schedule: "it's here.json"},
+			`bin/cartwheel test --workload register --nemesis partition,pause --time 2m0s --seed 9223372036854775808 --nodes 3 --concurrency 4 --rate 12.5 --r 1 --w 2 --quorum strict --repair none --no-anti-entropy --hint-bytes 4096 --hint-rate 512 --schedule 'it'\''s here.json'`,
 		},
 	} {
 		if got := c.k.Command(); got != c.want {
@@ -141,8 +141,8 @@ func TestQuorumKnobsReachTheClient(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		turned := Knobs{R: 1, W: 3, Quorum: "sloppy", Repair: "none", NoAntiEntropy: true, HintBytes: 7}.apply(w)
-		if turned.Store != (harness.StoreOptions{NoAntiEntropy: true, HintBytes: 7}) {
+		turned := Knobs{R: 1, W: 3, Quorum: "sloppy", Repair: "none", NoAntiEntropy: true, HintBytes: 7, HintRate: 5}.apply(w)
+		if turned.Store != (harness.StoreOptions{NoAntiEntropy: true, HintBytes: 7, HintRate: 5}) {
 			t.Errorf("%s: the store is set up as %+v", name, turned.Store)
 		}
 		if turned.Read != (harness.ReadOptions{R: 1, Repair: "none"}) || turned.Write != (harness.WriteOptions{W: 3, Attempts: w.Write.Attempts}) {

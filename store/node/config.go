@@ -67,6 +67,7 @@ type Config struct {
 	AdmissionTarget time.Duration
 
 	TransferRateBytes int    // a second, copied or handed over by this node when the layout changes; default 32 MiB
+	HintRateBytes     int    // a second, of hints delivered to one owner; default 10 MiB
 	HintSizeBytesMax  uint64 // of all hints kept for others, half of it for one; default 1 GiB
 
 	// Protocol is the versions of the protocol between nodes that this one speaks; default transport.Current.

@@ -101,7 +101,7 @@ func (n *Node) start() error {
 	}
 	if n.handoff, err = hint.Start(hint.Options{
 		Self: c.ID, Placement: n.placement, Targets: memberIDs(n.placement.Now()), Hints: n.disk, Peers: n.peers, Detector: n.detector, Rand: c.Rand, Now: c.Now,
-		Interval: c.HintInterval, Timeout: c.ReplicaTimeout, Admit: n.admission.Of(admission.Hint), Logger: c.Logger,
+		Interval: c.HintInterval, Rate: c.HintRateBytes, Timeout: c.ReplicaTimeout, Admit: n.admission.Of(admission.Hint), Logger: c.Logger,
 	}); err != nil {
 		return err
 	}

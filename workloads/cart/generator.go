@@ -12,6 +12,7 @@ import (
 const (
 	cartsAtATime  = 5   // few enough that clients meet on one cart
 	elementsMax   = 30  // added to a cart before it is retired, so that values stay small
+	smallMax      = 5   // the same of a small cart
 	defaultRate   = 100 // operations a second, all clients together
 	removeOneInto = 5   // one write in so many removes, where there is something to remove
 	checkOutInto  = 25  // one write in so many deletes the cart, where there is something in it
@@ -25,6 +26,10 @@ func Generator(s harness.Setup) harness.Generator { return inBucket("")(s) }
 func inBucket(prefix string) func(harness.Setup) harness.Generator {
 	return func(s harness.Setup) harness.Generator { return shopping(s, shop{prefix: prefix}) }
 }
+
+// smallGenerator is the same for carts that are soon full: whatever waits for one of them waits alone, since
+// nobody writes to it any more, or reads it.
+func smallGenerator(s harness.Setup) harness.Generator { return shopping(s, shop{full: smallMax}) }
 
 func shopping(s harness.Setup, g shop) harness.Generator {
 	for range cartsAtATime {
@@ -52,6 +57,7 @@ type shop struct {
 	elements int       // elements added so far
 	values   int       // puts so far
 
+	full   int  // elements added to a cart before it is retired; default elementsMax
 	set    bool // one cart, never full, nothing is removed
 	locked bool // one shopper at a time
 }
@@ -152,7 +158,7 @@ func (g shop) filled(key string) shop {
 		return g
 	}
 	g.carts = slices.Clone(g.carts)
-	if g.carts[i].added++; g.carts[i].added < elementsMax || g.set {
+	if g.carts[i].added++; g.carts[i].added < cmp.Or(g.full, elementsMax) || g.set {
 		return g
 	}
 	g.carts = slices.Delete(g.carts, i, i+1)

@@ -62,6 +62,26 @@ func HintsAlone() harness.Workload {
 	return w
 }
 
+// LateHints returns the cart with R = W = 1 on a store without anti-entropy whose hints trickle. A
+// stand-in alone may acknowledge, so that its hints are all there is, and many still wait when
+// members change: their targets may own their keys no more by then. Carts are small, so that few are in use long
+// enough for reads to repair them.
+func LateHints() harness.Workload {
+	w := HintsAlone()
+	w.Name, w.Doc = "cart-late-hints", "the cart without anti-entropy, R = W = 1, and with slow hints: a change of members must lose none"
+	w.Store.HintRate = lateRate
+	w.Generator = smallGenerator
+	w.Read, w.Write = harness.ReadOptions{R: 1}, harness.WriteOptions{W: 1}
+	read, write := w.Read, w.Write
+	w.Invoke = func(ctx context.Context, c harness.Client, op harness.Op) harness.Op {
+		return harness.Perform(ctx, c, op, read, write)
+	}
+	return w
+}
+
+// lateRate is less than a cart a second, at a sixteenth to begin with.
+const lateRate = 4 << 10
+
 // LittleRoom returns the cart on a store with room for a few hints only. More are refused,
 // and must not count.
 func LittleRoom() harness.Workload {

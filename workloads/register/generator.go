@@ -12,6 +12,7 @@ import (
 const (
 	perKey      = 5   // clients of one key at most: the search is exponential in them
 	opsMax      = 100 // on a key before its writer goes on to a fresh one
+	opsFew      = 4   // the same where there are to be many keys
 	defaultRate = 150 // operations a second, all clients together
 	ownReads    = 5   // one operation in so many of a writer is a get
 	lookBack    = 8   // one get in so many looks at the group's key before this one
@@ -29,6 +30,12 @@ func ownersGenerator(s harness.Setup) harness.Generator {
 
 // oneGenerator is the same for [One]: half of the readers' gets are of any earlier key.
 func oneGenerator(s harness.Setup) harness.Generator { return staggered(s, crowd{keeps: true}) }
+
+// manyGenerator is the same with many keys, to most of which nobody comes back before somebody looks
+// at what an earlier fault has left of them.
+func manyGenerator(s harness.Setup) harness.Generator {
+	return staggered(s, crowd{keeps: true, most: opsFew})
+}
 
 // weakGenerator is the same with writers that continue their own puts only: a weak read
 // may show less than its writer has written, and its context would branch the versions.
@@ -48,7 +55,8 @@ type crowd struct {
 
 	prefix   string // of all keys
 	putsOnly bool   // writers take no context from their gets
-	keeps    bool   // every second get is of any key that its group has had
+	most     int    // operations on a key before its writer goes on; default opsMax
+	keeps    bool   // every second get is of any key that its group has had, or, with many keys, one in lookBack
 }
 
 // A group shares a key.
@@ -71,6 +79,15 @@ func (g group) every() int {
 	return lookBack
 }
 
+// back is how many gets of a crowd that keeps its keys there are for each of an earlier one. A read repairs what it
+// finds, so where there are many keys it is to find what was left a while ago.
+func (g crowd) back() int {
+	if g.most > 0 {
+		return lookBack
+	}
+	return 2
+}
+
 // ready is the crowd with as many groups as the threads need, the first time it is asked.
 func (g crowd) ready(c harness.GenContext) crowd {
 	g.groups = slices.Clone(g.groups)
@@ -90,7 +107,7 @@ func (g crowd) Next(c harness.GenContext) (harness.Draw, harness.Generator) {
 	at := thread % len(g.groups)
 	own := g.groups[at]
 	writer := thread < len(g.groups)
-	if writer && (own.left || own.ops >= opsMax) {
+	if writer && (own.left || own.ops >= cmp.Or(g.most, opsMax)) {
 		g.keys++
 		own = group{key: g.key(g.keys), before: own.key, doubt: own.left, past: append(slices.Clip(own.past), own.key)}
 	}
@@ -99,7 +116,7 @@ func (g crowd) Next(c harness.GenContext) (harness.Draw, harness.Generator) {
 	case writer && c.Rand.IntN(ownReads) > 0:
 		g.values++
 		op.F, op.Value, op.Context = harness.Put, fmt.Sprintf("v%d", g.values), own.token
-	case g.keeps && len(own.past) > 0 && c.Rand.IntN(2) == 0:
+	case g.keeps && len(own.past) > 0 && c.Rand.IntN(g.back()) == 0:
 		op.Key = own.past[c.Rand.IntN(len(own.past))]
 	case own.before != "" && c.Rand.IntN(own.every()) == 0:
 		op.Key = own.before

@@ -49,6 +49,26 @@ func One() harness.Workload {
 	})
 }
 
+// Mended returns the register on a store where nothing but reads repairs: an owner that has missed a write lacks it
+// until the key is read, so that two others have to hold it. There are many keys, and earlier ones are read as long
+// as the run lasts. What nobody reads stays as it is, so replicas are not compared at the end.
+func Mended() harness.Workload {
+	w := workload(checker.WriteBack, harness.Workload{
+		Name:      "register-mended",
+		Doc:       "one writer a key, strict quorums, and reads alone to repair: linearizable, whoever has missed what",
+		Read:      harness.ReadOptions{R: 2, Strict: true, Repair: "blocking"},
+		Write:     harness.WriteOptions{W: 2, Strict: true},
+		Generator: manyGenerator,
+		Replay:    Replay,
+		Events:    []harness.Event{checker.Repaired(), readLater()},
+	})
+	w.Store = harness.StoreOptions{NoAntiEntropy: true, HintBytes: 1}
+	w.Checkers = checker.Together(checker.Under(checker.Claims{Mode: checker.WriteBack},
+		checker.Linearizable(checker.Budget{}), checker.Sanity(), checker.Audits(), checker.Recency(), checker.Availability(),
+	)...)
+	return w
+}
+
 // Weak returns the same on single replicas without repair: it loses nothing and
 // converges, but it must be found not linearizable when the network is cut.
 func Weak() harness.Workload {

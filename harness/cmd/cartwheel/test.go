@@ -91,6 +91,7 @@ func knobFlags(f *pflag.FlagSet, k *suite.Knobs) {
 	f.StringVar(&k.Quorum, "quorum", "", "strict: only a key's owners count; sloppy: stand-ins too (default: the workload's)")
 	f.StringVar(&k.Repair, "repair", "", "of reads: async, blocking, none (default: the workload's)")
 	f.BoolVar(&k.NoAntiEntropy, "no-anti-entropy", false, "nodes do not compare what they hold: hints and reads alone repair")
+	f.IntVar(&k.HintRate, "hint-rate", 0, "bytes of hints a second that a node delivers to one owner (default: the workload's, or else the store's)")
 	f.Uint64Var(&k.HintBytes, "hint-bytes", 0, "bytes of hints that a node keeps for others (default: the workload's, or else the store's)")
 	f.StringVar(&k.Schedule, "schedule", "", "file of faults to replay, a run's schedule.json, edited or not")
 	f.StringVar(&k.Results, "results", "results", "folder for results")

@@ -77,6 +77,11 @@ func layoutFlaws(l client.Layout, m client.Members, gone []store.NodeID) (out []
 	if alike && twice == 0 && most > least+1 {
 		out = append(out, harness.Flaw{Kind: harness.UnevenShares, Count: most - least, What: fmt.Sprintf("a node that owns %d partitions, and one of equal capacity that owns %d", most, least)})
 	}
+	for _, member := range l.Members {
+		if slices.Contains(m.Removed, member.ID) {
+			out = append(out, harness.Flaw{Kind: harness.ReturnedMember, Count: 1, What: fmt.Sprintf("%s among the members, which was removed", member.ID)})
+		}
+	}
 	for _, n := range gone { // unless its leave has lost against another change, or has not settled yet
 		isMember := slices.ContainsFunc(m.Nodes, func(s transport.MemberState) bool { return s.ID == n })
 		if len(m.Live) == 1 && !isMember && !slices.Contains(m.Removed, n) {

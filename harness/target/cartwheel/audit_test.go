@@ -63,6 +63,7 @@ func TestALayoutIsHeldAgainstWhatItHasToBe(t *testing.T) {
 		partitions [][]store.NodeID
 		capacity   int
 		gone       []store.NodeID
+		removed    store.NodeID // besides
 		want       []string
 	}{
 		{name: "all is well", partitions: even, capacity: 1, gone: []store.NodeID{"n4"}},
@@ -70,11 +71,16 @@ func TestALayoutIsHeldAgainstWhatItHasToBe(t *testing.T) {
 		{name: "more than a share", partitions: uneven, capacity: 1, want: []string{harness.UnevenShares}},
 		{name: "of a larger node", partitions: uneven, capacity: 2},
 		{name: "who left is not remembered", partitions: even, capacity: 1, gone: []store.NodeID{"n4", "n5"}, want: []string{harness.ForgottenMember}},
+		{name: "who was removed is a member", partitions: even, capacity: 1, removed: "n3", want: []string{harness.ReturnedMember}},
 		{name: "who was to leave stays", partitions: even, capacity: 1, gone: []store.NodeID{"n3"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var got []string
-			for _, f := range layoutFlaws(client.Layout{Members: members, Partitions: c.partitions, Replicas: 2}, known(c.capacity), c.gone) {
+			m := known(c.capacity)
+			if c.removed != "" {
+				m.Removed = append(m.Removed, c.removed)
+			}
+			for _, f := range layoutFlaws(client.Layout{Members: members, Partitions: c.partitions, Replicas: 2}, m, c.gone) {
 				got = append(got, f.Kind)
 			}
 			if !reflect.DeepEqual(got, c.want) {

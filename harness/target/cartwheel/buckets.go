@@ -27,7 +27,7 @@ func Configure(o harness.StoreOptions) func(*storenode.Config) {
 			}
 			c.Buckets = append(c.Buckets, b)
 		}
-		c.HintSizeBytesMax = o.HintBytes
+		c.HintSizeBytesMax, c.HintRateBytes = o.HintBytes, o.HintRate
 		if o.NoAntiEntropy {
 			c.RepairInterval = -1
 		}

@@ -61,5 +61,8 @@ func common(o harness.StoreOptions) []string {
 	if o.HintBytes > 0 {
 		words = append(words, "--hint-bytes", strconv.FormatUint(o.HintBytes, 10))
 	}
+	if o.HintRate > 0 {
+		words = append(words, "--hint-rate", strconv.Itoa(o.HintRate))
+	}
 	return words
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"cartwheel/harness"
 	"cartwheel/store"
@@ -88,7 +89,7 @@ func (t *Target) Replace(ctx context.Context, c harness.Cluster, gone, by harnes
 	var lost store.NodeID
 	err = t.change(ctx, c, func(m client.Members) ([]client.Wish, error) {
 		id, is := memberOn(m, gone)
-		if _, joined := memberOn(m, by); !is || joined {
+		if at, joined := memberOn(m, by); !is || joined && (at == who.Node || by != gone) {
 			return nil, nil
 		}
 		return []client.Wish{{Kind: client.WishReplace, Node: id, Other: who.Node}}, nil
@@ -98,7 +99,7 @@ func (t *Target) Replace(ctx context.Context, c harness.Cluster, gone, by harnes
 	}
 	err = t.change(ctx, c, func(m client.Members) ([]client.Wish, error) {
 		for _, s := range m.Nodes { // it is leaving by now
-			if machine(s.ID) == gone && s.State != removedByForce {
+			if machine(s.ID) == gone && s.ID != who.Node && s.State != removedByForce {
 				lost = s.ID
 			}
 		}
@@ -199,10 +200,15 @@ func (t *Target) View(ctx context.Context, c harness.Cluster, n harness.NodeID) 
 	v := harness.MemberView{Settled: len(m.Live) == 1 && held == 0}
 	for _, s := range m.Nodes {
 		if s.State != leaving && s.State != removedByForce {
-			v.Members = append(v.Members, machine(s.ID))
+			v.Nodes = append(v.Nodes, harness.NodeID(s.ID))
 		}
 	}
-	slices.Sort(v.Members)
+	slices.SortFunc(v.Nodes, func(a, b harness.NodeID) int {
+		return strings.Compare(string(harness.Machine(a)), string(harness.Machine(b)))
+	})
+	for _, n := range v.Nodes {
+		v.Members = append(v.Members, harness.Machine(n))
+	}
 	return v, nil
 }
 

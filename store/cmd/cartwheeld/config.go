@@ -48,6 +48,7 @@ type settings struct {
 	flushAfter     time.Duration
 	clockSkew      string
 	hintSize       uint64
+	hintRate       int
 	logLevel       string
 	debugListen    string
 	adminListen    string
@@ -76,6 +77,7 @@ func (s *settings) register(f *pflag.FlagSet) {
 		"NAME:n=3,r=2,w=2,pr=1,pw=1,dw=2,node-confirms=2,mode=strict,repair=blocking,not-found=does-not-count,durability=one,last-write-wins\n"+
 		"(the empty NAME: keys of no other bucket; CARTWHEELD_BUCKET holds one)")
 	f.Uint64Var(&s.hintSize, "hint-bytes", 1<<30, "bytes of hints kept for other nodes, half of it for one; what exceeds it is refused and does not count toward W")
+	f.IntVar(&s.hintRate, "hint-rate", 10<<20, "bytes of hints a second that this node delivers to one owner")
 	f.DurationVar(&s.replicaTimeout, "replica-timeout", time.Second, "how long a replica may take to answer")
 	f.DurationVar(&s.repairInterval, "repair-interval", 2*time.Second, "time between comparisons with another replica; 0: none, only hints and reads repair")
 	f.StringVar(&s.restore, "restore", "", "begin from this backup, a directory that 'cartwheelctl backup' has made; --data must hold nothing yet")
@@ -153,7 +155,7 @@ func (s *settings) check() error {
 	for _, bound := range []struct {
 		flag  string
 		value int
-	}{{"requests-max", s.requestsMax}, {"connections-max", s.connectionsMax}, {"transfer-rate", s.transferRate}} {
+	}{{"requests-max", s.requestsMax}, {"connections-max", s.connectionsMax}, {"transfer-rate", s.transferRate}, {"hint-rate", s.hintRate}} {
 		if bound.value <= 0 {
 			errs = append(errs, fmt.Errorf("--%s is %d, want more than 0", bound.flag, bound.value))
 		}
@@ -257,7 +259,7 @@ func (s *settings) clock(log *slog.Logger) clock.Clock {
 func (s *settings) log(l *slog.Logger) {
 	l.Info("configured",
 		"id", s.id, "listen", s.listen, "advertise", s.advertise, "members", s.members, "join", s.join, "data", s.data, "storage", s.storage, "partitions", s.partitions, "replicas", s.replicas,
-		"read_quorum", s.readQuorum, "write_quorum", s.writeQuorum, "buckets", s.bucketFlags, "hint_bytes", s.hintSize, "replica_timeout", s.replicaTimeout,
+		"read_quorum", s.readQuorum, "write_quorum", s.writeQuorum, "buckets", s.bucketFlags, "hint_bytes", s.hintSize, "hint_rate", s.hintRate, "replica_timeout", s.replicaTimeout,
 		"repair_interval", s.repairInterval, "tombstone_interval", s.tombstoneEvery, "tombstone_grace", s.tombstoneGrace, "restore", s.restore, "durability", s.durabilityName, "object_buffer", s.objectBuffer, "flush_after", s.flushAfter, "clock_skew", s.clockSkew, "requests_max", s.requestsMax, "connections_max", s.connectionsMax, "transfer_rate", s.transferRate, "admission", s.admission, "debug_listen", s.debugListen, "admin_listen", s.adminListen, "admin_token_file", s.adminToken, "log_level", s.logLevel,
 		"tls_cert", s.tls.files.Cert, "tls_key", s.tls.files.Key, "tls_ca", s.tls.files.CA, "tls_client_cert_optional", s.tls.optional,
 		"tls_peer_names", s.tls.guard.Peers, "tls_admin_names", s.tls.guard.Admins)
