@@ -124,6 +124,8 @@ type Handoff struct {
 
 	mu      sync.Mutex // guards what follows, never a wait
 	targets map[store.NodeID]*watched
+	atOnce  map[store.NodeID]int // deliveries under way, by target
+	most    int                  // of atOnce, of one target, ever
 	closed  bool
 
 	delivered, failed, kept, rerouted, setBack atomic.Uint64
@@ -135,7 +137,7 @@ func Start(o Options) (*Handoff, error) {
 	if err := o.validate(); err != nil {
 		return nil, err
 	}
-	h := &Handoff{opts: o, log: o.Logger.With("component", "hint"), targets: map[store.NodeID]*watched{}}
+	h := &Handoff{opts: o, log: o.Logger.With("component", "hint"), targets: map[store.NodeID]*watched{}, atOnce: map[store.NodeID]int{}}
 	h.ctx, h.cancel = context.WithCancel(context.Background())
 	h.Watch(o.Targets)
 	h.wg.Go(func() { h.strays(h.ctx) })
@@ -297,6 +299,7 @@ func (h *Handoff) deliver(ctx context.Context, page []storage.Hint, p *pace) *st
 			if last.Load() > 0 || ctx.Err() != nil {
 				return nil
 			}
+			defer h.underWay(one.Target)()
 			if err := h.deliverOne(ctx, one); err != nil && ctx.Err() == nil {
 				h.log.Debug("hint was not delivered", "target", one.Target, "key", string(one.Key), "err", err)
 				for was := last.Load(); !store.OfOneKey(err) && was <= int64(i) && !last.CompareAndSwap(was, int64(i)+1); was = last.Load() {
@@ -310,6 +313,19 @@ func (h *Handoff) deliver(ctx context.Context, page []storage.Hint, p *pace) *st
 		return &page[at-1]
 	}
 	return nil
+}
+
+// underWay counts a delivery until end is called. It does not know of the limit, so that what goes beyond it is seen.
+func (h *Handoff) underWay(target store.NodeID) (end func()) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.atOnce[target]++
+	h.most = max(h.most, h.atOnce[target])
+	return func() {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		h.atOnce[target]--
+	}
 }
 
 // pause lets time pass unless the handoff ends, and reports whether to go on.
@@ -394,11 +410,18 @@ type Stats struct {
 	Kept      uint64 // delivered and kept, because they had changed meanwhile
 	Rerouted  uint64 // delivered to the owners of today, because the target owns the key no more
 	SetBack   uint64 // rounds that ended early and began anew slowly
+
+	AtOnce      uint64 // deliveries that were under way to one target at a time, at most
+	AtOnceLimit uint64 // and how many may be
 }
 
 // Stats returns the counts.
 func (h *Handoff) Stats() Stats {
+	h.mu.Lock()
+	most := h.most
+	h.mu.Unlock()
 	return Stats{
+		AtOnce: uint64(most), AtOnceLimit: uint64(h.opts.Concurrency),
 		Delivered: h.delivered.Load(), Failed: h.failed.Load(), Kept: h.kept.Load(),
 		Rerouted: h.rerouted.Load(), SetBack: h.setBack.Load(),
 	}

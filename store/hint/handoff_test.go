@@ -204,8 +204,8 @@ func TestHintsOfAnEarlierLifeAreDelivered(t *testing.T) {
 				t.Errorf("n2 does not hold %q", key)
 			}
 		}
-		if s := h.Stats(); s != (Stats{Delivered: 150}) {
-			t.Errorf("stats: got %+v, want 150 delivered", s)
+		if s := h.Stats(); s != (Stats{Delivered: 150, AtOnce: 4, AtOnceLimit: 4}) {
+			t.Errorf("stats: got %+v, want 150 delivered, four at once", s)
 		}
 		if calls, under := o.requests(); calls != 150 || under > 4 {
 			t.Errorf("%d requests, %d at once, want 150 and at most 4", calls, under)
@@ -267,7 +267,7 @@ func TestAHintThatChangesUnderWayIsKept(t *testing.T) {
 		h := start(t, r, o)
 		defer closeAll(t, h, r)
 		time.Sleep(100 * time.Millisecond)
-		if held(r) != 1 || h.Stats() != (Stats{Delivered: 1, Kept: 1}) {
+		if held(r) != 1 || h.Stats() != (Stats{Delivered: 1, Kept: 1, AtOnce: 1, AtOnceLimit: 4}) {
 			t.Errorf("after the first delivery: %d hints held, %+v, want it kept", held(r), h.Stats())
 		}
 		time.Sleep(time.Second)

@@ -34,6 +34,7 @@ type Node struct {
 	disk        *disk
 	detector    *detector.Detector
 	peers       *transport.Peers
+	silence     transport.Silence
 	coordinator *coordinator.Coordinator
 	handoff     *hint.Handoff
 	repair      *repair.AntiEntropy // nil: this node compares with nobody, and answers those who do
@@ -77,7 +78,9 @@ func (n *Node) start() error {
 	if n.detector, err = detector.Start(detector.Options{
 		Self: c.ID, Peers: memberIDs(n.placement.Now()), Now: c.Now, Rand: c.Rand, ProbeInterval: c.ProbeInterval, Logger: c.Logger,
 		Ping: func(ctx context.Context, to store.NodeID) error {
-			return transport.Ping(ctx, n.dial, n.placement, c.ID, to)
+			err := transport.Ping(ctx, n.dial, n.placement, c.ID, to)
+			n.silence.Ended(to, err == nil)
+			return err
 		},
 		OnUp: func(peer store.NodeID) {
 			if h := handoff.Load(); h != nil {
@@ -88,7 +91,7 @@ func (n *Node) start() error {
 		return err
 	}
 	n.peers = transport.NewPeers(transport.PeersOptions{
-		Self: c.ID, Placement: n.placement, Dial: n.dial, Detector: n.detector, Behind: n.behind,
+		Self: c.ID, Placement: n.placement, Dial: n.dial, Detector: n.detector, Silence: &n.silence, Behind: n.behind,
 		Timeout: c.ReplicaTimeout, ForwardTimeout: c.ForwardTimeout,
 	})
 	if n.coordinator, err = coordinator.New(coordinator.Options{

@@ -42,6 +42,7 @@ type PeersOptions struct {
 	Placement      Placement
 	Dial           Dialer
 	Detector       Detector
+	Silence        *Silence              // told of each call; default none
 	Behind         func(of store.NodeID) // called when the node's answer shows that this one knows less of the layouts; must not block; default none
 	Timeout        time.Duration         // bounds each call but Forward; default 1s
 	ForwardTimeout time.Duration         // bounds Forward, behind which the other node asks replicas; default 2s
@@ -144,13 +145,16 @@ func (p *Peers) call(ctx context.Context, to store.NodeID, timeout time.Duration
 		ctx, cancel = context.WithTimeout(ctx, timeout)
 		defer cancel()
 	}
+	p.opts.Silence.begin(to)
 	err := f(ctx, storepb.NewPeerClient(conn))
 	switch {
 	case isCanceled(err): // by our own side, before the peer had its time
 	case Unanswered(err), unfit(err):
 		p.opts.Detector.Failed(to)
+		p.opts.Silence.Ended(to, false)
 	default:
 		p.opts.Detector.Succeeded(to)
+		p.opts.Silence.Ended(to, true)
 	}
 	if err == nil && p.opts.Placement.Now().Fenced(to) {
 		return fmt.Errorf("%s was removed while it answered: %w", to, store.ErrWrongRing)
