@@ -105,6 +105,9 @@ const (
 	OtherLayout     = "other-layout"     // it goes by another layout of the cluster than its peers
 	ReturnedMember  = "returned-member"  // it takes one for a member that it knows to have been removed
 	ForgottenMember = "forgotten-member" // it does not know any more that a member has left, and would take it back
+
+	HintFlood   = "hint-flood"   // it has delivered more hints to one node at a time than it may
+	WastedCalls = "wasted-calls" // it went on to call a peer that did not answer
 )
 
 // A Flaw is something that a node found wrong with itself.

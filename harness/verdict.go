@@ -37,6 +37,13 @@ type Checker interface {
 	Check(ctx context.Context, h []Op) Finding
 }
 
+// A Briefed checker judges by what the run set out to do as well: by how many nodes its requests asked for, and in which
+// world it was.
+type Briefed interface {
+	// Brief returns the checker for the runs of a plan. It changes nothing.
+	Brief(p Plan) Checker
+}
+
 // A Finding is one checker's result.
 type Finding struct {
 	Checker   string             `json:"checker"`

@@ -63,11 +63,18 @@ func Under(c Claims, checkers ...harness.Checker) []harness.Checker {
 	out := make([]harness.Checker, len(checkers))
 	for i, it := range checkers {
 		out[i] = it
-		if own, ok := it.(*check); ok {
-			claimed := *own
-			claimed.claims = c
-			out[i] = &claimed
+		if own, ok := it.(claimant); ok {
+			out[i] = own.under(c)
 		}
 	}
 	return out
+}
+
+// A claimant asserts what is claimed.
+type claimant interface{ under(Claims) harness.Checker }
+
+func (c *check) under(claims Claims) harness.Checker {
+	claimed := *c
+	claimed.claims = claims
+	return &claimed
 }

@@ -23,6 +23,7 @@ const (
 // A window is the time in which a fault was in force.
 type window struct {
 	fault    harness.Fault
+	begun    time.Duration // it was to begin
 	from     time.Duration // it is in force
 	heldTill time.Duration // it was in force without a break until here: its heal began, or found that it still was
 	to       time.Duration // it is undone
@@ -31,16 +32,19 @@ type window struct {
 // windows lists the faults that were injected, in order.
 func windows(h []harness.Op) []window {
 	var out []window
-	at := make(map[string]int)
+	at, begun := make(map[string]int), make(map[string]time.Duration)
 	for _, op := range h {
 		if op.Process != harness.NemesisProcess || op.Fault == nil {
 			continue
 		}
 		id := op.Fault.ID
 		i, known := at[id]
+		if !known && op.Kind == harness.Invoke {
+			begun[id] = op.Time
+		}
 		if e := op.Evidence; !known && op.Kind != harness.Invoke && e != nil && e.Injected > 0 {
 			at[id] = len(out)
-			out = append(out, window{fault: *op.Fault, from: e.Injected, heldTill: forever, to: forever})
+			out = append(out, window{fault: *op.Fault, begun: min(begun[id], e.Injected), from: e.Injected, heldTill: forever, to: forever})
 			continue
 		}
 		if !known || op.Action != healAction {

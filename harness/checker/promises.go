@@ -94,6 +94,21 @@ var promises = []promise{
 		note: "after the last change of the members",
 	},
 	{
+		says: "a node delivers no more hints at a time than it may, and stops calling peers that do not answer", checker: "audits",
+		kinds: []string{harness.HintFlood, harness.WastedCalls}, keep: everywhere,
+		note: "as its own counts tell since its last start; calls are counted in simulation, where no busy machine keeps a node from running",
+	},
+	{
+		says: "a request is served where each node that may come to coordinate it hears as many as it asks for", checker: "availability",
+		kinds: []string{OutOfService, Unavailable}, keep: everywhere,
+		note: "some seconds after the last change, and while no link or disk is merely bad; strict quorums while all is well; in containers only a node that serves nothing counts",
+	},
+	{
+		says: "a strict request is acknowledged only where so many owners can be reached", checker: "availability",
+		kinds: []string{AckedShort}, keep: everywhere,
+		note: "where the members do not change",
+	},
+	{
 		says: "a write with the context of another key is refused", checker: "contexts",
 		kinds: []string{ForeignContext}, keep: everywhere,
 		note: "where clients mix contexts up on purpose",

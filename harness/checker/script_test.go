@@ -244,6 +244,14 @@ func (p *parser) fault(words []string, options map[string]string) error {
 		from, to := harness.NodeID(a), harness.NodeID(b)
 		f.Links = append(f.Links, harness.Link{From: from, To: to}, harness.Link{From: to, To: from})
 	}
+	switch options["disk"] {
+	case "full":
+		f.Disk = &harness.DiskFault{Full: true}
+	case "slow":
+		f.Disk = &harness.DiskFault{Slow: time.Second}
+	case "rotten":
+		f.Disk = &harness.DiskFault{Rotten: 1}
+	}
 	op := harness.Op{Process: harness.NemesisProcess, Kind: harness.Invoke, F: f.Kind, Action: words[2], Fault: f}
 	p.add(op)
 	p.now += time.Millisecond
@@ -278,6 +286,9 @@ func checkerNamed(t testing.TB, name string) harness.Checker {
 	return c
 }
 
+// scriptOptions are what stands beside the checkers' names in a script.
+var scriptOptions = []string{"figures", "mode", "clients-retry", "told", "asked", "strict", "world"}
+
 // TestLitmusScripts judges small histories, one a rule, each with the reason for its verdict.
 func TestLitmusScripts(t *testing.T) {
 	datadriven.Walk(t, "testdata/litmus", func(t *testing.T, path string) {
@@ -292,10 +303,13 @@ func TestLitmusScripts(t *testing.T) {
 				}
 				claims.Sessions, claims.all = d.HasArg("clients-retry"), d.HasArg("told")
 				for _, arg := range d.CmdArgs {
-					if slices.Contains([]string{"figures", "mode", "clients-retry", "told"}, arg.Key) {
+					if slices.Contains(scriptOptions, arg.Key) {
 						continue
 					}
 					c := Under(claims, checkerNamed(t, arg.Key))[0]
+					if b, ok := c.(harness.Briefed); ok && d.HasArg("asked") {
+						c = b.Brief(planned(t, d))
+					}
 					writeFinding(&out, c.Check(t.Context(), h), d.HasArg("figures"))
 				}
 			case "events":
@@ -308,6 +322,21 @@ func TestLitmusScripts(t *testing.T) {
 			return out.String()
 		})
 	})
+}
+
+// planned reads what a run set out to do: asked=2 is R and W, of n1 to n5; strict quorums or not; in a world.
+func planned(t *testing.T, d *datadriven.TestData) harness.Plan {
+	p := harness.Plan{World: "sim"}
+	for i := range 5 {
+		p.Nodes = append(p.Nodes, harness.NodeID(fmt.Sprintf("n%d", i+1)))
+	}
+	d.ScanArgs(t, "asked", &p.Read.R)
+	p.Write.W = p.Read.R
+	p.Read.Strict, p.Write.Strict = d.HasArg("strict"), d.HasArg("strict")
+	if d.HasArg("world") {
+		d.ScanArgs(t, "world", &p.World)
+	}
+	return p
 }
 
 func writeFinding(out *strings.Builder, f harness.Finding, figures bool) {

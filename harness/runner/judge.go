@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -144,7 +145,7 @@ func judge(ctx context.Context, p harness.Plan, w harness.Workload, h []harness.
 		// A checker that is fed nonsense would find nonsense.
 		doubts = append(doubts, fmt.Sprintf("the history is malformed: %v", err))
 	} else {
-		res.Findings = findings(ctx, w.Checkers, h, budget)
+		res.Findings = findings(ctx, briefed(w.Checkers, p), h, budget)
 	}
 	if len(w.Checkers) == 0 {
 		doubts = append(doubts, "nothing was checked")
@@ -160,6 +161,17 @@ func judge(ctx context.Context, p harness.Plan, w harness.Workload, h []harness.
 	res.Verdict, res.Reasons = sum(res, append(doubts, missing...))
 	res.Thin = without == harness.Valid && len(missing) > 0 && len(missing) == len(res.Missing)
 	return res
+}
+
+// briefed tells the plan to those checkers that judge by it.
+func briefed(checkers []harness.Checker, p harness.Plan) []harness.Checker {
+	out := slices.Clone(checkers)
+	for i, c := range out {
+		if b, ok := c.(harness.Briefed); ok {
+			out[i] = b.Brief(p)
+		}
+	}
+	return out
 }
 
 // findings runs the checkers side by side, each under a budget of its own.
@@ -184,8 +196,12 @@ const (
 	coreBudget = 3 * time.Second
 )
 
-// cores finds out how few operations show the first anomalies of each kind.
+// cores finds out how few operations show the first anomalies of each kind. Checkers that judge by the
+// plan go by the faults as well, which are no part of a core.
 func cores(ctx context.Context, c harness.Checker, h []harness.Op, f *harness.Finding) {
+	if _, ok := c.(harness.Briefed); ok {
+		return
+	}
 	ctx, cancel := context.WithTimeout(ctx, coreBudget)
 	defer cancel()
 	if member, ok := c.(interface{ Alone() harness.Checker }); ok {

@@ -799,3 +799,30 @@ func TestJUnitCountsUnknownAsAnError(t *testing.T) {
 		t.Fatalf("got %+v", got)
 	}
 }
+
+// An echo judges by the plan that it was told.
+type echo struct{ plan harness.Plan }
+
+func (e echo) Name() string { return "echo" }
+
+func (e echo) Brief(p harness.Plan) harness.Checker { return echo{p} }
+
+func (e echo) Check(context.Context, []harness.Op) harness.Finding {
+	f := harness.Finding{Verdict: harness.Valid, Summary: e.plan.World}
+	if e.plan.Read.R != 7 {
+		f.Verdict = harness.Invalid
+	}
+	return f
+}
+
+func TestACheckerIsToldThePlan(t *testing.T) {
+	p := harness.Plan{World: "sim", Read: harness.ReadOptions{R: 7}}
+	w := harness.Workload{Checkers: []harness.Checker{echo{}}}
+	f := runner.Judge(t.Context(), p, w, nil, time.Second).Findings
+	if len(f) != 1 || f[0].Verdict != harness.Valid || f[0].Summary != "sim" {
+		t.Errorf("got %+v, want what the plan says", f)
+	}
+	if got := w.Checkers[0].(echo).plan; got.World != "" {
+		t.Errorf("the workload's own checker was changed: %+v", got)
+	}
+}

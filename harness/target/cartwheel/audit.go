@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 
 	"cartwheel/harness"
 	"cartwheel/store"
@@ -23,7 +24,7 @@ func (t *Target) Audit(ctx context.Context, c harness.Cluster, n harness.NodeID)
 		return nil, err
 	}
 	layout, err := t.auditLayout(ctx, c, n, st)
-	return append(flaws(st, report), layout...), err
+	return slices.Concat(flaws(st, report), usage(st, exact(c)), layout), err
 }
 
 // auditLayout holds a node's layout against what a layout has to be, against that of the first machine, and
@@ -105,5 +106,23 @@ func flaws(st client.Status, report client.TreeReport) (out []harness.Flaw) {
 	drift, amnesia := int(st.Counters["tree_drift"]), int(st.Counters["storage_amnesia"])
 	add(harness.TreeDrift, drift, "%d sums of its hash trees that it found wrong while it served, and mended", drift)
 	add(harness.Amnesia, amnesia, "events of its own that it had forgotten, %d times", amnesia)
+	return out
+}
+
+// exact reports whether a cluster's nodes run without a break unless a fault says otherwise, so that
+// what they count of each other is no matter of a busy machine.
+func exact(c harness.Cluster) bool { return strings.HasPrefix(c.World(), "sim") }
+
+// usage holds what a node has used since its start against what it may use. What depends on how soon this node itself gets to
+// run counts where that is exact.
+func usage(st client.Status, exact bool) (out []harness.Flaw) {
+	if most, limit := st.Counters["hints_at_once"], st.Counters["hints_at_once_limit"]; most > limit {
+		out = append(out, harness.Flaw{Kind: harness.HintFlood, Count: int(most - limit), What: fmt.Sprintf(
+			"%d deliveries of hints to one node at a time, where %d may be", most, limit)})
+	}
+	if wasted := st.Counters["peer_calls_wasted"]; wasted > 0 && exact {
+		out = append(out, harness.Flaw{Kind: harness.WastedCalls, Count: int(wasted), What: fmt.Sprintf(
+			"%d calls that it made to peers which had answered none of the last ones", wasted)})
+	}
 	return out
 }

@@ -43,6 +43,29 @@ func TestEveryFindingOfANodeBecomesAFlaw(t *testing.T) {
 	}
 }
 
+func TestWhatANodeHasUsedBeyondItsLimitsIsAFlaw(t *testing.T) {
+	st := client.Status{Counters: map[string]uint64{"hints_at_once": 4, "hints_at_once_limit": 4}}
+	if got := usage(st, true); len(got) != 0 {
+		t.Errorf("within its limits: %v", got)
+	}
+	st.Counters["hints_at_once"], st.Counters["peer_calls_wasted"] = 6, 3
+	for _, c := range []struct {
+		exact bool
+		want  map[string]int
+	}{
+		{exact: true, want: map[string]int{harness.HintFlood: 2, harness.WastedCalls: 3}},
+		{exact: false, want: map[string]int{harness.HintFlood: 2}}, // a machine that was busy explains the calls
+	} {
+		got := map[string]int{}
+		for _, f := range usage(st, c.exact) {
+			got[f.Kind] = f.Count
+		}
+		if !reflect.DeepEqual(got, c.want) {
+			t.Errorf("exact %t: got %v, want %v", c.exact, got, c.want)
+		}
+	}
+}
+
 func TestALayoutIsHeldAgainstWhatItHasToBe(t *testing.T) {
 	members := []store.Member{{ID: "n1"}, {ID: "n2"}, {ID: "n3"}}
 	known := func(capacity int) (m client.Members) {
