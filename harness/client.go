@@ -1,6 +1,9 @@
 package harness
 
-import "context"
+import (
+	"context"
+	"time"
+)
 
 // A Client is one process's connection to one node of the store under test. It is
 // used by one goroutine. Every call is exactly one attempt: a client never retries a
@@ -29,13 +32,14 @@ type ReadOptions struct {
 
 // WriteOptions are the consistency knobs of a write.
 type WriteOptions struct {
-	W            int  `json:"w,omitempty"`             // replicas that must store it; 0: the store's default
-	N            int  `json:"n,omitempty"`             // owners that it goes to at once; 0: all
-	PW           int  `json:"pw,omitempty"`            // owners among those that must store it; 0: none need be
-	DW           int  `json:"dw,omitempty"`            // replicas that must have it on disk; 0: whatever W makes it
-	NodeConfirms int  `json:"node_confirms,omitempty"` // distinct nodes that must store it; 0: whatever W makes it
-	Strict       bool `json:"strict,omitempty"`        // only the key's owners count
-	Attempts     int  `json:"attempts,omitempty"`      // of a put whose outcome is unknown, all under one name; 0: one
+	W            int    `json:"w,omitempty"`             // replicas that must store it; 0: the store's default
+	N            int    `json:"n,omitempty"`             // owners that it goes to at once; 0: all
+	PW           int    `json:"pw,omitempty"`            // owners among those that must store it; 0: none need be
+	DW           int    `json:"dw,omitempty"`            // replicas that must have it on disk; 0: whatever W makes it
+	NodeConfirms int    `json:"node_confirms,omitempty"` // distinct nodes that must store it; 0: whatever W makes it
+	Strict       bool   `json:"strict,omitempty"`        // only the key's owners count
+	Durability   string `json:"durability,omitempty"`    // what is on disk at the acknowledgement: "all", "one" (the coordinator's copy), "none"; empty: the store's default
+	Attempts     int    `json:"attempts,omitempty"`      // of a put whose outcome is unknown, all under one name; 0: one
 }
 
 // StoreOptions say how the nodes of a store are set up, where a workload wants them
@@ -44,6 +48,9 @@ type StoreOptions struct {
 	NoAntiEntropy bool   `json:"no_anti_entropy,omitempty"` // replicas do not compare what they hold: hints and reads alone repair
 	HintBytes     uint64 `json:"hint_bytes,omitempty"`      // bytes of hints that a node keeps for others; 0: the store's default
 	HintRate      int    `json:"hint_rate,omitempty"`       // bytes of hints a second that a node delivers to one owner; 0: the store's default
+	// FlushAfter lets nodes acknowledge from memory what a write asks for, down to a durability of "none": it is on disk so
+	// much later. 0: as the store does by default, which takes no "none".
+	FlushAfter time.Duration `json:"flush_after,omitempty"`
 }
 
 // A Reading is the current state of a key as one request saw it.

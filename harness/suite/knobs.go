@@ -39,6 +39,9 @@ type Knobs struct {
 	HintBytes     uint64 // bytes of hints that a node keeps for others; default: the workload's
 	HintRate      int    // bytes of hints a second that a node delivers to one owner; default: the workload's
 
+	Durability string        // of writes: "all", "one" or "none"; default: the workload's
+	FlushAfter time.Duration // what a lower durability leaves in memory is on disk so much later; "none" needs it. Default: the workload's
+
 	Schedule string // file of faults to replay instead of planning them; see schedule.json of a run
 	Image    string // of the store, present in the engine; default: built from this checkout
 	Overlay  string // file for "go build -overlay" when the image is built
@@ -80,6 +83,8 @@ func (k Knobs) validate() error {
 	need(k.Quorum == "" || k.Quorum == "strict" || k.Quorum == "sloppy", "quorum %q: strict or sloppy", k.Quorum)
 	need(k.Repair == "" || k.Repair == "async" || k.Repair == "blocking" || k.Repair == "none", "repair %q: async, blocking or none", k.Repair)
 	need(k.HintRate >= 0, "hint rate %d: must be a number from 0", k.HintRate)
+	need(slices.Contains([]string{"", "all", "one", "none"}, k.Durability), "durability %q: all, one or none", k.Durability)
+	need(k.FlushAfter >= 0, "flush after %v: must not be negative", k.FlushAfter)
 	need(k.Image == "" || k.Overlay == "", "an image and an overlay: the overlay would change nothing")
 	return errors.Join(problems...)
 }
@@ -90,12 +95,14 @@ func (k Knobs) apply(w harness.Workload) harness.Workload {
 	w.Store.NoAntiEntropy = w.Store.NoAntiEntropy || k.NoAntiEntropy
 	w.Store.HintBytes = cmp.Or(k.HintBytes, w.Store.HintBytes)
 	w.Store.HintRate = cmp.Or(k.HintRate, w.Store.HintRate)
-	if k.R == 0 && k.W == 0 && k.Quorum == "" && k.Repair == "" {
+	w.Store.FlushAfter = cmp.Or(k.FlushAfter, w.Store.FlushAfter)
+	if k.R == 0 && k.W == 0 && k.Quorum == "" && k.Repair == "" && k.Durability == "" {
 		return w
 	}
 	w.Read.R = cmp.Or(k.R, w.Read.R)
 	w.Write.W = cmp.Or(k.W, w.Write.W)
 	w.Read.Repair = cmp.Or(k.Repair, w.Read.Repair)
+	w.Write.Durability = cmp.Or(k.Durability, w.Write.Durability)
 	if k.Quorum != "" {
 		w.Read.Strict, w.Write.Strict = k.Quorum == "strict", k.Quorum == "strict"
 	}
@@ -146,6 +153,8 @@ func (k Knobs) Arguments() []string {
 	}
 	add("--hint-bytes", strconv.FormatUint(k.HintBytes, 10), k.HintBytes != 0)
 	add("--hint-rate", strconv.Itoa(k.HintRate), k.HintRate != 0)
+	add("--durability", k.Durability, k.Durability != "")
+	add("--flush-after", k.FlushAfter.String(), k.FlushAfter != 0)
 	add("--schedule", k.Schedule, k.Schedule != "")
 	add("--image", k.Image, k.Image != "")
 	add("--overlay", k.Overlay, k.Overlay != "")

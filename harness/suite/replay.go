@@ -181,7 +181,7 @@ func knobsOf(p harness.Plan) (Knobs, error) {
 	k := Knobs{
 		Suite: p.Suite, Workload: p.Workload, Nemesis: p.Nemesis, Cluster: p.World, Seed: p.Seed, Time: p.Time,
 		Nodes: len(p.Nodes), Concurrency: p.Concurrency, Rate: p.Rate,
-		R: p.Read.R, W: p.Write.W, Repair: p.Read.Repair, Quorum: "sloppy",
+		R: p.Read.R, W: p.Write.W, Repair: p.Read.Repair, Quorum: "sloppy", Durability: p.Write.Durability,
 	}
 	if p.Write.Strict {
 		k.Quorum = "strict"
@@ -191,7 +191,10 @@ func knobsOf(p harness.Plan) (Knobs, error) {
 		return k, err
 	}
 	if w.Read == p.Read && w.Write == p.Write {
-		k.R, k.W, k.Repair, k.Quorum = 0, 0, "", ""
+		k.R, k.W, k.Repair, k.Quorum, k.Durability = 0, 0, "", "", ""
+	}
+	if w.Store.FlushAfter != p.Store.FlushAfter {
+		k.FlushAfter = p.Store.FlushAfter
 	}
 	k.NoAntiEntropy = p.Store.NoAntiEntropy && !w.Store.NoAntiEntropy
 	if w.Store.HintBytes != p.Store.HintBytes {

@@ -93,6 +93,8 @@ func knobFlags(f *pflag.FlagSet, k *suite.Knobs) {
 	f.BoolVar(&k.NoAntiEntropy, "no-anti-entropy", false, "nodes do not compare what they hold: hints and reads alone repair")
 	f.IntVar(&k.HintRate, "hint-rate", 0, "bytes of hints a second that a node delivers to one owner (default: the workload's, or else the store's)")
 	f.Uint64Var(&k.HintBytes, "hint-bytes", 0, "bytes of hints that a node keeps for others (default: the workload's, or else the store's)")
+	f.StringVar(&k.Durability, "durability", "", "of writes: all, one (the coordinator's copy), none (with --flush-after; an experiment) (default: the workload's)")
+	f.DurationVar(&k.FlushAfter, "flush-after", 0, "nodes have what a lower durability leaves in memory on disk so much later (default: the workload's, or else the store's)")
 	f.StringVar(&k.Schedule, "schedule", "", "file of faults to replay, a run's schedule.json, edited or not")
 	f.StringVar(&k.Results, "results", "results", "folder for results")
 	f.StringVar(&k.Image, "image", "", "image of the store (default: built from this checkout)")

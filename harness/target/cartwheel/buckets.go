@@ -31,5 +31,8 @@ func Configure(o harness.StoreOptions) func(*storenode.Config) {
 		if o.NoAntiEntropy {
 			c.RepairInterval = -1
 		}
+		if o.FlushAfter > 0 {
+			c.ObjectBuffer, c.FlushAfter = true, o.FlushAfter
+		}
 	}
 }

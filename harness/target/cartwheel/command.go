@@ -58,6 +58,9 @@ func common(o harness.StoreOptions) []string {
 	if o.NoAntiEntropy {
 		words = append(words, "--repair-interval", "0s")
 	}
+	if o.FlushAfter > 0 {
+		words = append(words, "--object-buffer", "--flush-after", o.FlushAfter.String())
+	}
 	if o.HintBytes > 0 {
 		words = append(words, "--hint-bytes", strconv.FormatUint(o.HintBytes, 10))
 	}

@@ -30,8 +30,13 @@ func readOptions(o harness.ReadOptions) (store.ReadOptions, error) {
 	}, nil
 }
 
-func writeOptions(o harness.WriteOptions) store.WriteOptions {
-	return store.WriteOptions{N: o.N, W: o.W, PW: o.PW, DW: o.DW, NodeConfirms: o.NodeConfirms, Mode: mode(o.Strict)}
+// writeOptions translates a write's knobs. An unknown durability is refused, as above.
+func writeOptions(o harness.WriteOptions) (store.WriteOptions, error) {
+	durability, err := store.ParseDurability(o.Durability)
+	if err != nil {
+		return store.WriteOptions{}, refused{fmt.Errorf("durability: %w", err)}
+	}
+	return store.WriteOptions{N: o.N, W: o.W, PW: o.PW, DW: o.DW, NodeConfirms: o.NodeConfirms, Mode: mode(o.Strict), Durability: durability}, nil
 }
 
 func mode(strict bool) store.Mode {

@@ -35,9 +35,13 @@ func TestKnobsReachTheStore(t *testing.T) {
 	if _, err := readOptions(harness.ReadOptions{NotFound: "maybe"}); !harness.Definite(err) {
 		t.Errorf("an unknown not-found mode gave %v, want a definite error", err)
 	}
-	in := harness.WriteOptions{N: 3, W: 3, PW: 2, DW: 1, NodeConfirms: 2, Strict: true}
-	if got, want := writeOptions(in), (store.WriteOptions{N: 3, W: 3, PW: 2, DW: 1, NodeConfirms: 2, Mode: store.Strict}); got != want {
-		t.Errorf("got %+v, want %+v", got, want)
+	in := harness.WriteOptions{N: 3, W: 3, PW: 2, DW: 1, NodeConfirms: 2, Strict: true, Durability: "one"}
+	want := store.WriteOptions{N: 3, W: 3, PW: 2, DW: 1, NodeConfirms: 2, Mode: store.Strict, Durability: store.DurabilityOne}
+	if got, err := writeOptions(in); got != want || err != nil {
+		t.Errorf("got %+v, %v, want %+v", got, err, want)
+	}
+	if _, err := writeOptions(harness.WriteOptions{Durability: "some"}); !harness.Definite(err) {
+		t.Errorf("an unknown durability gave %v, want a definite error", err)
 	}
 }
 

@@ -173,7 +173,11 @@ func (s *session) Put(ctx context.Context, key, value string, token []byte, o ha
 	if o.Attempts > 1 {
 		return s.putAgain(ctx, key, value, token, o)
 	}
-	r, err := s.kv.Put(ctx, store.Key(key), []byte(value), token, writeOptions(o))
+	opts, err := writeOptions(o)
+	if err != nil {
+		return harness.Reading{}, err
+	}
+	r, err := s.kv.Put(ctx, store.Key(key), []byte(value), token, opts)
 	if err != nil {
 		return failed(err)
 	}
@@ -181,7 +185,11 @@ func (s *session) Put(ctx context.Context, key, value string, token []byte, o ha
 }
 
 func (s *session) putAgain(ctx context.Context, key, value string, token []byte, o harness.WriteOptions) (harness.Reading, error) {
-	r, sent, err := s.kv.PutAgain(ctx, store.Key(key), []byte(value), token, o.Attempts, writeOptions(o))
+	opts, err := writeOptions(o)
+	if err != nil {
+		return harness.Reading{}, err
+	}
+	r, sent, err := s.kv.PutAgain(ctx, store.Key(key), []byte(value), token, o.Attempts, opts)
 	if err != nil {
 		return failed(err)
 	}
@@ -193,7 +201,11 @@ func (s *session) putAgain(ctx context.Context, key, value string, token []byte,
 }
 
 func (s *session) Delete(ctx context.Context, key string, token []byte, o harness.WriteOptions) (harness.Reading, error) {
-	r, err := s.kv.Delete(ctx, store.Key(key), token, writeOptions(o))
+	opts, err := writeOptions(o)
+	if err != nil {
+		return harness.Reading{}, err
+	}
+	r, err := s.kv.Delete(ctx, store.Key(key), token, opts)
 	if err != nil {
 		return failed(err)
 	}
