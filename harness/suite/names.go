@@ -37,6 +37,7 @@ func workloads() []entry[harness.Workload] {
 		{"register-owners", register.Owners},
 		{"register-one", register.One},
 		{"register-mended", register.Mended},
+		{"register-lww", register.LastWrite},
 		{"register-weak", register.Weak},
 		{"session", session.Workload},
 		{"session-mixed", session.Mixed},

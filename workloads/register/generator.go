@@ -28,6 +28,9 @@ func ownersGenerator(s harness.Setup) harness.Generator {
 	return staggered(s, crowd{prefix: "owners/"})
 }
 
+// lastGenerator is the same in the bucket of [LastWrite].
+func lastGenerator(s harness.Setup) harness.Generator { return staggered(s, crowd{prefix: "lww/"}) }
+
 // oneGenerator is the same for [One]: half of the readers' gets are of any earlier key.
 func oneGenerator(s harness.Setup) harness.Generator { return staggered(s, crowd{keeps: true}) }
 

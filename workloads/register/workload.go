@@ -34,6 +34,20 @@ func Owners() harness.Workload {
 	})
 }
 
+// LastWrite returns the register in a bucket where the last write wins. Its one writer goes on from what it has seen, so that each
+// put supersedes the one before by its context, and no stamp has to decide: clocks may be wrong.
+func LastWrite() harness.Workload {
+	return workload(checker.WriteBack, harness.Workload{
+		Name:      "register-lww",
+		Doc:       "one writer a key where the last write wins: linearizable, however wrong the clocks are",
+		Read:      harness.ReadOptions{R: 2, Strict: true, Repair: "blocking"},
+		Write:     harness.WriteOptions{W: 2, Strict: true},
+		Generator: lastGenerator,
+		Replay:    Replay,
+		Events:    []harness.Event{checker.Repaired(), unserved()},
+	})
+}
+
 // One returns the register with R = 1 and W = N (the paper's read engine, section 6): every owner
 // alone answers for all that was acknowledged, so one that lacks something shows. Earlier keys are read
 // as long as the run lasts, also by owners who came to have them later.
