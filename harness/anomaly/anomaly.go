@@ -15,12 +15,17 @@ type Scenario struct {
 	Title     string
 	Published string // what was published, with its source
 
-	Workload string
-	Nemesis  string
-	R, W     int    // 0: the workload's
-	Quorum   string // "strict", "sloppy"; "": the workload's
-	Mutant   string // planted bug that it needs; "": none
-	Split    bool   // the reference experiment's partition, n1 n2 | n3 n4 n5, from a quarter to half of the load
+	Workload      string
+	Nemesis       string
+	R, W          int           // 0: the workload's
+	Quorum        string        // "strict", "sloppy"; "": the workload's
+	Mutant        string        // planted bug that it needs; "": none
+	Durability    string        // of writes: "all", "one", "none"; "": the store's default
+	FlushAfter    time.Duration // what is not durable at once is on disk so much later; 0: the store's default
+	NoAntiEntropy bool
+	HintBytes     uint64        // bytes of hints that a node keeps for others; 0: the store's default
+	Skew          time.Duration // by so much the clock of the node that coordinates most is ahead, all the time
+	Split         bool          // the reference experiment's partition, n1 n2 | n3 n4 n5, from a quarter to half of the load
 
 	Verdict harness.Verdict // that the run must end with; "": any
 	Loss    float64         // the least part of what was acknowledged that must be lost, 0 to 1
@@ -109,6 +114,12 @@ func (s Scenario) Judge(res harness.Result) Outcome {
 
 // Schedule is the scenario's faults for a load of the given length; nil: its nemesis plans them.
 func (s Scenario) Schedule(nodes []harness.NodeID, load time.Duration) []harness.Fault {
+	if s.Skew > 0 {
+		return []harness.Fault{{
+			ID: "f1", Kind: "clock", Name: "bump", Role: &harness.Role{Name: harness.Coordinator}, Start: time.Second, Stop: load - 3*time.Second,
+			Skew: &harness.Skew{Offset: s.Skew},
+		}}
+	}
 	if !s.Split {
 		return nil
 	}

@@ -1,6 +1,10 @@
 package anomaly
 
-import "cartwheel/harness"
+import (
+	"time"
+
+	"cartwheel/harness"
+)
 
 // jepsen2013 is where the reference experiment was described.
 const jepsen2013 = "Jepsen's partition tests of 2013"
@@ -20,6 +24,11 @@ func Catalogue() []Scenario {
 			Workload:  "set-lww-locked", Nemesis: "partition", Split: true, Verdict: harness.Invalid, Loss: 0.05,
 		},
 		{
+			ID: "KA-03", Title: "the same with quorums of owners: what only one side's clients have seen is written over after the heal",
+			Published: "Riak, last write wins, perfect lock, R=W=PR=PW=quorum: 1971 acknowledged, 170 survivors, 1807 lost, 91.7 % (" + jepsen2013 + ")",
+			Workload:  "set-lww-locked", Nemesis: "partition", Quorum: "strict", R: 2, W: 2, Split: true, Verdict: harness.Invalid, Loss: 0.05,
+		},
+		{
 			ID: "KA-04", Title: "the same with all replicas asked: writes that have failed win by their time",
 			Published: "Cassandra, R=W=all, even with a lock: 30 to 70 % lost (Jepsen, 2013)",
 			Workload:  "set-lww-locked", Nemesis: "partition", Quorum: "strict", R: 3, W: 3, Split: true, Verdict: harness.Invalid, Loss: 0.1,
@@ -31,10 +40,55 @@ func Catalogue() []Scenario {
 			Want: []Band{exactly("elements", "lost", 0), atLeast("siblings", "siblings_max", 2)},
 		},
 		{
+			ID: "KA-06", Title: "whoever reaches a quorum of any nodes is served, once it is known who is silent",
+			Published: "Riak, sloppy quorum: requests time out at the begin of a partition until fallbacks are set up (Jepsen, 2013)",
+			Workload:  "cart", Nemesis: "partition", Split: true, Verdict: harness.Valid,
+			Want: []Band{atLeast("availability", "owed", 100), exactly("availability", "unserved", 0)},
+		},
+		{
+			ID: "KA-07", Title: "a side without the owners shows less than was acknowledged",
+			Published: "Riak, sloppy quorum: reads say \"not found\" though the data exists (Jepsen, 2013)",
+			Workload:  "cart", Nemesis: "partition", Split: true, Verdict: harness.Valid,
+			Want: []Band{atLeast("recency", "measured/stale-read", 1)},
+		},
+		{
+			ID: "KA-07", Title: "quorums of owners fail there and show nothing stale",
+			Published: "the same",
+			Workload:  "register", Nemesis: "partition", Split: true, Verdict: harness.Valid,
+			Want: []Band{atLeast("availability", "fail/f1", 1)},
+		},
+		{
 			ID: "KA-12", Title: "adds written to one replica, read from all: nothing is lost",
 			Published: "Cassandra, set column, added with the weakest level and read at ALL: none lost (" + jepsen2013 + ")",
 			Workload:  "set", Nemesis: "partition", Verdict: harness.Valid,
 			Want: []Band{exactly("elements", "lost", 0)},
+		},
+		{
+			ID: "KA-13", Title: "contexts decide before clocks do: a clock that is 10 s ahead loses nothing",
+			Published: "Scylla 4.2, inserts into a set with skewed stamps: acknowledged ones lost, the more the greater the skew, some from one second on (Jepsen's report)",
+			Workload:  "set-lww-locked", Nemesis: "clock", Quorum: "strict", R: 2, W: 2, Skew: 10 * time.Second, Verdict: harness.Valid,
+			Want: []Band{exactly("elements", "lost", 0)},
+		},
+		{
+			ID: "KA-13", Title: "where stamps alone decide, right clocks lose nothing",
+			Published: "the same",
+			Workload:  "set-lww-locked", Nemesis: "none", Quorum: "strict", R: 2, W: 2, Mutant: "M101", Verdict: harness.Valid,
+			Want: []Band{exactly("elements", "lost", 0)},
+		},
+		{
+			ID: "KA-13", Title: "and a clock that is half a second ahead loses some",
+			Published: "the same",
+			Workload:  "set-lww-locked", Nemesis: "clock", Quorum: "strict", R: 2, W: 2, Skew: 500 * time.Millisecond, Mutant: "M101", Verdict: harness.Invalid, Loss: 0.2,
+		},
+		{
+			ID: "KA-13", Title: "one that is 1 s ahead loses more",
+			Published: "the same",
+			Workload:  "set-lww-locked", Nemesis: "clock", Quorum: "strict", R: 2, W: 2, Skew: time.Second, Mutant: "M101", Verdict: harness.Invalid, Loss: 0.4,
+		},
+		{
+			ID: "KA-13", Title: "one that is 10 s ahead loses most",
+			Published: "the same",
+			Workload:  "set-lww-locked", Nemesis: "clock", Quorum: "strict", R: 2, W: 2, Skew: 10 * time.Second, Mutant: "M101", Verdict: harness.Invalid, Loss: 0.5,
 		},
 		{
 			ID: "KA-20", Title: "a write reported as failed never becomes visible",
@@ -58,6 +112,41 @@ func Catalogue() []Scenario {
 			Published: "Riak before 2.0: dozens of siblings from a few interleaved writers, very easily",
 			Workload:  "set", Nemesis: "none", Mutant: "M03", Verdict: harness.Invalid,
 			Want: []Band{atLeast("siblings", "siblings_max", 20)},
+		},
+		{
+			ID: "KA-25", Title: "acknowledged before it is on disk: a loss of power takes it back",
+			Published: "NATS 2.12.1, flushed every two minutes: 49.7 % of what was acknowledged lost when the power fails (Jepsen's report)",
+			Workload:  "cart", Nemesis: "kill=all", Durability: "none", FlushAfter: 2 * time.Minute, Verdict: harness.Invalid, Loss: 0.01,
+		},
+		{
+			ID: "KA-25", Title: "one copy on disk is enough, however late the others are",
+			Published: "the same: none lost where each write is synced",
+			Workload:  "cart", Nemesis: "kill=all", Durability: "one", FlushAfter: 2 * time.Minute, Verdict: harness.Valid,
+			Want: []Band{exactly("elements", "lost", 0), atLeast("elements", "acknowledged", 500)},
+		},
+		{
+			ID: "KA-25", Title: "every copy on disk: nothing is lost",
+			Published: "the same",
+			Workload:  "cart", Nemesis: "kill=all", Durability: "all", Verdict: harness.Valid,
+			Want: []Band{exactly("elements", "lost", 0), atLeast("elements", "acknowledged", 500)},
+		},
+		{
+			ID: "KA-27", Title: "hints alone bring every write to its owners",
+			Published: "none: suites of Scylla and Cassandra have a knob for hints and publish no figure",
+			Workload:  "cart-hints", Nemesis: "partition", Split: true, Verdict: harness.Valid,
+			Want: []Band{exactly("elements", "lost", 0)},
+		},
+		{
+			ID: "KA-27", Title: "without hints, and without anti-entropy, owners stay behind",
+			Published: "the same",
+			Workload:  "cart-hints", Nemesis: "partition", HintBytes: 1, Split: true, Verdict: harness.Invalid,
+		},
+		{
+			ID: "KA-27", Title: "anti-entropy alone brings every write to its owners, too",
+			Published: "the same",
+			// Unknown, because nothing was hinted: had a checker found something it would be invalid.
+			Workload: "cart-full", Nemesis: "partition", HintBytes: 1, Split: true, Verdict: harness.Unknown,
+			Want: []Band{exactly("elements", "lost", 0)},
 		},
 		{
 			ID: "KA-28", Title: "R=W=1 is no register",

@@ -116,6 +116,7 @@ func (l *lab) run(ctx context.Context, i int, seed uint64) error {
 	s := l.plans[i]
 	k := suite.Knobs{
 		Suite: s.ID, Workload: s.Workload, Nemesis: s.Nemesis, Cluster: l.cluster, Seed: seed, Time: l.budget.time, R: s.R, W: s.W, Quorum: s.Quorum,
+		Durability: s.Durability, FlushAfter: s.FlushAfter, NoAntiEntropy: s.NoAntiEntropy, HintBytes: s.HintBytes,
 		Results: filepath.Join(l.results, fmt.Sprintf("%s-%d-%d", s.ID, i, seed)),
 	}
 	if err := os.MkdirAll(k.Results, 0o755); err != nil {
