@@ -1,6 +1,8 @@
 package anomaly
 
 import (
+	"slices"
+	"strings"
 	"time"
 
 	"cartwheel/harness"
@@ -11,6 +13,13 @@ const jepsen2013 = "Jepsen's partition tests of 2013"
 
 // Catalogue lists all scenarios that this store can play, by id.
 func Catalogue() []Scenario {
+	all := slices.Concat(lastWrites(), partitioned(), skewed(), kept())
+	slices.SortStableFunc(all, func(a, b Scenario) int { return strings.Compare(a.ID, b.ID) })
+	return all
+}
+
+// lastWrites are those in which the last write wins, by the times of writes and of nothing else.
+func lastWrites() []Scenario {
 	return []Scenario{
 		{
 			ID: "KA-01", Title: "the last write wins: acknowledged adds are lost without any fault",
@@ -33,6 +42,12 @@ func Catalogue() []Scenario {
 			Published: "Cassandra, R=W=all, even with a lock: 30 to 70 % lost (Jepsen, 2013)",
 			Workload:  "set-lww-locked", Nemesis: "partition", Quorum: "strict", R: 3, W: 3, Split: true, Verdict: harness.Invalid, Loss: 0.1,
 		},
+	}
+}
+
+// partitioned are those of siblings, registers and sloppy quorums.
+func partitioned() []Scenario {
+	return []Scenario{
 		{
 			ID: "KA-05", Title: "siblings and union: nothing acknowledged is lost",
 			Published: "Riak with siblings, R=W=1: 2000 attempted, 1948 acknowledged, 2000 survivors, 0 lost (" + jepsen2013 + ")",
@@ -64,6 +79,40 @@ func Catalogue() []Scenario {
 			Want: []Band{exactly("elements", "lost", 0)},
 		},
 		{
+			ID: "KA-20", Title: "a write reported as failed never becomes visible",
+			Published: "Aerospike 3.99: requests passed on and retried were reported as failed, and applied (Jepsen's report)",
+			Workload:  "cart", Nemesis: "partition,pause", Verdict: harness.Valid,
+			Want: []Band{exactly("elements", "lost", 0)},
+		},
+		{
+			ID: "KA-20", Title: "a store that takes a missed quorum for a failure is found out",
+			Published: "the same",
+			Workload:  "cart", Nemesis: "partition", Mutant: "M19", Verdict: harness.Invalid,
+		},
+		{
+			ID: "KA-23", Title: "dots keep siblings few",
+			Published: "Riak from 2.0 on: as many siblings as there are concurrent writers",
+			Workload:  "set", Nemesis: "none", Verdict: harness.Valid,
+			Want: []Band{{"siblings", "siblings_max", 1, 10}, exactly("elements", "lost", 0)},
+		},
+		{
+			ID: "KA-23", Title: "one clock for all siblings makes them explode",
+			Published: "Riak before 2.0: dozens of siblings from a few interleaved writers, very easily",
+			Workload:  "set", Nemesis: "none", Mutant: "M03", Verdict: harness.Invalid,
+			Want: []Band{atLeast("siblings", "siblings_max", 20)},
+		},
+		{
+			ID: "KA-28", Title: "R=W=1 is no register",
+			Published: "a register emulated by clients has to be caught by a linearizability checker (DataStax's suite, expected to fail)",
+			Workload:  "register-weak", Nemesis: "partition", Verdict: harness.Invalid,
+		},
+	}
+}
+
+// skewed are those in which clocks are wrong.
+func skewed() []Scenario {
+	return []Scenario{
+		{
 			ID: "KA-13", Title: "contexts decide before clocks do: a clock that is 10 s ahead loses nothing",
 			Published: "Scylla 4.2, inserts into a set with skewed stamps: acknowledged ones lost, the more the greater the skew, some from one second on (Jepsen's report)",
 			Workload:  "set-lww-locked", Nemesis: "clock", Quorum: "strict", R: 2, W: 2, Skew: 10 * time.Second, Verdict: harness.Valid,
@@ -90,29 +139,12 @@ func Catalogue() []Scenario {
 			Published: "the same",
 			Workload:  "set-lww-locked", Nemesis: "clock", Quorum: "strict", R: 2, W: 2, Skew: 10 * time.Second, Mutant: "M101", Verdict: harness.Invalid, Loss: 0.5,
 		},
-		{
-			ID: "KA-20", Title: "a write reported as failed never becomes visible",
-			Published: "Aerospike 3.99: requests passed on and retried were reported as failed, and applied (Jepsen's report)",
-			Workload:  "cart", Nemesis: "partition,pause", Verdict: harness.Valid,
-			Want: []Band{exactly("elements", "lost", 0)},
-		},
-		{
-			ID: "KA-20", Title: "a store that takes a missed quorum for a failure is found out",
-			Published: "the same",
-			Workload:  "cart", Nemesis: "partition", Mutant: "M19", Verdict: harness.Invalid,
-		},
-		{
-			ID: "KA-23", Title: "dots keep siblings few",
-			Published: "Riak from 2.0 on: as many siblings as there are concurrent writers",
-			Workload:  "set", Nemesis: "none", Verdict: harness.Valid,
-			Want: []Band{{"siblings", "siblings_max", 1, 10}, exactly("elements", "lost", 0)},
-		},
-		{
-			ID: "KA-23", Title: "one clock for all siblings makes them explode",
-			Published: "Riak before 2.0: dozens of siblings from a few interleaved writers, very easily",
-			Workload:  "set", Nemesis: "none", Mutant: "M03", Verdict: harness.Invalid,
-			Want: []Band{atLeast("siblings", "siblings_max", 20)},
-		},
+	}
+}
+
+// kept are those of what an acknowledgement is worth: on how many disks, and how it gets to owners that were away.
+func kept() []Scenario {
+	return []Scenario{
 		{
 			ID: "KA-25", Title: "acknowledged before it is on disk: a loss of power takes it back",
 			Published: "NATS 2.12.1, flushed every two minutes: 49.7 % of what was acknowledged lost when the power fails (Jepsen's report)",
@@ -147,11 +179,6 @@ func Catalogue() []Scenario {
 			// Unknown, because nothing was hinted: had a checker found something it would be invalid.
 			Workload: "cart-full", Nemesis: "partition", HintBytes: 1, Split: true, Verdict: harness.Unknown,
 			Want: []Band{exactly("elements", "lost", 0)},
-		},
-		{
-			ID: "KA-28", Title: "R=W=1 is no register",
-			Published: "a register emulated by clients has to be caught by a linearizability checker (DataStax's suite, expected to fail)",
-			Workload:  "register-weak", Nemesis: "partition", Verdict: harness.Invalid,
 		},
 	}
 }
