@@ -33,7 +33,7 @@ func lastWrites() []Scenario {
 			Workload:  "set-lww-locked", Nemesis: "partition", Split: true, Verdict: harness.Invalid, Loss: 0.05,
 		},
 		{
-			ID: "KA-03", Title: "the same with quorums of owners: what only one side's clients have seen is written over after the heal",
+			ID: "KA-03", Title: "the same with quorums of owners: a write after a read that failed throws away what it has not seen",
 			Published: "Riak, last write wins, perfect lock, R=W=PR=PW=quorum: 1971 acknowledged, 170 survivors, 1807 lost, 91.7 % (" + jepsen2013 + ")",
 			Workload:  "set-lww-locked", Nemesis: "partition", Quorum: "strict", R: 2, W: 2, Split: true, Verdict: harness.Invalid, Loss: 0.05,
 		},
