@@ -1,6 +1,9 @@
 package harness
 
-import "context"
+import (
+	"context"
+	"time"
+)
 
 // A Client is one process's connection to one node of the store under test. It is
 // used by one goroutine. Every call is exactly one attempt: a client never retries a
@@ -43,6 +46,8 @@ type WriteOptions struct {
 type StoreOptions struct {
 	NoAntiEntropy bool   `json:"no_anti_entropy,omitempty"` // replicas do not compare what they hold: hints and reads alone repair
 	HintBytes     uint64 `json:"hint_bytes,omitempty"`      // bytes of hints that a node keeps for others; 0: the store's default
+	// TombstoneInterval is the time between two looks of a node for tombstones that may be collected, however young; 0: all are kept.
+	TombstoneInterval time.Duration `json:"tombstone_interval,omitempty"`
 }
 
 // A Reading is the current state of a key as one request saw it.

@@ -28,6 +28,7 @@ func workloads() []entry[harness.Workload] {
 		{"set-lww-locked", cart.LockedSet},
 		{"cart-hints", cart.HintsAlone},
 		{"cart-full", cart.LittleRoom},
+		{"cart-deleted", cart.Deleted},
 		{"cart-lww", cart.LastWriteWins},
 		{"cart-lww-held", cart.LastWriteHeld},
 		{"counter", counter.Workload},
