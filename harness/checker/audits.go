@@ -18,7 +18,7 @@ import (
 func Audits() harness.Checker { return newCheck("audits", audits) }
 
 func audits(_ context.Context, x *index) harness.Finding {
-	c := x.collect(harness.TreeDrift, harness.DamagedRecord, harness.Amnesia,
+	c := x.collect(harness.TreeDrift, harness.DamagedRecord, harness.Amnesia, harness.TombstoneLeft,
 		harness.TwiceOwner, harness.UnevenShares, harness.OtherLayout, harness.ForgottenMember)
 	nodes := 0
 	var doubts []string

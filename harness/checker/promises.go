@@ -90,7 +90,7 @@ var promises = []promise{
 	},
 	{
 		says: "what a node keeps up beside its records is right, and no record is damaged or forgotten", checker: "audits",
-		kinds: []string{harness.TreeDrift, harness.DamagedRecord, harness.Amnesia}, keep: everywhere,
+		kinds: []string{harness.TreeDrift, harness.DamagedRecord, harness.Amnesia, harness.TombstoneLeft}, keep: everywhere,
 		note: "as far as the store can audit itself",
 	},
 	{

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -95,39 +97,74 @@ func readReplica(ctx context.Context, c harness.Cluster, n harness.NodeID, key s
 //
 // They are asked twice. A hint that is handed over between two answers is missing from
 // both: its receiver answered before, its sender after. The second time the receiver tells.
+//
+// Where tombstones are collected, every node then has to look for them a few times more: what is left after that
+// is left for good, and the audit tells of it.
 func (t *Target) Quiet(ctx context.Context, c harness.Cluster) (string, error) {
-	reason, err := askAll(ctx, c)
+	_, reason, err := askAll(ctx, c)
 	if reason != "" || err != nil {
 		return reason, err
 	}
-	return askAll(ctx, c)
+	all, reason, err := askAll(ctx, c)
+	if reason != "" || err != nil {
+		return reason, err
+	}
+	return t.looksLeft(all), nil
 }
 
-// askAll returns what the nodes still have to do.
-func askAll(ctx context.Context, c harness.Cluster) (string, error) {
+// looksToTake is how often each node looks for tombstones once all is quiet: by the first time all owners have them.
+const looksToTake = 3
+
+// looksLeft names the nodes that have not looked for tombstones often enough since all was first quiet.
+func (t *Target) looksLeft(all map[harness.NodeID]client.Status) string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.collects == 0 {
+		return ""
+	}
+	if t.looks == nil {
+		t.looks = map[harness.NodeID]uint64{}
+		for n, st := range all {
+			t.looks[n] = st.Counters["tombstones_looks"]
+		}
+	}
+	var left []string
+	for _, n := range slices.Sorted(maps.Keys(all)) {
+		if all[n].Counters["tombstones_looks"] < t.looks[n]+looksToTake {
+			left = append(left, string(n))
+		}
+	}
+	t.looked = len(left) == 0
+	if t.looked {
+		return ""
+	}
+	return "tombstones are still looked for by " + strings.Join(left, ", ")
+}
+
+// askAll returns what the nodes say and what they still have to do.
+func askAll(ctx context.Context, c harness.Cluster) (all map[harness.NodeID]client.Status, reason string, err error) {
 	nodes := everywhere(c)
-	reasons := make([]string, len(nodes))
+	said := make([]client.Status, len(nodes))
 	var eg errgroup.Group
 	for i, n := range nodes {
 		eg.Go(func() error {
 			st, err := ask(ctx, c, n, func(ctx context.Context, a *client.Admin) (client.Status, error) { return a.Status(ctx) })
-			if err != nil {
-				return err
-			}
-			reasons[i] = unsettled(st)
-			return nil
+			said[i] = st
+			return err
 		})
 	}
 	if err := eg.Wait(); err != nil {
-		return "", err
+		return nil, "", err
 	}
-	var all []string
-	for i, r := range reasons {
-		if r != "" {
-			all = append(all, fmt.Sprintf("%s: %s", nodes[i], r))
+	all = map[harness.NodeID]client.Status{}
+	var reasons []string
+	for i, st := range said {
+		all[nodes[i]] = st
+		if r := unsettled(st); r != "" {
+			reasons = append(reasons, fmt.Sprintf("%s: %s", nodes[i], r))
 		}
 	}
-	return strings.Join(all, "; "), nil
+	return all, strings.Join(reasons, "; "), nil
 }
 
 // unsettled says what a node still has to do; nothing if it is settled.

@@ -19,6 +19,9 @@ var (
 	ErrRemoved = errors.New("node was removed")             // its id never comes back: join under a new one
 	ErrForked  = errors.New("histories of two clusters")    // or of one that was torn by force
 	ErrNothing = errors.New("nothing pending to be undone") // the change has settled
+
+	// ErrOutdated means that a node came back with a disk of the past: see [History.Outdated]. It has to be replaced.
+	ErrOutdated = errors.New("the disk is older than a collection of tombstones")
 )
 
 // Commit appends the version of that number, with the layout that Change makes of the
