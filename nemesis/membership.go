@@ -26,10 +26,13 @@ const MembershipKind = "membership"
 // A tour, which has to be asked for, is changes on top of each other: two machines join, and go again;
 // then a member leaves, and of the others one is replaced. So five nodes become seven and then four.
 //
+// A rewind, for the asking as well, gives a member the disk that it had when the fault began, lets it run for a while, and
+// then replaces it: what it brings back it should have kept to itself.
+//
 // Most nodes must know of each change before it is undone, and all of them afterwards. A
 // node that another fault holds, or cuts off, hears late, hence not all at all times.
 type Membership struct {
-	Names  []string        // join, leave, replace, tour; default all but the last
+	Names  []string        // join, leave, replace, tour, rewind; default the first three
 	Timing schedule.Timing // its rhythm; default a change of 8 to 12 seconds, and 15 to 25 between two: to undo one takes as long
 
 	store harness.MemberChanger // nil: the target has none
@@ -43,6 +46,7 @@ var memberships = tableOf(MembershipKind,
 	atLeast(4, one.called("leave", nil)), // so that three are left, which is what replication takes
 	atLeast(4, one.called("replace", nil)),
 	onlyAsked(atLeast(5, all.called(tour, nil))),
+	onlyAsked(atLeast(4, one.called(rewind, nil))),
 )
 
 func atLeast(nodes int, t target) target {
@@ -69,6 +73,9 @@ func (m *Membership) Check(c harness.Cluster) error {
 	err := memberships.check(MembershipKind, c, grows && kills, "add machines and kill nodes", m.Names)
 	if len(m.Names) > 1 && slices.Contains(m.Names, tour) {
 		err = errors.Join(err, fmt.Errorf("nemesis %s: a tour makes every change: name it alone", MembershipKind))
+	}
+	if _, rewinds := c.(harness.Rewinder); slices.Contains(m.Names, rewind) && !rewinds {
+		err = errors.Join(err, fmt.Errorf("nemesis %s: the cluster keeps no images of disks", MembershipKind))
 	}
 	if m.store == nil {
 		err = errors.Join(err, fmt.Errorf("nemesis %s: the target's members cannot change", MembershipKind))
@@ -122,7 +129,7 @@ func (m *Membership) change(c harness.Cluster, f harness.Fault, e *harness.Evide
 	kills, able2 := c.(harness.Killer)
 	ch := change{proof{e, now}, m.ward(), f, c, grows, kills, m.store, nil}
 	sort := sortOf(f)
-	known := sort == "join" && f.Spare != "" || sort == "leave" && len(f.Nodes) == 1 || sort == "replace" && len(f.Nodes) == 1 && f.Spare != ""
+	known := sort == "join" && f.Spare != "" || sort == "leave" && len(f.Nodes) == 1 || (sort == "replace" || sort == rewind) && len(f.Nodes) == 1 && f.Spare != ""
 	if !able || !able2 || m.store == nil || !known {
 		return ch, errNoMembership
 	}
@@ -155,6 +162,10 @@ func (m *Membership) Inject(ctx context.Context, c harness.Cluster, f harness.Fa
 		// What the change before still moves may need the very node that would be wiped.
 		m.begun = ch.inForce
 		return *ch.Evidence, fmt.Errorf("change members for %s: the change before has not settled: %w", f.ID, err)
+	}
+	if sortOf(f) == rewind {
+		err := ch.keep(ctx)
+		return *ch.Evidence, err
 	}
 	if err := ch.make(ctx); err != nil {
 		ch.problem("the members were not changed: %v", err)
@@ -252,6 +263,11 @@ func (m *Membership) Heal(ctx context.Context, c harness.Cluster, f harness.Faul
 			m.turn.release()
 		}
 	}()
+	if sortOf(f) == rewind {
+		if ch, err = ch.rewind(ctx); err != nil {
+			return err
+		}
+	}
 	if e.Injected > 0 {
 		ch.mostKnow(ctx)
 	}

@@ -13,6 +13,7 @@ const (
 	restMax        = 15 * time.Second // that a cart is left alone for after a check-out
 	livesMax       = 3                // check-outs of a cart until it is replaced by another, at the latest
 	emptyCartsInto = 6                // one write in so many deletes a cart of those that rest
+	deletedRate    = 25               // operations a second on carts that rest: collection is what takes its time
 
 	// collectEvery is the time between two looks for tombstones: much less than carts rest, so that most
 	// are written anew after a collection, and some while one is under way.
@@ -23,6 +24,15 @@ const (
 // alone for a while, and filled anew or never touched again: what was deleted must stay so, and what is new must stay.
 func Deleted() harness.Workload {
 	return deleting("cart-deleted", "carts deleted as a whole and written anew while tombstones are collected: what was deleted stays so")
+}
+
+// DeletedUnhinted returns the same on a store that keeps no hints: an owner that was away hears of a delete when it is compared
+// with others, and not before. Only that it is asked keeps the tombstone.
+func DeletedUnhinted() harness.Workload {
+	w := deleting("cart-deleted-full", "the same without room for hints: tombstones must wait for owners that were away")
+	w.Store.HintBytes = 1
+	w.Events = []harness.Event{checker.Collected(), checker.Anew()}
+	return w
 }
 
 func deleting(name, doc string) harness.Workload {

@@ -28,14 +28,14 @@ func inBucket(prefix string) func(harness.Setup) harness.Generator {
 }
 
 func shopping(s harness.Setup, g shop) harness.Generator {
-	open := cartsAtATime
+	open, rate := cartsAtATime, float64(defaultRate)
 	if g.rests {
-		open = cartsAtRest
+		open, rate = cartsAtRest, deletedRate
 	}
 	for range open {
 		g = g.opened()
 	}
-	return generator.Stagger(cmp.Or(s.Rate, defaultRate), s.Seed, g)
+	return generator.Stagger(cmp.Or(s.Rate, rate), s.Seed, g)
 }
 
 // setGenerator is the reference experiment of 2013 with Dynamo-like stores: everybody adds
