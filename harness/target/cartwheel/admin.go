@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
-	"slices"
 	"strings"
 	"time"
 
@@ -101,44 +99,18 @@ func readReplica(ctx context.Context, c harness.Cluster, n harness.NodeID, key s
 // Where tombstones are collected, every node then has to look for them a few times more: what is left after that
 // is left for good, and the audit tells of it.
 func (t *Target) Quiet(ctx context.Context, c harness.Cluster) (string, error) {
-	_, reason, err := askAll(ctx, c)
-	if reason != "" || err != nil {
-		return reason, err
-	}
-	all, reason, err := askAll(ctx, c)
-	if reason != "" || err != nil {
-		return reason, err
-	}
-	return t.looksLeft(all), nil
-}
-
-// looksToTake is how often each node looks for tombstones once all is quiet: by the first time all owners have them.
-const looksToTake = 3
-
-// looksLeft names the nodes that have not looked for tombstones often enough since all was first quiet.
-func (t *Target) looksLeft(all map[harness.NodeID]client.Status) string {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.collects == 0 {
-		return ""
-	}
-	if t.looks == nil {
-		t.looks = map[harness.NodeID]uint64{}
-		for n, st := range all {
-			t.looks[n] = st.Counters["tombstones_looks"]
+	var looks string
+	for range 2 {
+		all, reason, err := askAll(ctx, c)
+		if err != nil {
+			return "", err
+		}
+		looks = t.looking(all)
+		if reason != "" {
+			return reason, nil
 		}
 	}
-	var left []string
-	for _, n := range slices.Sorted(maps.Keys(all)) {
-		if all[n].Counters["tombstones_looks"] < t.looks[n]+looksToTake {
-			left = append(left, string(n))
-		}
-	}
-	t.looked = len(left) == 0
-	if t.looked {
-		return ""
-	}
-	return "tombstones are still looked for by " + strings.Join(left, ", ")
+	return looks, nil
 }
 
 // askAll returns what the nodes say and what they still have to do.

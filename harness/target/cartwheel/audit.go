@@ -30,7 +30,7 @@ func (t *Target) Audit(ctx context.Context, c harness.Cluster, n harness.NodeID)
 func (t *Target) tombstoneFlaws(report client.TreeReport) []harness.Flaw {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if !t.looked || report.Check == nil || report.Check.Tombstones == 0 {
+	if !t.vigil.looked || report.Check == nil || report.Check.Tombstones == 0 {
 		return nil
 	}
 	return []harness.Flaw{{Kind: harness.TombstoneLeft, Count: report.Check.Tombstones, What: fmt.Sprintf(

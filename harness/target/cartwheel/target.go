@@ -45,10 +45,9 @@ type Target struct {
 	clients  atomic.Int64  // opened so far: numbers the next
 	routing  client.Routing
 
-	mu     sync.Mutex // guards what follows
-	left   map[store.NodeID]bool
-	looks  map[harness.NodeID]uint64 // for tombstones, by node, when all were first found quiet; nil: not yet
-	looked bool                      // all have looked often enough since to have collected what there was
+	mu    sync.Mutex // guards what follows
+	left  map[store.NodeID]bool
+	vigil vigil
 }
 
 // New returns a target whose clients name their writes at random, as any client does.
