@@ -290,16 +290,16 @@ func TestLitmusScripts(t *testing.T) {
 				if d.HasArg("mode") {
 					d.ScanArgs(t, "mode", (*string)(&claims.Mode))
 				}
-				claims.Sessions, claims.all = d.HasArg("clients-retry"), d.HasArg("told")
+				claims.Sessions, claims.all, claims.Collects = d.HasArg("clients-retry"), d.HasArg("told"), d.HasArg("collects")
 				for _, arg := range d.CmdArgs {
-					if slices.Contains([]string{"figures", "mode", "clients-retry", "told"}, arg.Key) {
+					if slices.Contains([]string{"figures", "mode", "clients-retry", "told", "collects"}, arg.Key) {
 						continue
 					}
 					c := Under(claims, checkerNamed(t, arg.Key))[0]
 					writeFinding(&out, c.Check(t.Context(), h), d.HasArg("figures"))
 				}
 			case "events":
-				for _, e := range []harness.Event{Hinted(), SiblingsMerged(), MinorityAck(), Repaired(), StaleRead(), Branched(), Forwarded()} {
+				for _, e := range []harness.Event{Hinted(), SiblingsMerged(), MinorityAck(), Repaired(), StaleRead(), Branched(), Forwarded(), Collected(), Anew()} {
 					fmt.Fprintf(&out, "%-40s %d\n", e.Name, e.Count(h))
 				}
 			default:
