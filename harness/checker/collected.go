@@ -10,8 +10,10 @@ import (
 // its collection takes that away, or else it is found to be lost.
 func Collected() harness.Event {
 	return harness.Event{
-		Name:  "a tombstone was collected",
-		Count: func(h []harness.Op) int { return indexed(h, func(x *index) int { return ofKeys(x, (*keyIndex).collected) }) },
+		Name: "a tombstone was collected",
+		Count: func(h []harness.Op) int {
+			return indexed(h, func(x *index) int { return ofKeys(x, (*keyIndex).collected) })
+		},
 	}
 }
 

@@ -42,7 +42,9 @@ func (n *Node) openMembership() error {
 	n.placement, n.members.keeper = keeper.Placement(), keeper
 	keeper.Watch(membership.Guard{
 		Self: n.config.ID, Fence: n.disk.Fence,
-		Holds: func() bool { return n.disk.HintsHeld() > 0 || len(n.disk.Trees(func(ring.Partition) bool { return true })) > 0 },
+		Holds: func() bool {
+			return n.disk.HintsHeld() > 0 || len(n.disk.Trees(func(ring.Partition) bool { return true })) > 0
+		},
 	})
 	n.members.self, _ = n.config.member()
 	// From here on: the parts that start next may call behind.
