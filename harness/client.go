@@ -51,6 +51,8 @@ type StoreOptions struct {
 	// FlushAfter lets nodes acknowledge from memory what a write asks for, down to a durability of "none": it is on disk so
 	// much later. 0: as the store does by default, which takes no "none".
 	FlushAfter time.Duration `json:"flush_after,omitempty"`
+	// TombstoneInterval is the time between two looks of a node for tombstones that may be collected, however young; 0: all are kept.
+	TombstoneInterval time.Duration `json:"tombstone_interval,omitempty"`
 }
 
 // A Reading is the current state of a key as one request saw it.

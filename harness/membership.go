@@ -25,6 +25,14 @@ type Resizer interface {
 	Wipe(ctx context.Context, n NodeID) error
 }
 
+// A Rewinder can give a node a disk of the past, as somebody does who restores one node alone from a backup.
+type Rewinder interface {
+	// Keep takes an image of a node's disk, as a loss of power at this moment would leave it, in the place of the image before.
+	Keep(ctx context.Context, n NodeID) error
+	// Rewind puts the image in the place of the disk of a dead node. Without an image, and of a node that lives, it is an error.
+	Rewind(ctx context.Context, n NodeID) error
+}
+
 // Life names the node that runs on a machine whose disk was emptied so often: n3 at first, then
 // n3.2, n3.3 and so on. A store may refuse to see a former member's name again.
 func Life(machine NodeID, wiped int) NodeID {

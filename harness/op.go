@@ -98,6 +98,7 @@ type Sibling struct {
 const (
 	TreeDrift     = "tree-drift"     // a hash tree is not that of the records below it
 	DamagedRecord = "damaged-record" // bytes that cannot be what was written
+	TombstoneLeft = "tombstone-left" // a tombstone that was there for several looks for such, with nothing to hold it
 	Amnesia       = "amnesia"        // it was shown events of its own that it had forgotten
 
 	TwiceOwner      = "twice-owner"      // a partition has fewer distinct owners than replicas

@@ -158,7 +158,7 @@ func heard(faults []harness.Fault) []harness.Fault {
 // replacedIn lists the nodes that are being replaced in a part of the load.
 func replacedIn(faults []harness.Fault, from, to time.Duration) (gone []harness.NodeID) {
 	for _, m := range faults {
-		if m.Kind == MembershipKind && sortOf(m) == "replace" && m.Start < to && from < m.Stop+calmMax {
+		if m.Kind == MembershipKind && (sortOf(m) == "replace" || sortOf(m) == rewind) && m.Start < to && from < m.Stop+calmMax {
 			gone = append(gone, m.Nodes...)
 		}
 	}

@@ -29,6 +29,9 @@ const MembershipKind = "membership"
 // begins anew on the same machine takes its place, for good: nothing is undone that would copy the data once more.
 // A zombie is a member that is replaced while it is dead, and then comes back with its disk and asks for its place.
 //
+// A rewind, for the asking as well, gives a member the disk that it had when the fault began, lets it run for a while, and
+// then replaces it: what it brings back it should have kept to itself.
+//
 // Most nodes must know of each change before it is undone, and all of them afterwards. A
 // node that another fault holds, or cuts off, hears late, hence not all at all times.
 type Membership struct {
@@ -51,6 +54,7 @@ var memberships = tableOf(MembershipKind,
 	onlyAsked(atLeast(4, one.called(rebuild, nil))),
 	onlyAsked(atLeast(4, one.called(late+rebuild, nil))),
 	onlyAsked(atLeast(4, one.called(zombie, nil))),
+	onlyAsked(atLeast(4, one.called(rewind, nil))),
 )
 
 func atLeast(nodes int, t target) target {
@@ -77,6 +81,9 @@ func (m *Membership) Check(c harness.Cluster) error {
 	err := memberships.check(MembershipKind, c, grows && kills, "add machines and kill nodes", m.Names)
 	if len(m.Names) > 1 && slices.Contains(m.Names, tour) {
 		err = errors.Join(err, fmt.Errorf("nemesis %s: a tour makes every change: name it alone", MembershipKind))
+	}
+	if _, rewinds := c.(harness.Rewinder); slices.Contains(m.Names, rewind) && !rewinds {
+		err = errors.Join(err, fmt.Errorf("nemesis %s: the cluster keeps no images of disks", MembershipKind))
 	}
 	if m.store == nil {
 		err = errors.Join(err, fmt.Errorf("nemesis %s: the target's members cannot change", MembershipKind))
@@ -131,7 +138,7 @@ func (m *Membership) change(c harness.Cluster, f harness.Fault, e *harness.Evide
 	kills, able2 := c.(harness.Killer)
 	ch := change{proof{e, now}, m.ward(), f, c, machines, kills, m.store, nil, ""}
 	sort := sortOf(f)
-	known := slices.Contains([]string{"join", "leave", "replace", rebuild, zombie}, sort) && grows(f) == (f.Spare != "") && (sort == "join") == (len(f.Nodes) == 0) && len(f.Nodes) <= 1
+	known := slices.Contains([]string{"join", "leave", "replace", rebuild, zombie, rewind}, sort) && grows(f) == (f.Spare != "") && (sort == "join") == (len(f.Nodes) == 0) && len(f.Nodes) <= 1
 	if !able || !able2 || m.store == nil || !known {
 		return ch, errNoMembership
 	}
@@ -170,6 +177,10 @@ func (m *Membership) Inject(ctx context.Context, c harness.Cluster, f harness.Fa
 			m.lost = map[string]harness.NodeID{}
 		}
 		m.lost[f.ID] = ch.nodeOn(ctx, f.Nodes[0])
+	}
+	if sortOf(f) == rewind {
+		err := ch.keep(ctx)
+		return *ch.Evidence, err
 	}
 	if err := ch.make(ctx); err != nil {
 		ch.problem("the members were not changed: %v", err)
@@ -273,6 +284,11 @@ func (m *Membership) Heal(ctx context.Context, c harness.Cluster, f harness.Faul
 		}
 	}()
 	ch.lost = m.lost[f.ID]
+	if sortOf(f) == rewind {
+		if ch, err = ch.rewind(ctx); err != nil {
+			return err
+		}
+	}
 	if e.Injected > 0 {
 		ch.mostKnow(ctx)
 	}

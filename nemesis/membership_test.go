@@ -239,3 +239,33 @@ func TestATourIsNamedAlone(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// A member comes back with an old disk, runs, and is replaced: it ends as a replacement does.
+func TestARewindBringsBackAnOldDiskAndReplacesItsNode(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, now := stage(t)
+		m := acquainted(&fake.Store{})
+		m.Names = []string{rewind}
+		if err := m.Check(c); err != nil {
+			t.Fatal(err)
+		}
+		f := harness.Fault{ID: "f1", Kind: MembershipKind, Name: rewind, Nodes: []harness.NodeID{"n3"}, Spare: "n6"}
+		e, err := m.Inject(t.Context(), c, f, now)
+		if err != nil || len(c.Rewound()) > 0 {
+			t.Fatalf("%v, rewound %v", err, c.Rewound())
+		}
+		if err := m.Heal(t.Context(), c, f, &e, now); err != nil || !e.Proven() || !c.Healthy() {
+			t.Fatalf("%v, healthy %t, %+v", err, c.Healthy(), e)
+		}
+		if got := c.Rewound(); !slices.Equal(got, []harness.NodeID{"n3"}) || len(c.Spares()) > 0 {
+			t.Errorf("rewound %v, spares %v", got, c.Spares())
+		}
+		c.Break(func(d *fake.Defects) { d.RestartIdle = true })
+		e, _ = m.Inject(t.Context(), c, f, now)
+		ctx, cancel := context.WithTimeout(t.Context(), 40*time.Second)
+		defer cancel()
+		if err := m.Heal(ctx, c, f, &e, now); err == nil && e.Proven() {
+			t.Errorf("a node that did not start again is a proof: %+v", e)
+		}
+	})
+}

@@ -18,7 +18,7 @@ const (
 
 // grows reports whether a change adds a machine.
 func grows(f harness.Fault) bool {
-	return slices.Contains([]string{"join", "replace", zombie}, sortOf(f))
+	return slices.Contains([]string{"join", "replace", zombie, rewind}, sortOf(f))
 }
 
 // nodeOn names the node that runs on a machine and is a member, as far as its neighbours know; none if nobody says.

@@ -22,7 +22,7 @@ type builder struct {
 }
 
 func newBuilder() *builder {
-	b := &builder{x: &index{served: new(service)}}
+	b := &builder{x: &index{served: new(service), buried: new(buried)}}
 	for range max(1, runtime.GOMAXPROCS(0)) {
 		b.shards = append(b.shards, newShard())
 	}

@@ -152,8 +152,7 @@ func (c *check) check(ctx context.Context, h []harness.Op) harness.Finding {
 	if err != nil {
 		return unknown("the history was not judged: %v", err)
 	}
-	view := *x // the index is shared, claims are each check's own
-	view.claims = c.claims
+	view := x.under(c.claims)
 	f := c.judge(ctx, &view)
 	if ctx.Err() != nil && f.Verdict != harness.Invalid {
 		return unknown("the check was cut short: %v", context.Cause(ctx))

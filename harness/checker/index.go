@@ -31,6 +31,7 @@ type index struct {
 	unrest string       // why the cluster said that it was not quiet; empty if it did not
 	served *service     // how long replicas took
 	claims Claims       // of the check that looks
+	buried *buried      // the keys of a store that collects tombstones, once somebody has asked
 }
 
 // A keyIndex is all that happened to one key. Writes are known by their position in
@@ -47,6 +48,7 @@ type keyIndex struct {
 	cells   int
 	strange int  // contexts that no earlier answer gave
 	hidden  bool // deletes took effect, but no answer ever showed a tombstone
+	buries  bool // what deletes covered, and they themselves, may have been forgotten: answers admit to it
 
 	sights  []int32 // writes shown, answer by answer
 	names   []string

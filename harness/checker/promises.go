@@ -52,8 +52,13 @@ var promises = []promise{
 	},
 	{
 		says: "an acknowledged write is at the end present or superseded by what is present", checker: "lost-writes",
-		kinds: []string{LostWrite, Resurrected}, keep: branching,
+		kinds: []string{LostWrite}, keep: branching,
 		note: "while no more than W-1 disks are lost; the last write wins by throwing others away",
+	},
+	{
+		says: "what an acknowledged delete has removed does not come back, also when its tombstone has been collected", checker: "lost-writes",
+		kinds: []string{Resurrected}, keep: branching,
+		note: "as above",
 	},
 	{
 		says: "an acknowledged addition to a cart is at the end in it, unless removed by who saw it", checker: "elements",
@@ -85,7 +90,7 @@ var promises = []promise{
 	},
 	{
 		says: "what a node keeps up beside its records is right, and no record is damaged or forgotten", checker: "audits",
-		kinds: []string{harness.TreeDrift, harness.DamagedRecord, harness.Amnesia}, keep: everywhere,
+		kinds: []string{harness.TreeDrift, harness.DamagedRecord, harness.Amnesia, harness.TombstoneLeft}, keep: everywhere,
 		note: "as far as the store can audit itself",
 	},
 	{

@@ -287,7 +287,7 @@ func checkerNamed(t testing.TB, name string) harness.Checker {
 }
 
 // scriptOptions are what stands beside the checkers' names in a script.
-var scriptOptions = []string{"figures", "mode", "clients-retry", "told", "asked", "strict", "world"}
+var scriptOptions = []string{"figures", "mode", "clients-retry", "told", "asked", "strict", "world", "collects"}
 
 // TestLitmusScripts judges small histories, one a rule, each with the reason for its verdict.
 func TestLitmusScripts(t *testing.T) {
@@ -301,7 +301,7 @@ func TestLitmusScripts(t *testing.T) {
 				if d.HasArg("mode") {
 					d.ScanArgs(t, "mode", (*string)(&claims.Mode))
 				}
-				claims.Sessions, claims.all = d.HasArg("clients-retry"), d.HasArg("told")
+				claims.Sessions, claims.all, claims.Collects = d.HasArg("clients-retry"), d.HasArg("told"), d.HasArg("collects")
 				for _, arg := range d.CmdArgs {
 					if slices.Contains(scriptOptions, arg.Key) {
 						continue
@@ -313,7 +313,7 @@ func TestLitmusScripts(t *testing.T) {
 					writeFinding(&out, c.Check(t.Context(), h), d.HasArg("figures"))
 				}
 			case "events":
-				for _, e := range []harness.Event{Hinted(), SiblingsMerged(), MinorityAck(), Repaired(), StaleRead(), Branched(), Forwarded()} {
+				for _, e := range []harness.Event{Hinted(), SiblingsMerged(), MinorityAck(), Repaired(), StaleRead(), Branched(), Forwarded(), Collected(), Anew()} {
 					fmt.Fprintf(&out, "%-40s %d\n", e.Name, e.Count(h))
 				}
 			default:

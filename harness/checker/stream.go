@@ -125,10 +125,10 @@ func (s *Stream) tell(ctx context.Context, again iter.Seq[harness.Op], out []har
 // concerned adds the first keys in which a check finds something.
 func (s *Stream) concerned(ctx context.Context, c *check, wanted map[string]bool) {
 	found := 0
-	for _, k := range s.index.keys {
-		part := *s.index
+	view := s.index.under(c.claims)
+	for _, k := range view.keys {
+		part := view
 		part.keys = []*keyIndex{k}
-		part.claims = c.claims
 		if found == examplesMax || ctx.Err() != nil {
 			return
 		}

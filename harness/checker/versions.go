@@ -31,7 +31,7 @@ type sight struct {
 // versioned takes the key as a register; why tells what keeps it from being one. Writes
 // that certainly failed are left out, and those of unknown outcome that nobody read.
 func (k *keyIndex) versioned() (v *versioned, why string) {
-	if k.hidden {
+	if k.hidden || k.buries && slices.ContainsFunc(k.deletes, func(d int32) bool { return k.writes[d].effective() }) {
 		return nil, "its deletes leave nothing that reads could show"
 	}
 	first := make([]time.Duration, len(k.writes)) // end of a write's first read

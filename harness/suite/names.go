@@ -29,6 +29,8 @@ func workloads() []entry[harness.Workload] {
 		{"cart-hints", cart.HintsAlone},
 		{"cart-late-hints", cart.LateHints},
 		{"cart-full", cart.LittleRoom},
+		{"cart-deleted", cart.Deleted},
+		{"cart-deleted-full", cart.DeletedUnhinted},
 		{"cart-lww", cart.LastWriteWins},
 		{"cart-lww-held", cart.LastWriteHeld},
 		{"counter", counter.Workload},

@@ -96,7 +96,7 @@ func inDocker(ctx context.Context, k Knobs, h Hooks, o runner.Options) (harness.
 	if err != nil {
 		return failed(err)
 	}
-	o.Cluster, o.Target = cluster, cartwheel.New()
+	o.Cluster, o.Target = cluster, cartwheel.New().On(o.Workload.Store)
 	return runner.Run(ctx, o)
 }
 
@@ -117,7 +117,7 @@ func simulate(ctx context.Context, tier sim.Options, k Knobs, h Hooks, o runner.
 		tier.Nodes, tier.Seed = k.Nodes, k.Seed
 		return sim.NewStore(tier, cartwheel.Configure(o.Workload.Store))
 	}
-	o.Target, o.Started = cartwheel.Seeded(sim.Names(k.Seed)), time.Now()
+	o.Target, o.Started = cartwheel.Seeded(sim.Names(k.Seed)).On(o.Workload.Store), time.Now()
 	rec, err := sim.Play(ctx, fresh, o)
 	if rec == nil {
 		return failed(err)

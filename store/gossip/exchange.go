@@ -67,7 +67,7 @@ func (g *Gossip) learn(ctx context.Context, m Message) error {
 		return nil
 	}
 	g.heard.Add(1)
-	theirs, err := history.Decode(m.History)
+	theirs, err := history.DecodeNear(m.History, g.opts.Keeper.Now())
 	if err != nil {
 		g.damaged.Add(1)
 		return fmt.Errorf("gossip of %s: %w: %w", m.From.ID, store.ErrInvalid, err) // not corrupt here

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"sync"
 
+	"cartwheel/store"
 	"cartwheel/store/placement"
 	"cartwheel/store/ring/history"
 )
@@ -26,6 +27,7 @@ type Keeper struct {
 	disk      Disk
 	placement *placement.Placement
 	log       *slog.Logger
+	guard     Guard
 	slot      chan struct{} // full while somebody changes the history: a mutex must not be held over a disk write
 
 	mu     sync.Mutex // guards what follows, never a wait
@@ -110,9 +112,30 @@ func (k *Keeper) Change(ctx context.Context, f func(history.History) (history.Hi
 	return h, k.placement.Update(func(history.History) (history.History, error) { return h, nil })
 }
 
-// Merge joins what another node knows.
+// A Guard keeps out what is on a disk of the past, once others have deleted it for good.
+type Guard struct {
+	Self  store.NodeID
+	Holds func() bool     // whether there is anything on this disk that may have been deleted
+	Fence func(err error) // called at each sign that the disk is one of the past: nothing on it may be shown or sent any more
+}
+
+// Watch has the guard asked from now on. It is called before anything is merged.
+func (k *Keeper) Watch(g Guard) { k.guard = g }
+
+// Merge joins what another node knows. It refuses with history.ErrOutdated what shows this disk to be one of the
+// past: a node that learned where the cluster is now would be listened to again, with data that the others have deleted. With
+// nothing on its disk it is welcome, and so is the news that it is no member any more.
 func (k *Keeper) Merge(ctx context.Context, other history.History) (history.History, error) {
-	return k.Change(ctx, func(h history.History) (history.History, error) { return history.Merge(h, other) })
+	return k.Change(ctx, func(h history.History) (history.History, error) {
+		g := k.guard
+		swept := other.SweptBy(g.Self)
+		if g.Holds != nil && h.Outdated(g.Self, swept) && !other.Fenced(g.Self) && g.Holds() {
+			err := fmt.Errorf("sweep %d was noted by this node, whose disk knows of %d: replace it: %w", swept, h.Notes(g.Self).Acked, history.ErrOutdated)
+			g.Fence(err)
+			return h, err
+		}
+		return history.Merge(h, other)
+	})
 }
 
 // tell logs what an operator wants to know of a change.

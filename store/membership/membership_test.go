@@ -249,3 +249,44 @@ func TestAPlanIsCommittedOnceAndForOneVersion(t *testing.T) {
 		t.Errorf("abort: %d, %v", n, err)
 	}
 }
+
+// A node that comes back with a disk of the past learns nothing that would have others listen to it again, unless there is nothing
+// on that disk.
+func TestADiskOfThePastIsFenced(t *testing.T) {
+	past := begin(t)
+	swept, err := past.Sweep("n2", 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	noted := swept.Acked("n1", swept.Newest()) // by this node, on the disk that it had
+	for range 3 {
+		for _, n := range swept.Waits() {
+			s := swept.Next(n)
+			swept = swept.Acked(n, s.Ack).Synced(n, s.Sync).SyncAcked(n, s.SyncAck)
+		}
+	}
+	for _, tt := range []struct {
+		name   string
+		other  history.History
+		holds  bool
+		fenced bool
+	}{
+		{"a sweep that has settled", swept, true, true},
+		{"a sweep that it has noted, and that is pending", noted, true, true},
+		{"an empty disk", swept, false, false},
+		{"nothing new", past, true, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			k := open(t, &fakeDisk{}, past)
+			var fence error
+			k.Watch(Guard{Self: "n1", Holds: func() bool { return tt.holds }, Fence: func(err error) { fence = err }})
+			_, err := k.Merge(t.Context(), tt.other)
+			if got := errors.Is(err, history.ErrOutdated); got != tt.fenced || (fence != nil) != tt.fenced {
+				t.Errorf("got %v, fence %v, want fenced %t", err, fence, tt.fenced)
+			}
+			if tt.fenced && k.Now().Newest().Number != 1 {
+				t.Error("it has learned of the others nevertheless")
+			}
+		})
+	}
+}

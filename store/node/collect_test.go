@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cockroachdb/pebble/v2/vfs"
+
 	"cartwheel/store"
 	"cartwheel/store/client"
 	"cartwheel/store/node"
@@ -344,6 +346,44 @@ func TestWhatAChangeHasLeftBehindHoldsCollectionUp(t *testing.T) {
 		read, err := c.client("n1").Get(context.Background(), "k0", store.ReadOptions{R: 3, Mode: store.Strict})
 		if err != nil || !slices.Equal(values(read.Siblings), []string{"†"}) {
 			t.Errorf("got %q, %v; want a tombstone", values(read.Siblings), err)
+		}
+	})
+}
+
+// One node alone is given the disk that it had before a delete whose tombstone has been collected. What it holds stays
+// with it, also when the node is asked itself; an empty disk is let in again.
+func TestANodeWithADiskOfThePastBringsNothingBack(t *testing.T) {
+	inClusterOf(t, collecting, func(t *testing.T, c *cluster) {
+		key, list := c.keyOf("n1")
+		back := list[1]
+		c.put("n1", key, "old", store.WriteOptions{W: 3, Mode: store.Strict})
+		past := c.disks[back].CrashClone(vfs.CrashCloneCfg{})
+		c.remove("n1", key)
+		c.waitFor("collection", func() bool { return c.gone(key) })
+		c.crash(back)
+		c.disks[back] = past
+		c.start(back)
+		time.Sleep(2 * time.Minute)
+		for _, o := range list[:3] {
+			got, err := c.admin(o).ReadReplica(context.Background(), key)
+			if o == back && err == nil || o != back && (err != nil || len(got.Siblings) > 0) {
+				t.Errorf("%s shows %q, %v", o, values(got.Siblings), err)
+			}
+		}
+		if st, err := c.admin(back).Status(context.Background()); err != nil || st.Fault == "" {
+			t.Errorf("%s says of itself %q, %v", back, st.Fault, err)
+		}
+		read, err := c.client(back).Get(context.Background(), key, store.ReadOptions{})
+		if err == nil && len(read.Siblings) > 0 {
+			t.Errorf("asked itself, %s shows %q", back, values(read.Siblings))
+		}
+		c.crash(back)
+		c.disks[back] = vfs.NewCrashableMem()
+		c.start(back)
+		c.put("n1", key, "new", store.WriteOptions{W: 2})
+		c.settle()
+		if got := values(c.copies(key).Siblings); !slices.Equal(got, []string{"new"}) {
+			t.Errorf("with an empty disk: replicas hold %q", got)
 		}
 	})
 }

@@ -8,6 +8,7 @@ import (
 
 	"cartwheel/store"
 	"cartwheel/store/admission"
+	"cartwheel/store/reap"
 	"cartwheel/store/repair"
 	"cartwheel/store/ring"
 	"cartwheel/store/storage"
@@ -64,10 +65,33 @@ func (i inspector) Trees(ctx context.Context, check bool) (transport.TreeReport,
 		if err != nil {
 			return report, err
 		}
+		if found.Tombstones, err = i.n.tombstones(ctx); err != nil {
+			return report, err
+		}
 		report.Check = &found
 	}
 	report.Trees = i.n.disk.Trees(func(ring.Partition) bool { return true })
 	return report, nil
+}
+
+// tombstones counts the records of partitions that the node owns which may be collected by their age.
+func (n *Node) tombstones(ctx context.Context) (count int, err error) {
+	h := n.placement.Now()
+	if !h.Joined() {
+		return 0, nil
+	}
+	latest := n.config.Clock.Now().Add(-n.config.TombstoneGrace).UnixNano()
+	for p := range ring.Partition(h.Oldest().Layout.Partitions()) {
+		var after store.Key
+		for more := h.Owns(n.config.ID, p); more; more = after != "" {
+			leaves, next, err := n.disk.Tombstones(ctx, p, latest, after, reap.LeavesMax)
+			if err != nil {
+				return count, err
+			}
+			count, after = count+len(leaves), next
+		}
+	}
+	return count, nil
 }
 
 // Status says how the node is.
@@ -128,6 +152,7 @@ func (n *Node) counters() map[string]uint64 {
 		"tombstones_confirmed":     tombs.Confirmed,
 		"tombstones_collected":     tombs.Collected,
 		"tombstones_held":          uint64(tombs.Held),
+		"tombstones_looks":         tombs.Looks,
 		"gossip_rounds":            g.Rounds,
 		"gossip_failed":            g.Failed,
 		"gossip_told":              g.Told,

@@ -11,6 +11,7 @@ import (
 	"cartwheel/store/admission"
 	"cartwheel/store/gossip"
 	"cartwheel/store/membership"
+	"cartwheel/store/ring"
 	"cartwheel/store/ring/history"
 	"cartwheel/store/transfer"
 	"cartwheel/store/transport"
@@ -39,6 +40,12 @@ func (n *Node) openMembership() error {
 		return fmt.Errorf("the cluster has %d replicas, this node is configured for %d: %w", h.Newest().Layout.Replicas(), n.config.N, store.ErrInvalid)
 	}
 	n.placement, n.members.keeper = keeper.Placement(), keeper
+	keeper.Watch(membership.Guard{
+		Self: n.config.ID, Fence: n.disk.Fence,
+		Holds: func() bool {
+			return n.disk.HintsHeld() > 0 || len(n.disk.Trees(func(ring.Partition) bool { return true })) > 0
+		},
+	})
 	n.members.self, _ = n.config.member()
 	// From here on: the parts that start next may call behind.
 	n.gossip, err = gossip.Start(gossip.Options{

@@ -51,6 +51,7 @@ type Stats struct {
 	Confirmed uint64 // tombstones that all owners were found to have
 	Held      int    // of them, those that wait
 	Collected uint64 // records that this node has deleted, for itself or another
+	Looks     uint64 // that came to their end: all partitions were looked through, and what was confirmed has been dropped
 	Waits     string // why nothing goes on; empty: nothing waits
 }
 
@@ -99,8 +100,10 @@ func (r *Reaper) loop(ctx context.Context) {
 		case <-wait.C:
 		}
 		var err error
+		looked := true
 		if len(r.held) == 0 {
-			r.polls, err = 0, r.gather(ctx)
+			r.polls = 0
+			looked, err = r.gather(ctx)
 		} else {
 			r.polls, err = r.polls+1, r.collect(ctx)
 		}
@@ -118,6 +121,9 @@ func (r *Reaper) loop(ctx context.Context) {
 		}
 		r.note(func(s *Stats) {
 			s.Waits, s.Held = waits, 0
+			if looked && err == nil && len(r.held) == 0 {
+				s.Looks++
+			}
 			for _, b := range r.held {
 				s.Held += len(b.leaves)
 			}
@@ -134,11 +140,11 @@ func (r *Reaper) pause(round uint64) time.Duration {
 	return r.opts.Interval + time.Duration(r.opts.Rand(name.Sum64(), round)%uint64(r.opts.Interval/4+1))
 }
 
-// gather confirms tombstones with all their owners and asks for a sweep.
-func (r *Reaper) gather(ctx context.Context) error {
+// gather confirms tombstones with all their owners and asks for a sweep. It tells whether it looked at all.
+func (r *Reaper) gather(ctx context.Context) (looked bool, err error) {
 	h := r.opts.Placement.Now()
 	if !h.Joined() || !h.Settled() || !h.Coordinates(r.opts.Self) {
-		return nil // another time
+		return false, nil // another time
 	}
 	l, left := h.Oldest().Layout, r.opts.KeysMax
 	latest := r.opts.Clock.Now().Add(-r.opts.Grace).UnixNano()
@@ -174,13 +180,13 @@ func (r *Reaper) gather(ctx context.Context) error {
 	}
 	// What was found under a layout that was not to stay says nothing: a new owner may have none of it.
 	if now := r.opts.Placement.Now(); now.Newest().ID != h.Newest().ID {
-		return fmt.Errorf("version %d of the layout came in between", now.Newest().Number)
+		return true, fmt.Errorf("version %d of the layout came in between", now.Newest().Number)
 	}
 	r.held, r.base = held, h.Oldest()
 	if len(held) > 0 {
 		errs = append(errs, r.sweep(ctx))
 	}
-	return errors.Join(errs...)
+	return true, errors.Join(errs...)
 }
 
 // confirmed returns those leaves that all owners have.
@@ -251,14 +257,20 @@ func (r *Reaper) collect(ctx context.Context) error {
 	var errs []error
 	dropped := 0
 	for _, b := range held {
+		// Who has been given an older disk since has not what it had.
+		leaves, err := r.confirmed(ctx, h, b.partition, b.owners, b.leaves)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("partition %d: %w", b.partition, err))
+			continue
+		}
 		// This node last: as long as it has the tombstone, it finds it again.
 		for _, o := range slices.Backward(b.owners) {
 			n, err := 0, error(nil)
 			if o == r.opts.Self {
-				n, err = r.Drop(ctx, h.Stamp(), b.partition, b.leaves)
+				n, err = r.Drop(ctx, h.Stamp(), b.partition, leaves)
 				dropped += n
 			} else {
-				_, err = r.opts.Peers.Drop(ctx, h.Stamp(), o, b.partition, b.leaves)
+				_, err = r.opts.Peers.Drop(ctx, h.Stamp(), o, b.partition, leaves)
 			}
 			if err != nil {
 				errs = append(errs, fmt.Errorf("partition %d, on %s: %w", b.partition, o, err))

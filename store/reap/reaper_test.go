@@ -134,7 +134,7 @@ func begin(t *testing.T) (*world, *Reaper, []store.NodeID) {
 func TestCollectionTakesItsSteps(t *testing.T) {
 	w, r, owners := begin(t)
 	w.lacks = owners[1]
-	if err := r.gather(t.Context()); err != nil || w.h.Newest().Kind != history.Sweep {
+	if _, err := r.gather(t.Context()); err != nil || w.h.Newest().Kind != history.Sweep {
 		t.Fatalf("%v, newest %s", err, w.h.Newest())
 	}
 	if err := r.collect(t.Context()); err == nil || len(w.drops) > 0 {
@@ -165,7 +165,7 @@ func TestWhatAnOwnerCannotDropIsFoundAgain(t *testing.T) {
 	w, r, owners := begin(t)
 	w.refuse[owners[1]] = true
 	for range 2 {
-		if err := r.gather(t.Context()); err != nil {
+		if _, err := r.gather(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		w.settle()
@@ -175,7 +175,7 @@ func TestWhatAnOwnerCannotDropIsFoundAgain(t *testing.T) {
 		w.have[owners[2]] = map[store.Key]bool{"a": true, "b": true} // as the owners repair it
 	}
 	w.refuse = nil
-	if err := r.gather(t.Context()); err != nil {
+	if _, err := r.gather(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	w.settle()
@@ -197,7 +197,7 @@ func TestAChangeOfOwnersIsNoSweep(t *testing.T) {
 	}
 	t.Run("afterwards", func(t *testing.T) {
 		w, r, owners := begin(t)
-		if err := r.gather(t.Context()); err != nil {
+		if _, err := r.gather(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		w.settle()
@@ -213,7 +213,7 @@ func TestAChangeOfOwnersIsNoSweep(t *testing.T) {
 			w.during = nil
 			w.h = without(w.h, owners[2])
 		}
-		if err := r.gather(t.Context()); err == nil || len(r.held) > 0 {
+		if _, err := r.gather(t.Context()); err == nil || len(r.held) > 0 {
 			t.Errorf("%v, held %v", err, r.held)
 		}
 	})

@@ -113,6 +113,7 @@ type Replica struct {
 	pageKeys    int // keys read at a time where all are gone through
 
 	failed   atomic.Pointer[error] // the first write error
+	fenced   atomic.Pointer[error] // the disk is one of the past
 	closeErr error                 // of the one Close that closed; read by the others after gate.shut
 	closed   chan struct{}
 
@@ -279,6 +280,14 @@ func (r *Replica) stopped(err error) error {
 	return &WriteError{Err: err}
 }
 
+// Fence ends all service for good: a disk of the past shows nothing and takes nothing. A later life has to find out anew.
+func (r *Replica) Fence(err error) {
+	if r.fenced.CompareAndSwap(nil, &err) {
+		r.failed.CompareAndSwap(nil, &err)
+		r.log.Error("what is on this disk may have been deleted by others: replace this node", "err", err)
+	}
+}
+
 func closedError() error { return fmt.Errorf("storage: %w", store.ErrClosed) }
 
 // enter begins an operation on a key: it returns when no other one is on the same key.
@@ -292,6 +301,10 @@ func (r *Replica) enter(ctx context.Context, p ring.Partition, key store.Key, hi
 	}
 	if !r.gate.enter() {
 		return nil, closedError()
+	}
+	if err := r.fenced.Load(); err != nil {
+		r.gate.leave()
+		return nil, fmt.Errorf("storage: %w: %w", ErrStopped, *err)
 	}
 	unlock, err := r.locks.lock(ctx, string(cursorOf(p, key)))
 	if err != nil {

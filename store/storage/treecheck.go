@@ -18,6 +18,9 @@ type TreeCheck struct {
 	Orphans int // leaves without a record
 	Damaged int // records that cannot be read
 	Trees   int // trees whose sums were not those of their leaves
+
+	// Tombstones is how many of the node's own records could be collected by their age. The node counts them, not the check.
+	Tombstones int
 }
 
 // checkBytes is what a key costs to be checked, in bytes that are admitted: reading it and its leaf.

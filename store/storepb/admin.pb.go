@@ -1946,11 +1946,12 @@ func (x *TreesReply_Tree) GetKeys() uint64 {
 
 type TreesReply_Check struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	Keys          uint64                 `protobuf:"varint,1,opt,name=keys,proto3" json:"keys,omitempty"`       // records looked at
-	Leaves        uint64                 `protobuf:"varint,2,opt,name=leaves,proto3" json:"leaves,omitempty"`   // leaves that were not those of their records, mended
-	Orphans       uint64                 `protobuf:"varint,3,opt,name=orphans,proto3" json:"orphans,omitempty"` // leaves without a record, mended
-	Damaged       uint64                 `protobuf:"varint,4,opt,name=damaged,proto3" json:"damaged,omitempty"` // records that cannot be read
-	Trees         uint64                 `protobuf:"varint,5,opt,name=trees,proto3" json:"trees,omitempty"`     // trees that were not those of their leaves, mended
+	Keys          uint64                 `protobuf:"varint,1,opt,name=keys,proto3" json:"keys,omitempty"`             // records looked at
+	Leaves        uint64                 `protobuf:"varint,2,opt,name=leaves,proto3" json:"leaves,omitempty"`         // leaves that were not those of their records, mended
+	Orphans       uint64                 `protobuf:"varint,3,opt,name=orphans,proto3" json:"orphans,omitempty"`       // leaves without a record, mended
+	Damaged       uint64                 `protobuf:"varint,4,opt,name=damaged,proto3" json:"damaged,omitempty"`       // records that cannot be read
+	Trees         uint64                 `protobuf:"varint,5,opt,name=trees,proto3" json:"trees,omitempty"`           // trees that were not those of their leaves, mended
+	Tombstones    uint64                 `protobuf:"varint,6,opt,name=tombstones,proto3" json:"tombstones,omitempty"` // records of this node's partitions that may be collected by their age
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2016,6 +2017,13 @@ func (x *TreesReply_Check) GetDamaged() uint64 {
 func (x *TreesReply_Check) GetTrees() uint64 {
 	if x != nil {
 		return x.Trees
+	}
+	return 0
+}
+
+func (x *TreesReply_Check) GetTombstones() uint64 {
+	if x != nil {
+		return x.Tombstones
 	}
 	return 0
 }
@@ -2477,7 +2485,7 @@ const file_store_storepb_admin_proto_rawDesc = "" +
 	"\x05hints\x18\x02 \x01(\x04R\x05hints\x12\x14\n" +
 	"\x05bytes\x18\x03 \x01(\x04R\x05bytes\"$\n" +
 	"\fTreesRequest\x12\x14\n" +
-	"\x05check\x18\x01 \x01(\bR\x05check\"\xe4\x02\n" +
+	"\x05check\x18\x01 \x01(\bR\x05check\"\x85\x03\n" +
 	"\n" +
 	"TreesReply\x12\x12\n" +
 	"\x04node\x18\x01 \x01(\tR\x04node\x129\n" +
@@ -2486,13 +2494,16 @@ const file_store_storepb_admin_proto_rawDesc = "" +
 	"\x04Tree\x12\x1c\n" +
 	"\tpartition\x18\x01 \x01(\rR\tpartition\x12\x12\n" +
 	"\x04root\x18\x02 \x01(\fR\x04root\x12\x12\n" +
-	"\x04keys\x18\x03 \x01(\x04R\x04keys\x1a}\n" +
+	"\x04keys\x18\x03 \x01(\x04R\x04keys\x1a\x9d\x01\n" +
 	"\x05Check\x12\x12\n" +
 	"\x04keys\x18\x01 \x01(\x04R\x04keys\x12\x16\n" +
 	"\x06leaves\x18\x02 \x01(\x04R\x06leaves\x12\x18\n" +
 	"\aorphans\x18\x03 \x01(\x04R\aorphans\x12\x18\n" +
 	"\adamaged\x18\x04 \x01(\x04R\adamaged\x12\x14\n" +
-	"\x05trees\x18\x05 \x01(\x04R\x05trees\"\x0f\n" +
+	"\x05trees\x18\x05 \x01(\x04R\x05trees\x12\x1e\n" +
+	"\n" +
+	"tombstones\x18\x06 \x01(\x04R\n" +
+	"tombstones\"\x0f\n" +
 	"\rStatusRequest\"\x8a\x05\n" +
 	"\vStatusReply\x12\x12\n" +
 	"\x04node\x18\x01 \x01(\tR\x04node\x12 \n" +

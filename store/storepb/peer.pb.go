@@ -81,6 +81,7 @@ type Stamp struct {
 	From          string                 `protobuf:"bytes,1,opt,name=from,proto3" json:"from,omitempty"`
 	Version       uint64                 `protobuf:"varint,2,opt,name=version,proto3" json:"version,omitempty"`
 	Id            uint64                 `protobuf:"fixed64,3,opt,name=id,proto3" json:"id,omitempty"`
+	Swept         uint64                 `protobuf:"varint,4,opt,name=swept,proto3" json:"swept,omitempty"` // the newest sweep that it knew to have settled; a replica that has not taken part in it refuses
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -132,6 +133,13 @@ func (x *Stamp) GetVersion() uint64 {
 func (x *Stamp) GetId() uint64 {
 	if x != nil {
 		return x.Id
+	}
+	return 0
+}
+
+func (x *Stamp) GetSwept() uint64 {
+	if x != nil {
+		return x.Swept
 	}
 	return 0
 }
@@ -1570,11 +1578,12 @@ var File_store_storepb_peer_proto protoreflect.FileDescriptor
 
 const file_store_storepb_peer_proto_rawDesc = "" +
 	"\n" +
-	"\x18store/storepb/peer.proto\x12\x12cartwheel.store.v1\x1a\x16store/storepb/kv.proto\"E\n" +
+	"\x18store/storepb/peer.proto\x12\x12cartwheel.store.v1\x1a\x16store/storepb/kv.proto\"[\n" +
 	"\x05Stamp\x12\x12\n" +
 	"\x04from\x18\x01 \x01(\tR\x04from\x12\x18\n" +
 	"\aversion\x18\x02 \x01(\x04R\aversion\x12\x0e\n" +
-	"\x02id\x18\x03 \x01(\x06R\x02id\"\xbb\x01\n" +
+	"\x02id\x18\x03 \x01(\x06R\x02id\x12\x14\n" +
+	"\x05swept\x18\x04 \x01(\x04R\x05swept\"\xbb\x01\n" +
 	"\x0eForwardRequest\x122\n" +
 	"\x03put\x18\x02 \x01(\v2\x1e.cartwheel.store.v1.PutRequestH\x00R\x03put\x12;\n" +
 	"\x06delete\x18\x03 \x01(\v2!.cartwheel.store.v1.DeleteRequestH\x00R\x06delete\x12/\n" +

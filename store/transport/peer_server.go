@@ -49,6 +49,11 @@ func (p peerServer) admit(s *storepb.Stamp) (history.History, error) {
 		return h, fmt.Errorf("asked by %s, which was removed: %w", from, store.ErrNotMember)
 	case !h.Serves(s.GetVersion(), s.GetId()):
 		return h, fmt.Errorf("%s asks by version %d of the layout, %s is at %d: %w", from, s.GetVersion(), p.s.Self, h.Newest().Number, store.ErrWrongRing)
+	case h.Outdated(p.s.Self, s.GetSwept()):
+		if p.s.Behind != nil {
+			p.s.Behind(from) // so that this node learns why, and its operator
+		}
+		return h, fmt.Errorf("%s has not taken part in the sweep of version %d, which %s knows: what it holds may be deleted: %w", p.s.Self, s.GetSwept(), from, store.ErrWrongRing)
 	case s.GetVersion() > h.Newest().Number && p.s.Behind != nil:
 		p.s.Behind(from)
 	}

@@ -131,7 +131,7 @@ func (p *Peers) Forward(ctx context.Context, to store.NodeID, w coordinator.Writ
 }
 
 func (p *Peers) stamp(at history.Stamp) *storepb.Stamp {
-	return &storepb.Stamp{From: string(p.opts.Self), Version: at.Number, Id: at.ID}
+	return &storepb.Stamp{From: string(p.opts.Self), Version: at.Number, Id: at.ID, Swept: p.opts.Placement.Now().Swept()}
 }
 
 // call makes one call and tells the detector how it went.

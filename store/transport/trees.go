@@ -226,7 +226,7 @@ func (a adminServer) Trees(ctx context.Context, r *storepb.TreesRequest) (*store
 		}
 		if c := report.Check; c != nil {
 			reply.Check = &storepb.TreesReply_Check{
-				Keys: uint64(c.Keys), Leaves: uint64(c.Leaves), Orphans: uint64(c.Orphans), Damaged: uint64(c.Damaged), Trees: uint64(c.Trees),
+				Keys: uint64(c.Keys), Leaves: uint64(c.Leaves), Orphans: uint64(c.Orphans), Damaged: uint64(c.Damaged), Trees: uint64(c.Trees), Tombstones: uint64(c.Tombstones),
 			}
 		}
 		return reply, nil
@@ -245,7 +245,7 @@ func TreeReportOf(r *storepb.TreesReply) (TreeReport, error) {
 	}
 	if c := r.GetCheck(); c != nil {
 		report.Check = &storage.TreeCheck{
-			Keys: int(c.GetKeys()), Leaves: int(c.GetLeaves()), Orphans: int(c.GetOrphans()), Damaged: int(c.GetDamaged()), Trees: int(c.GetTrees()),
+			Keys: int(c.GetKeys()), Leaves: int(c.GetLeaves()), Orphans: int(c.GetOrphans()), Damaged: int(c.GetDamaged()), Trees: int(c.GetTrees()), Tombstones: int(c.GetTombstones()),
 		}
 	}
 	return report, nil

@@ -68,3 +68,15 @@ var _ = DescribeTable("that holds for long",
 	Entry("while the network is cut apart, nodes are frozen and nodes die", Label("soak", "fault"), limit, "partition,pause,kill", 30*time.Second),
 	Entry("while all nodes die at once, again and again, and the network is cut apart", Label("soak", "fault"), limit, "kill=all,partition", 30*time.Second),
 )
+
+// Tombstones are collected meanwhile: to see one go, and its key come again, takes a while.
+var _ = DescribeTable("what was deleted stays so, and what is written anew stays, while tombstones are collected",
+	func(ctx SpecContext, nemesis string) {
+		res := spec.Play(ctx, os.LookupEnv, suite.Knobs{Suite: spec.Suite("cart-deleted", nemesis), Workload: "cart-deleted", Nemesis: nemesis, Time: 60 * time.Second})
+		Expect(res.Verdict).To(Equal(harness.Valid), spec.Where(res))
+	},
+	Entry("while the network is cut apart", Label("soak", "fault"), limit, "partition"),
+	Entry("while nodes die and begin again", Label("soak", "fault"), limit, "kill"),
+	Entry("while nodes are frozen", Label("soak", "fault"), limit, "pause"),
+	Entry("while machines are added, taken away and replaced", Label("soak", "fault"), limit, "membership"),
+)

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"time"
 
 	"cartwheel/harness"
 	"cartwheel/harness/generator"
@@ -32,10 +33,14 @@ func inBucket(prefix string) func(harness.Setup) harness.Generator {
 func smallGenerator(s harness.Setup) harness.Generator { return shopping(s, shop{full: smallMax}) }
 
 func shopping(s harness.Setup, g shop) harness.Generator {
-	for range cartsAtATime {
+	open, rate := cartsAtATime, float64(defaultRate)
+	if g.rests {
+		open, rate = cartsAtRest, deletedRate
+	}
+	for range open {
 		g = g.opened()
 	}
-	return generator.Stagger(cmp.Or(s.Rate, defaultRate), s.Seed, g)
+	return generator.Stagger(cmp.Or(s.Rate, rate), s.Seed, g)
 }
 
 // setGenerator is the reference experiment of 2013 with Dynamo-like stores: everybody adds
@@ -60,12 +65,15 @@ type shop struct {
 	full   int  // elements added to a cart before it is retired; default elementsMax
 	set    bool // one cart, never full, nothing is removed
 	locked bool // one shopper at a time
+	rests  bool // who checks out leaves the cart alone for a while: see deleted.go
 }
 
 // A basket is a cart in use.
 type basket struct {
 	key   string
 	added int
+	lives int           // how often it was checked out, where carts rest
+	until time.Duration // it rests until then
 }
 
 // A shopper is one thread. It alternates between looking and writing.
@@ -116,22 +124,31 @@ func (g shop) Next(c harness.GenContext) (harness.Draw, harness.Generator) {
 	}
 	thread := c.Thread(process)
 	var op harness.Op
-	if s := g.shopper(thread); s.looked {
+	s := g.shopper(thread)
+	if s.looked && g.rests && g.lateFor(c, s) {
+		s.looked = false // it looks at another cart instead
+	}
+	at := c.Time
+	if s.looked {
 		op, g = g.write(c, s)
 		g = g.with(c, thread, shopper{writing: true})
 	} else {
-		op = harness.Op{F: harness.Get, Key: g.carts[c.Rand.IntN(len(g.carts))].key}
+		awake := g.carts
+		if g.rests {
+			awake, at = g.awake(c)
+		}
+		op = harness.Op{F: harness.Get, Key: awake[c.Rand.IntN(len(awake))].key}
 		g = g.with(c, thread, shopper{looking: true, key: op.Key})
 	}
 	op.Process = process
-	return harness.Draw{State: harness.Ready, Op: op, At: c.Time}, g
+	return harness.Draw{State: harness.Ready, Op: op, At: at}, g
 }
 
 // write is what a shopper that has looked does: check out, which deletes all that it saw
 // and leaves the cart to be filled anew; remove an element that it saw; or add a new one.
 func (g shop) write(c harness.GenContext, s shopper) (harness.Op, shop) {
-	if len(s.items) > 0 && !g.set && c.Rand.IntN(checkOutInto) == 0 {
-		return harness.Op{F: harness.Delete, Key: s.key, Context: s.token, Action: "check out"}, g
+	if len(s.items) > 0 && !g.set && (g.resting(c, s.key) || c.Rand.IntN(g.checkOutInto()) == 0) {
+		return harness.Op{F: harness.Delete, Key: s.key, Context: s.token, Action: "check out"}, g.rested(c, s.key)
 	}
 	g.values++
 	op := harness.Op{F: harness.Put, Key: s.key, Context: s.token}

@@ -23,13 +23,18 @@ func Workload() harness.Workload {
 		Invoke: func(ctx context.Context, c harness.Client, op harness.Op) harness.Op {
 			return harness.Perform(ctx, c, op, read, write)
 		},
-		Checkers: checker.Together(checker.Under(checker.Claims{Mode: checker.Sloppy},
-			checker.LostWrites(), checker.Elements(), checker.Convergence(), checker.Copies(), checker.Audits(), checker.Sanity(),
-			checker.Recency(), checker.Sessions(), checker.Causal(), checker.MVR(),
-			checker.Siblings(), checker.Availability(),
-		)...),
-		Events: events(),
+		Checkers: checkers(checker.Claims{Mode: checker.Sloppy}),
+		Events:   events(),
 	}
+}
+
+// checkers are all that have something to say about carts.
+func checkers(c checker.Claims) []harness.Checker {
+	return checker.Together(checker.Under(c,
+		checker.LostWrites(), checker.Elements(), checker.Convergence(), checker.Copies(), checker.Audits(), checker.Sanity(),
+		checker.Recency(), checker.Sessions(), checker.Causal(), checker.MVR(),
+		checker.Siblings(), checker.Availability(),
+	)...)
 }
 
 // LastWriteWins returns the cart on keys of which the store keeps the last write only: an

@@ -54,6 +54,8 @@ type Cluster struct {
 	dead    map[harness.NodeID]bool
 	spares  []harness.NodeID
 	wiped   map[harness.NodeID]bool
+	kept    map[harness.NodeID]bool // images of disks
+	rewound []harness.NodeID        // nodes that were given theirs
 	disturbed
 }
 
@@ -64,6 +66,7 @@ func New(n int) *Cluster {
 		paused: make(map[harness.NodeID]bool),
 		dead:   make(map[harness.NodeID]bool),
 		wiped:  make(map[harness.NodeID]bool),
+		kept:   make(map[harness.NodeID]bool),
 
 		disturbed: newDisturbed(),
 	}

@@ -60,3 +60,29 @@ func (c *Cluster) wipedSince(n harness.NodeID) bool {
 	delete(c.wiped, n)
 	return was
 }
+
+// Keep implements [harness.Rewinder].
+func (c *Cluster) Keep(_ context.Context, n harness.NodeID) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.kept[n] = true
+	return nil
+}
+
+// Rewind implements [harness.Rewinder].
+func (c *Cluster) Rewind(_ context.Context, n harness.NodeID) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.dead[n] || !c.kept[n] {
+		return fmt.Errorf("fake: rewind %s: it lives, or no image was kept", n)
+	}
+	c.rewound = append(c.rewound, n)
+	return nil
+}
+
+// Rewound lists the nodes that were given an old disk.
+func (c *Cluster) Rewound() []harness.NodeID {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Clone(c.rewound)
+}

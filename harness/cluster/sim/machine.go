@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/cockroachdb/pebble/v2/vfs"
 	"google.golang.org/grpc"
 
 	"cartwheel/harness"
@@ -34,6 +35,7 @@ type machine struct {
 	clock   *wallClock
 	log     *logBook
 	starts  uint64
+	image   *vfs.MemFS // of the disk as it was; nil: none was kept
 
 	mu   sync.Mutex // held for moments only
 	life *life      // nil: dead

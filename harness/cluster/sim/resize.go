@@ -87,3 +87,29 @@ func (c *Cluster) Wipe(ctx context.Context, n harness.NodeID) error {
 		return nil
 	})
 }
+
+// Keep takes an image of a node's disk.
+func (c *Cluster) Keep(ctx context.Context, n harness.NodeID) error {
+	defer c.lock()()
+	return c.on(ctx, "keep an image of", n, func(_ *wire.Net, v *machine) error {
+		v.image = v.disk.Image()
+		c.note(trace.Disturb, n, "disk: an image was kept")
+		return nil
+	})
+}
+
+// Rewind puts the image in the place of the disk of a dead node.
+func (c *Cluster) Rewind(ctx context.Context, n harness.NodeID) error {
+	defer c.lock()()
+	return c.on(ctx, "rewind", n, func(_ *wire.Net, v *machine) error {
+		switch {
+		case v.alive() != nil:
+			return errors.New("it lives: kill it first")
+		case v.image == nil:
+			return errors.New("no image of its disk was kept")
+		}
+		v.disk.Rewind(v.image)
+		c.note(trace.Disturb, n, "disk: as it was when an image was kept")
+		return nil
+	})
+}

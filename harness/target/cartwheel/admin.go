@@ -95,39 +95,48 @@ func readReplica(ctx context.Context, c harness.Cluster, n harness.NodeID, key s
 //
 // They are asked twice. A hint that is handed over between two answers is missing from
 // both: its receiver answered before, its sender after. The second time the receiver tells.
+//
+// Where tombstones are collected, every node then has to look for them a few times more: what is left after that
+// is left for good, and the audit tells of it.
 func (t *Target) Quiet(ctx context.Context, c harness.Cluster) (string, error) {
-	reason, err := askAll(ctx, c)
-	if reason != "" || err != nil {
-		return reason, err
+	var looks string
+	for range 2 {
+		all, reason, err := askAll(ctx, c)
+		if err != nil {
+			return "", err
+		}
+		looks = t.looking(all)
+		if reason != "" {
+			return reason, nil
+		}
 	}
-	return askAll(ctx, c)
+	return looks, nil
 }
 
-// askAll returns what the nodes still have to do.
-func askAll(ctx context.Context, c harness.Cluster) (string, error) {
+// askAll returns what the nodes say and what they still have to do.
+func askAll(ctx context.Context, c harness.Cluster) (all map[harness.NodeID]client.Status, reason string, err error) {
 	nodes := everywhere(c)
-	reasons := make([]string, len(nodes))
+	said := make([]client.Status, len(nodes))
 	var eg errgroup.Group
 	for i, n := range nodes {
 		eg.Go(func() error {
 			st, err := ask(ctx, c, n, func(ctx context.Context, a *client.Admin) (client.Status, error) { return a.Status(ctx) })
-			if err != nil {
-				return err
-			}
-			reasons[i] = unsettled(st)
-			return nil
+			said[i] = st
+			return err
 		})
 	}
 	if err := eg.Wait(); err != nil {
-		return "", err
+		return nil, "", err
 	}
-	var all []string
-	for i, r := range reasons {
-		if r != "" {
-			all = append(all, fmt.Sprintf("%s: %s", nodes[i], r))
+	all = map[harness.NodeID]client.Status{}
+	var reasons []string
+	for i, st := range said {
+		all[nodes[i]] = st
+		if r := unsettled(st); r != "" {
+			reasons = append(reasons, fmt.Sprintf("%s: %s", nodes[i], r))
 		}
 	}
-	return strings.Join(all, "; "), nil
+	return all, strings.Join(reasons, "; "), nil
 }
 
 // unsettled says what a node still has to do; nothing if it is settled.

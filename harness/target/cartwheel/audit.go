@@ -24,7 +24,18 @@ func (t *Target) Audit(ctx context.Context, c harness.Cluster, n harness.NodeID)
 		return nil, err
 	}
 	layout, err := t.auditLayout(ctx, c, n, st)
-	return slices.Concat(flaws(st, report), usage(st, exact(c)), layout), err
+	return slices.Concat(flaws(st, report), usage(st, exact(c)), t.tombstoneFlaws(report), layout), err
+}
+
+// tombstoneFlaws tells of tombstones that several looks of all nodes have left where nothing was to be waited for.
+func (t *Target) tombstoneFlaws(report client.TreeReport) []harness.Flaw {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !t.vigil.looked || report.Check == nil || report.Check.Tombstones == 0 {
+		return nil
+	}
+	return []harness.Flaw{{Kind: harness.TombstoneLeft, Count: report.Check.Tombstones, What: fmt.Sprintf(
+		"%d tombstones that %d looks of every node have not collected, though all was quiet", report.Check.Tombstones, looksToTake)}}
 }
 
 // auditLayout holds a node's layout against what a layout has to be, against that of the first machine, and

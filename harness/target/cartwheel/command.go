@@ -54,7 +54,7 @@ func common(o harness.StoreOptions) []string {
 	for _, b := range buckets {
 		words = append(words, "--bucket", b)
 	}
-	words = append(words, "--tombstone-interval", "0s") // checkers want to see the tombstone of what was deleted
+	words = append(words, "--tombstone-interval", o.TombstoneInterval.String(), "--tombstone-grace", "0s")
 	if o.NoAntiEntropy {
 		words = append(words, "--repair-interval", "0s")
 	}

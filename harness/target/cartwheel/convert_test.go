@@ -96,7 +96,7 @@ func TestCommandNamesTheNodeAndAllMembersInOrder(t *testing.T) {
 	want := []string{
 		"--id", "n2", "--members", "n1=10.0.0.1:7070,n2=10.0.0.2:7070,n3=10.0.0.3:7070",
 		"--listen", ":7070", "--admin-listen", ":7071", "--data", "/data",
-		"--bucket", "lww:last-write-wins", "--bucket", "owners:r=2,w=2,pr=2,pw=2,repair=blocking", "--tombstone-interval", "0s",
+		"--bucket", "lww:last-write-wins", "--bucket", "owners:r=2,w=2,pr=2,pw=2,repair=blocking", "--tombstone-interval", "0s", "--tombstone-grace", "0s",
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got %q\nwant %q", got, want)
@@ -108,7 +108,7 @@ func TestAJoiningNodeIsToldItsSeeds(t *testing.T) {
 	want := []string{
 		"--id", "n2.2", "--advertise", "10.0.0.2:7070", "--join", "10.0.0.1:7070,10.0.0.3:7070",
 		"--listen", ":7070", "--admin-listen", ":7071", "--data", "/data",
-		"--bucket", "lww:last-write-wins", "--bucket", "owners:r=2,w=2,pr=2,pw=2,repair=blocking", "--tombstone-interval", "0s", "--repair-interval", "0s",
+		"--bucket", "lww:last-write-wins", "--bucket", "owners:r=2,w=2,pr=2,pw=2,repair=blocking", "--tombstone-interval", "0s", "--tombstone-grace", "0s", "--repair-interval", "0s",
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got %q\nwant %q", got, want)

@@ -40,12 +40,14 @@ type Attended interface {
 
 // A Target reaches the nodes of our store on a cluster.
 type Target struct {
-	names   store.Rand   // of writes; nil: the operating system's randomness
-	clients atomic.Int64 // opened so far: numbers the next
-	routing client.Routing
+	names    store.Rand    // of writes; nil: the operating system's randomness
+	collects time.Duration // how often the nodes look for tombstones; 0: never
+	clients  atomic.Int64  // opened so far: numbers the next
+	routing  client.Routing
 
-	mu   sync.Mutex // guards left
-	left map[store.NodeID]bool
+	mu    sync.Mutex // guards what follows
+	left  map[store.NodeID]bool
+	vigil vigil
 }
 
 // New returns a target whose clients name their writes at random, as any client does.
@@ -59,6 +61,12 @@ func Seeded(r store.Rand) *Target { return &Target{names: r} }
 // (section 6.4 of the paper). The node that a client is opened on is where it learns the layout. It returns t.
 func (t *Target) Routed() *Target {
 	t.routing = client.ClientDriven
+	return t
+}
+
+// On tells the target how the nodes are set up, before it is used, and returns it.
+func (t *Target) On(o harness.StoreOptions) *Target {
+	t.collects = o.TombstoneInterval
 	return t
 }
 

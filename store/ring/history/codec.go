@@ -41,8 +41,12 @@ func (h History) Encode() []byte {
 }
 
 func (v Version) encode(b []byte) []byte {
-	l := v.Layout
-	b = binary.AppendUvarint(append(b, byte(v.Kind)), uint64(len(l.Roles())))
+	b = encodeLayout(append(b, byte(v.Kind)), v.Layout)
+	return appendNames(appendNames(b, v.Forced), slices.Sorted(maps.Keys(v.synced)))
+}
+
+func encodeLayout(b []byte, l *ring.Layout) []byte {
+	b = binary.AppendUvarint(b, uint64(len(l.Roles())))
 	index := map[store.NodeID]uint64{}
 	for i, r := range l.Roles() {
 		index[r.ID] = uint64(i)
@@ -56,7 +60,7 @@ func (v Version) encode(b []byte) []byte {
 			b = binary.AppendUvarint(b, index[n])
 		}
 	}
-	return appendNames(appendNames(b, v.Forced), slices.Sorted(maps.Keys(v.synced)))
+	return b
 }
 
 func appendName[S ~string](b []byte, s S) []byte {
@@ -73,14 +77,18 @@ func appendNames(b []byte, names []store.NodeID) []byte {
 
 // Decode reads what Encode wrote. Anything else gives an error that wraps store.ErrCorrupt, whoever made it up; what it
 // allocates is bounded by the size of b and by the limits of package ring.
-func Decode(b []byte) (History, error) {
+func Decode(b []byte) (History, error) { return DecodeNear(b, History{}) }
+
+// DecodeNear is Decode of a history that is much like near, as those of gossip are: a layout that near has is not built
+// again, which is most of the work.
+func DecodeNear(b []byte, near History) (History, error) {
 	if len(b) < 5 || crc32.Checksum(b[:len(b)-4], castagnoli) != binary.BigEndian.Uint32(b[len(b)-4:]) {
 		return History{}, fmt.Errorf("history of %d bytes: wrong checksum: %w", len(b), store.ErrCorrupt)
 	}
 	if b[0] != format {
 		return History{}, fmt.Errorf("history of format %d, this node knows %d: %w", b[0], format, store.ErrCorrupt)
 	}
-	d := &decoder{left: b[1 : len(b)-4]}
+	d := &decoder{left: b[1 : len(b)-4], near: near.live}
 	h := d.history()
 	if d.err == nil && !bytes.Equal(h.Encode(), b) {
 		d.fail("not in canonical form")
@@ -95,6 +103,7 @@ func Decode(b []byte) (History, error) {
 type decoder struct {
 	left []byte
 	err  error
+	near []Version // whose layouts need not be built again
 }
 
 func (d *decoder) fail(format string, args ...any) {
@@ -202,6 +211,37 @@ func (d *decoder) version(number, parent uint64) Version {
 	if kind > Sweep || number == 0 || number > 1<<62 {
 		d.fail("version %d of kind %d", number, kind)
 	}
+	l := d.layout()
+	forced, synced := d.names(), d.names()
+	if d.err != nil {
+		return Version{}
+	}
+	v := d.made(parent, number, kind, l, forced)
+	v.synced = nil
+	for _, n := range synced {
+		v.synced = union(v.synced, map[store.NodeID]bool{n: true})
+	}
+	return v
+}
+
+// made is newVersion, whose result may be known: the same number, behind the same version, with the same contents.
+func (d *decoder) made(parent, number uint64, kind Kind, l *ring.Layout, forced []store.NodeID) Version {
+	for i, v := range d.near {
+		if i > 0 && d.near[i-1].ID == parent && v.Number == number && v.Kind == kind && v.Layout == l && slices.Equal(v.Forced, forced) {
+			return v
+		}
+	}
+	return newVersion(parent, number, kind, l, forced)
+}
+
+// layout reads a layout.
+func (d *decoder) layout() *ring.Layout {
+	for _, v := range d.near {
+		if b := encodeLayout(nil, v.Layout); bytes.HasPrefix(d.left, b) { // no encoding is the beginning of another
+			d.take(uint64(len(b)))
+			return v.Layout
+		}
+	}
 	roles := make([]ring.Role, d.count(ring.MembersMax))
 	for i := range roles {
 		roles[i] = ring.Role{Member: store.Member{ID: store.NodeID(d.name()), Address: d.name()}, Zone: d.name(), Capacity: d.capacity()}
@@ -213,25 +253,19 @@ func (d *decoder) version(number, parent uint64) Version {
 			i := d.number()
 			if i >= uint64(len(roles)) {
 				d.fail("partition %d: owner %d of %d members", p, i, len(roles))
-				return Version{}
+				return nil
 			}
 			owners[p] = append(owners[p], roles[i].ID)
 		}
 	}
-	forced, synced := d.names(), d.names()
 	if d.err != nil {
-		return Version{}
+		return nil
 	}
 	l, err := ring.Restore(roles, owners)
 	if err != nil {
-		d.fail("version %d: %v", number, err)
-		return Version{}
+		d.fail("layout: %v", err)
 	}
-	v := newVersion(parent, number, kind, l, forced)
-	for _, n := range synced {
-		v.synced = union(v.synced, map[store.NodeID]bool{n: true})
-	}
-	return v
+	return l
 }
 
 func (d *decoder) capacity() int {

@@ -86,6 +86,25 @@ func (h History) Swept() uint64 { return h.swept }
 // deleted, and the tombstone collected since.
 func (h History) TookPart(n store.NodeID) bool { return h.ack[n] >= h.swept }
 
+// Outdated reports whether what self has on its disk is older than a sweep that others know, by h, which has to be what that disk
+// says. A sweep settles when every member has noted it, on disk before anybody hears of it. So a member without the note
+// has been given a disk of the past: what is on it may have been deleted, and the tombstone collected. swept is the newest sweep that
+// others know to have settled.
+func (h History) Outdated(self store.NodeID, swept uint64) bool {
+	return swept > h.swept && h.ack[self] < swept && len(h.live) > 0 && slices.Contains(h.Waits(), self)
+}
+
+// SweptBy returns the number of the newest sweep that has settled or that a node is known to have noted.
+func (h History) SweptBy(n store.NodeID) uint64 {
+	swept := h.swept
+	for _, v := range h.live {
+		if v.Kind == Sweep && h.ack[n] >= v.Number {
+			swept = max(swept, v.Number)
+		}
+	}
+	return swept
+}
+
 // Coordinates reports whether the node may take requests of clients: only while the others wait for
 // its notes. Who is not a member yet, or no more, would write past a change.
 func (h History) Coordinates(self store.NodeID) bool {

@@ -1,6 +1,7 @@
 package history
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"slices"
@@ -331,5 +332,80 @@ func TestHistoriesJoinInAnyOrder(t *testing.T) {
 	}
 	if joined < 100 {
 		t.Errorf("%d times were three different histories joined", joined)
+	}
+}
+
+// A member whose own disk lacks a sweep that has settled has been given one of the past. Who joined later, or was never a member, has not.
+func TestADiskOfThePastIsTold(t *testing.T) {
+	before := settledOn(t, "n1", "n2", "n3")
+	swept := settleAll(must(t)(before.Sweep("n1", before.Newest().Number+1)))
+	if !before.Outdated("n2", swept.Swept()) || before.Outdated("n4", swept.Swept()) || swept.Outdated("n2", swept.Swept()) || before.Outdated("n2", before.Swept()) {
+		t.Errorf("n2 %t, n4 %t, with the note %t, without a sweep %t", before.Outdated("n2", swept.Swept()), before.Outdated("n4", swept.Swept()),
+			swept.Outdated("n2", swept.Swept()), before.Outdated("n2", before.Swept()))
+	}
+	joining := must(t)(swept.Commit("n1", swept.Newest().Number+1, ring.Plain(members("n1", "n2", "n3", "n4"))))
+	if joining.Outdated("n4", swept.Swept()) {
+		t.Error("a node that joins after a sweep is taken for one of the past")
+	}
+	pending := must(t)(swept.Sweep("n1", swept.Newest().Number+1))
+	if got := pending.Acked("n2", pending.Newest()); got.SweptBy("n2") != pending.Newest().Number || got.SweptBy("n3") != swept.Swept() {
+		t.Errorf("noted: n2 %d, n3 %d", got.SweptBy("n2"), got.SweptBy("n3"))
+	}
+}
+
+// A sweep waits for every member, also for one that is gone for good: it can be replaced all the same.
+func TestAChangeMayOvertakeASweep(t *testing.T) {
+	h := settledOn(t, "n1", "n2", "n3")
+	h = must(t)(h.Sweep("n1", h.Newest().Number+1))
+	h = must(t)(h.Commit("n1", h.Newest().Number+1, ring.Plain(members("n1", "n2", "n4"))))
+	if _, err := h.Commit("n1", h.Newest().Number+1, ring.Plain(members("n1", "n2"))); !errors.Is(err, ErrPending) {
+		t.Errorf("a second change: got %v, want ErrPending", err)
+	}
+	h = must(t)(h.ForceRemove("n1", h.Newest().Number+1, "n3"))
+	h = settleAll(h)
+	if !h.Settled() || h.Swept() == 0 || !h.Fenced("n3") || h.TookPart("n3") {
+		t.Errorf("settled %t, swept %d, n3 fenced %t, took part %t", h.Settled(), h.Swept(), h.Fenced("n3"), h.TookPart("n3"))
+	}
+}
+
+// settledOn returns the history of a cluster that has just begun.
+func settledOn(t *testing.T, ids ...store.NodeID) History {
+	t.Helper()
+	l, err := ring.New(ring.Options{Members: members(ids...), Partitions: 8})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return New(l)
+}
+
+// settleAll has every member take all steps.
+func settleAll(h History) History {
+	for range 4 {
+		for _, n := range h.Waits() {
+			s := h.Next(n)
+			h = h.Acked(n, s.Ack).Synced(n, s.Sync).SyncAcked(n, s.SyncAck)
+		}
+	}
+	return h
+}
+
+// Layouts that are known are not built again, and what is read is the same.
+func TestHistoriesNearAreReadAlike(t *testing.T) {
+	h := settledOn(t, "n1", "n2", "n3")
+	all := []History{{}, h}
+	h = must(t)(h.Commit("n1", 2, ring.Plain(members("n1", "n2", "n4"))))
+	all = append(all, h, h.Acked("n1", h.Newest()), settleAll(h))
+	for i, near := range all {
+		for j, other := range all {
+			got, err := DecodeNear(other.Encode(), near)
+			if err != nil || !bytes.Equal(got.Encode(), other.Encode()) || len(got.live) != len(other.live) {
+				t.Fatalf("%d near %d: %v", j, i, err)
+			}
+			for k, v := range got.live {
+				if w := other.live[k]; v.ID != w.ID || v.Layout.Digest() != w.Layout.Digest() {
+					t.Errorf("%d near %d: version %s, want %s", j, i, v, w)
+				}
+			}
+		}
 	}
 }

@@ -19,15 +19,19 @@ var (
 	ErrRemoved = errors.New("node was removed")             // its id never comes back: join under a new one
 	ErrForked  = errors.New("histories of two clusters")    // or of one that was torn by force
 	ErrNothing = errors.New("nothing pending to be undone") // the change has settled
+
+	// ErrOutdated means that a node came back with a disk of the past: see [History.Outdated]. It has to be replaced.
+	ErrOutdated = errors.New("the disk is older than a collection of tombstones")
 )
 
 // Commit appends the version of that number, with the layout that Change makes of the
-// newest one for the roles. self must be a member, no change may be pending, and number must be the next.
+// newest one for the roles. self must be a member, no change may be pending but for a sweep, and number must be the next. A sweep
+// moves nothing, so its owners are those to copy from, and it may be waiting for the very node that is to be replaced.
 func (h History) Commit(self store.NodeID, number uint64, roles []ring.Role) (History, error) {
 	if err := h.mayPropose(self, number); err != nil {
 		return h, fmt.Errorf("commit version %d: %w", number, err)
 	}
-	if !h.Settled() {
+	if !h.Settled() && (len(h.live) > 2 || h.Newest().Kind != Sweep) {
 		return h, fmt.Errorf("commit version %d: %w: %d of %d live", number, ErrPending, h.Newest().Number, len(h.live))
 	}
 	for _, r := range roles {

@@ -129,6 +129,20 @@ func (d *Disk) Crash() {
 	}
 }
 
+// Image returns a copy of what a loss of power at this moment would leave.
+func (d *Disk) Image() *vfs.MemFS {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.fs.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: 0})
+}
+
+// Rewind puts an image in the place of what is on the disk. No life may use it.
+func (d *Disk) Rewind(image *vfs.MemFS) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.fs = image.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: 0}) // it may come back once more
+}
+
 // A Mount is one life's use of a disk.
 type Mount struct {
 	disk *Disk
