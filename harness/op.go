@@ -79,6 +79,7 @@ type Op struct {
 	Meta     *Meta     `json:"meta,omitempty"`     // how the store says it served the request
 	Flaws    []Flaw    `json:"flaws,omitempty"`    // audits: what the node found wrong with itself
 	Error    string    `json:"error,omitempty"`    //
+	GivenUp  bool      `json:"given_up,omitempty"` // not ok, and the run was cut short while it waited: that is no fault of the store's
 
 	Fault    *Fault    `json:"fault,omitempty"`    // fault lines
 	Evidence *Evidence `json:"evidence,omitempty"` // fault lines, on completion

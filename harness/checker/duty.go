@@ -13,11 +13,11 @@ import (
 
 // A request is one operation of a client.
 type request struct {
-	inv, done harness.Op // done is indeterminate and at the end of time if there is none
+	inv, done harness.Op // done is indeterminate, given up and at the end of time if there is none
 }
 
 func newRequest(h []harness.Op, p history.Pair) request {
-	r := request{inv: h[p.Invoke], done: harness.Op{Kind: harness.Info, Time: forever, Error: "it was never answered"}}
+	r := request{inv: h[p.Invoke], done: harness.Op{Kind: harness.Info, Time: forever, GivenUp: true}}
 	if p.Completion >= 0 {
 		r.done = h[p.Completion]
 	}
@@ -98,6 +98,9 @@ func (d *duty) need(op harness.Op) (need int, strict bool) {
 // look judges one request.
 func (d *duty) look(r request, c *collector) {
 	d.seen++
+	if r.done.GivenUp {
+		return
+	}
 	need, strict := d.need(r.inv)
 	at := d.weather.during(r.inv.Time, r.done.Time)
 	if owners := d.owners[r.inv.Key]; strict && r.done.Kind == harness.OK && need > 0 && len(owners) > 0 {

@@ -196,6 +196,7 @@ func (p *parser) complete(op harness.Op, kind string, options map[string]string)
 	} else if op.F != harness.CAS || op.Kind != harness.Fail { // which says that the value was another
 		op.Error = "refused"
 	}
+	op.GivenUp = op.Kind != harness.OK && options["given-up"] == "yes"
 	if acks, ok := options["acks"]; ok {
 		op.Meta = &harness.Meta{Coordinator: op.Node}
 		for _, a := range strings.Split(acks, ",") {

@@ -85,6 +85,8 @@ func (p *plain) op(op *harness.Op) bool {
 			bit, ok = 16, str(p, &op.Error)
 		case "write":
 			bit, ok = 17, str(p, &op.Write)
+		case "given_up":
+			bit, ok = 18, p.boolean(&op.GivenUp)
 		}
 		if !ok || seen&(1<<bit) != 0 {
 			return false

@@ -90,7 +90,7 @@ func TestFieldsOfALineAreKnownToThePlainReader(t *testing.T) {
 	full := harness.Op{
 		Index: 7, Time: 123456789012, Process: -2, Kind: harness.OK, F: harness.Get, Key: "k", Node: "n1", Phase: harness.Load,
 		Value: "v", Context: []byte("c"), Action: "add", Element: "e", Siblings: []harness.Sibling{{Value: "a", Write: "n1:3"}, {Tombstone: true}},
-		Token: []byte("token"), Write: "w", State: "s", Error: "none",
+		Token: []byte("token"), Write: "w", State: "s", Error: "none", GivenUp: true,
 		Meta: &harness.Meta{
 			Coordinator: "n1", Forwarded: true, Hinted: 1, Degraded: true, Repairs: 2,
 			Replies: []harness.Reply{{Node: "n2", For: "n3", State: "ok", RTT: 17}},

@@ -68,6 +68,7 @@ func (w *worker) do(op harness.Op) outcome {
 	if w.client == nil {
 		if err := w.openClient(ctx); err != nil {
 			op.Kind, op.Error = harness.Fail, err.Error() // nothing was sent
+			op.GivenUp = w.ctx.Err() != nil
 			return outcome{worker: w, op: op}
 		}
 	}
@@ -77,6 +78,7 @@ func (w *worker) do(op harness.Op) outcome {
 		out.op.Kind = harness.Info
 		out.problem = fmt.Sprintf("workload %s: %v", w.run.o.Workload.Name, err)
 	}
+	out.op.GivenUp = out.op.Kind != harness.OK && w.ctx.Err() != nil
 	return out
 }
 

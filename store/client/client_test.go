@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -19,12 +20,12 @@ import (
 
 // A conn answers every call with f.
 type conn struct {
-	calls int
+	calls atomic.Int64
 	f     func(ctx context.Context, args, reply any) error
 }
 
 func (c *conn) Invoke(ctx context.Context, _ string, args, reply any, _ ...grpc.CallOption) error {
-	c.calls++
+	c.calls.Add(1)
 	return c.f(ctx, args, reply)
 }
 
@@ -72,8 +73,8 @@ func TestAnotherAddressIsTriedOnlyIfNothingWasSent(t *testing.T) {
 			if got := Outcome(err); got != c.outcome || Definite(err) != (c.outcome == store.OutcomeNotWritten) {
 				t.Errorf("%v is %v, want %v", err, got, c.outcome)
 			}
-			if a.calls != c.calls[0] || b.calls != c.calls[1] {
-				t.Errorf("called %d and %d times, want %v", a.calls, b.calls, c.calls)
+			if int(a.calls.Load()) != c.calls[0] || int(b.calls.Load()) != c.calls[1] {
+				t.Errorf("called %d and %d times, want %v", a.calls.Load(), b.calls.Load(), c.calls)
 			}
 		})
 	}
@@ -88,8 +89,8 @@ func TestTheConnectionThatWorkedIsUsedNext(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if a.calls != 1 || b.calls != 3 {
-		t.Errorf("called %d and %d times, want 1 and 3", a.calls, b.calls)
+	if a.calls.Load() != 1 || b.calls.Load() != 3 {
+		t.Errorf("called %d and %d times, want 1 and 3", a.calls.Load(), b.calls.Load())
 	}
 }
 
@@ -151,8 +152,8 @@ func TestAClosedClientSendsNothing(t *testing.T) {
 	if err := errors.Join(cl.Close(), cl.Close()); err != nil {
 		t.Error(err)
 	}
-	if _, err := cl.Put(context.Background(), "k", nil, nil, store.WriteOptions{}); !errors.Is(err, store.ErrClosed) || !Definite(err) || a.calls != 0 {
-		t.Errorf("got %v after %d calls", err, a.calls)
+	if _, err := cl.Put(context.Background(), "k", nil, nil, store.WriteOptions{}); !errors.Is(err, store.ErrClosed) || !Definite(err) || a.calls.Load() != 0 {
+		t.Errorf("got %v after %d calls", err, a.calls.Load())
 	}
 }
 

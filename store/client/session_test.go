@@ -97,8 +97,8 @@ func TestASessionDoesNotForgetSilently(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if _, err := s.Get(context.Background(), "one more", store.ReadOptions{}); !errors.Is(err, store.ErrInvalid) || a.calls != SessionKeysMax {
-		t.Errorf("got %v after %d calls", err, a.calls)
+	if _, err := s.Get(context.Background(), "one more", store.ReadOptions{}); !errors.Is(err, store.ErrInvalid) || a.calls.Load() != SessionKeysMax {
+		t.Errorf("got %v after %d calls", err, a.calls.Load())
 	}
 	if _, err := s.Get(context.Background(), "0", store.ReadOptions{}); err != nil {
 		t.Errorf("a key that it remembers: %v", err)
