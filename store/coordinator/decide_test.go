@@ -129,7 +129,10 @@ func TestTheRosterAsksEachNodeOnce(t *testing.T) {
 		{name: "three are down: the last resort", last: "a", down: "b c d", want: "a>a e>b a>c"},
 		{name: "an owner fails", fail: "b>b", want: "a>a b>b c>c d>b"},
 		{name: "its stand-in fails too", fail: "b>b d>b", want: "a>a b>b c>c d>b e>b"},
-		{name: "everything fails for it", last: "a", fail: "b>b d>b e>b a>b", want: "a>a b>b c>c d>b e>b a>b"},
+		{name: "everything fails for it", last: "a", fail: "b>b d>b e>b a>b", want: "a>a b>b c>c d>b e>b a>b c>b"},
+		{name: "even who has stored it refuses", last: "a", fail: "b>b d>b e>b a>b c>b", want: "a>a b>b c>c d>b e>b a>b c>b"},
+		{name: "a stand-in keeps a second hint", last: "a", down: "b c", fail: "e>c a>c", want: "a>a d>b e>c a>c d>c"},
+		{name: "who stores it late keeps the hint", last: "a", down: "b d e", fail: "a>b", want: "a>a a>b c>c c>b"},
 		{name: "strict has no stand-ins", mode: store.Strict, down: "b", fail: "c>c", want: "a>a c>c"},
 		{name: "strict parks at the last resort", mode: store.Strict, last: "a", down: "b", fail: "c>c", want: "a>a a>b c>c a>c"},
 	} {
@@ -152,6 +155,9 @@ func TestTheRosterAsksEachNodeOnce(t *testing.T) {
 					push(r.stalled(a))
 				} else {
 					r.settle(a.owner)
+					for _, more := range r.took(a.node) {
+						push(more, true)
+					}
 				}
 			}
 			if got := strings.Join(asked, " "); got != c.want {

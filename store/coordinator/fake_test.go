@@ -55,6 +55,7 @@ type behaviour struct {
 	delay  time.Duration // before it answers
 	err    error         // what it answers
 	silent bool          // it never answers: the caller waits for its deadline
+	taken  func()        // what happens when it has done what it was asked; nil: nothing
 }
 
 const key = store.Key("cart:1")
@@ -150,6 +151,9 @@ func (w *world) answer(ctx context.Context, n store.NodeID, what string, f func(
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	f(r)
+	if b.taken != nil {
+		b.taken()
+	}
 	return nil
 }
 

@@ -38,14 +38,13 @@ type fanout struct {
 }
 
 func newFanout(c *Coordinator, w Write, at history.Stamp, p ring.Partition, state version.Set, rep report) *fanout {
-	members := len(rep.place.list)
 	return &fanout{
 		c: c, key: w.Key, at: at, partition: p, state: state, report: rep,
 		buffered: w.Options.Durability != store.DurabilityAll, durable: map[store.NodeID]bool{},
 		tracker: quorum.NewGroup(writeConditions(w.Options), w.Options.Mode, rep.place.owning),
 		roster:  newRoster(rep.place, w.Options.Mode, c.opts.Self, c.up),
 		watch:   watch{patience: c.opts.FallbackAfter},
-		answers: make(chan answer, 2*members), // each owner, each fallback, and this node once an owner
+		answers: make(chan answer, rep.place.count*len(rep.place.list)), // each node once an owner
 	}
 }
 
@@ -155,6 +154,9 @@ func (f *fanout) acked(a answer) {
 	if a.standsFor() != "" {
 		f.report.meta.Hinted++
 		f.c.stats.hinted.Add(1)
+	}
+	for _, more := range f.roster.took(a.node) {
+		f.start(more, true)
 	}
 }
 

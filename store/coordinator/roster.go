@@ -14,18 +14,29 @@ func (a ask) standsFor() store.NodeID {
 }
 
 // A roster decides whom to ask for each owner, and whom next when that fails. Every
-// fallback is asked at most once a request.
+// fallback is asked once a request, and again only for an owner whose hint even the last resort refuses: then
+// those that have stored the write keep it, which are few when disks fail and nodes are silent at once.
 type roster struct {
-	spare   []store.NodeID                // fallbacks that were not asked yet, in order
-	last    store.NodeID                  // takes over when there is no spare; nothing: nobody does
-	latest  map[store.NodeID]store.NodeID // by owner: the node asked last
-	settled map[store.NodeID]bool         // owners that need nobody further
-	up      func(store.NodeID) bool
+	list     []store.NodeID                // all that may be asked, in order
+	spare    []store.NodeID                // fallbacks that were not asked yet, in order
+	last     store.NodeID                  // takes over when there is no spare; nothing: nobody does
+	latest   map[store.NodeID]store.NodeID // by owner: the node asked last
+	settled  map[store.NodeID]bool         // owners that need nobody further
+	stored   map[store.NodeID]bool         // nodes that have stored the write, for whichever owner
+	tried    map[ask]bool                  // all that was asked
+	stranded []store.NodeID                // owners for which nobody was left to be asked
+	up       func(store.NodeID) bool
 }
 
 // newRoster returns the roster of a request. Strict quorums know no fallbacks.
 func newRoster(p placement, mode store.Mode, last store.NodeID, up func(store.NodeID) bool) *roster {
-	r := &roster{last: last, latest: map[store.NodeID]store.NodeID{}, settled: map[store.NodeID]bool{}, up: up}
+	r := &roster{
+		list: p.list, last: last, latest: map[store.NodeID]store.NodeID{}, settled: map[store.NodeID]bool{},
+		stored: map[store.NodeID]bool{}, tried: map[ask]bool{}, up: up,
+	}
+	if mode == store.Strict {
+		r.list = p.owners()
+	}
 	if mode != store.Strict {
 		for _, n := range p.fallbacks() {
 			if n != last {
@@ -39,14 +50,35 @@ func newRoster(p placement, mode store.Mode, last store.NodeID, up func(store.No
 // begin returns the first node to ask for an owner: the owner itself if it is up.
 func (r *roster) begin(owner store.NodeID) (ask, bool) {
 	if r.up(owner) {
-		r.latest[owner] = owner
-		return ask{owner, owner}, true
+		return r.turnTo(owner, owner)
 	}
 	return r.next(owner)
 }
 
+func (r *roster) turnTo(node, owner store.NodeID) (ask, bool) {
+	r.latest[owner] = node
+	r.tried[ask{node, owner}] = true
+	return ask{node, owner}, true
+}
+
 // settle notes that the owner, or one that stands in for it, has done what was asked.
 func (r *roster) settle(owner store.NodeID) { r.settled[owner] = true }
+
+// took notes that a node has stored the write, and returns what to ask of it beside: to keep the hints that nobody else could.
+func (r *roster) took(node store.NodeID) (more []ask) {
+	r.stored[node] = true
+	left := r.stranded
+	r.stranded = nil
+	for _, o := range left {
+		if r.settled[o] {
+			continue
+		}
+		if a, ok := r.next(o); ok {
+			more = append(more, a)
+		}
+	}
+	return more
+}
 
 // stalled is told that an ask failed, or has been silent for too long, and returns whom to
 // ask beside it. Only the newest ask for an owner has a successor.
@@ -61,13 +93,20 @@ func (r *roster) next(owner store.NodeID) (ask, bool) {
 	for i, n := range r.spare {
 		if r.up(n) {
 			r.spare = append(r.spare[:i:i], r.spare[i+1:]...)
-			r.latest[owner] = n
-			return ask{n, owner}, true
+			return r.turnTo(n, owner)
 		}
 	}
-	if r.last == "" || r.latest[owner] == r.last {
+	if r.last == "" {
 		return ask{}, false
 	}
-	r.latest[owner] = r.last
-	return ask{r.last, owner}, true
+	if !r.tried[ask{r.last, owner}] {
+		return r.turnTo(r.last, owner)
+	}
+	for _, n := range r.list {
+		if r.stored[n] && r.up(n) && !r.tried[ask{n, owner}] {
+			return r.turnTo(n, owner)
+		}
+	}
+	r.stranded = append(r.stranded, owner)
+	return ask{}, false
 }

@@ -119,6 +119,15 @@ func TestAPutUnderFailures(t *testing.T) {
 			replies: "0:ok 1:failed 2:ok 3/1:failed 4/1:failed",
 		},
 		{
+			name: "the coordinator's disk fails behind its write: who has stored the write keeps the hint",
+			prepare: func(w *world) {
+				w.at(1).err, w.at(3).err, w.at(4).err = errBroken, errBroken, errBroken
+				w.at(2).taken = func() { w.at(0).err = errBroken }
+			},
+			after: 3 * time.Millisecond, asked: "put 1, put 2, hint 3 for 1, hint 4 for 1, hint 2 for 1", parked: "0:milk",
+			replies: "0:ok 1:failed 2:ok",
+		},
+		{
 			name: "nobody answers: unknown, because some may have taken it",
 			prepare: func(w *world) {
 				w.at(1).silent, w.at(2).silent, w.at(3).silent, w.at(4).silent = true, true, true, true
