@@ -75,11 +75,11 @@ func (b *builder) index(ctx context.Context) (*index, error) {
 	if first.err != nil {
 		return nil, first.err
 	}
-	b.x.faults, b.x.unrest = windows(b.faults), b.settle
+	b.x.faults, b.x.lost, b.x.unrest = windows(b.faults), lostDisks(b.faults), b.settle
 	slices.SortFunc(b.x.keys, func(k, o *keyIndex) int { return cmp.Compare(k.key, o.key) })
 	errs := make([]error, len(b.x.keys))
 	each(b.x.keys, func(i int, k *keyIndex) {
-		k.h, k.times = b.x.h, b.x.times
+		k.h, k.times, k.lost = b.x.h, b.x.times, b.x.lost
 		errs[i] = k.link(ctx)
 	})
 	for i, err := range errs {

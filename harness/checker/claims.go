@@ -23,7 +23,10 @@ type Claims struct {
 	Mode     Mode
 	Sessions bool // clients keep what they have seen and ask again until they see that much
 	Repeats  bool // clients make a put again while its outcome is unknown
-	Collects bool // tombstones are collected: a delete that all replicas have heard of may leave nothing
+	// Uncompared says that nodes do not compare what they hold. A write whose coordinator failed in the middle may then
+	// stay on some replicas: nobody else knows of it, so nobody keeps a hint, and it was not acknowledged.
+	Uncompared bool
+	Collects   bool // tombstones are collected: a delete that all replicas have heard of may leave nothing
 
 	all bool // every row of the table, promised or not: to see the stories
 }

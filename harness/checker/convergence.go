@@ -25,7 +25,7 @@ func Convergence() harness.Checker { return newCheck("convergence", convergence)
 
 func convergence(ctx context.Context, x *index) harness.Finding {
 	c := x.collect(Divergent, MissingReplica)
-	copies, compared, unread, partial, moving := 0, 0, 0, 0, 0
+	copies, compared, unread, partial, moving, half := 0, 0, 0, 0, 0, 0
 	agreed := make(map[string]time.Duration)
 	for _, k := range x.keys {
 		if ctx.Err() != nil {
@@ -51,6 +51,8 @@ func convergence(ctx context.Context, x *index) harness.Finding {
 		case odd == none:
 		case x.unrest != "" && !k.stuck():
 			moving++
+		case x.claims.Uncompared && x.failing() && k.onlyOpen(read):
+			half++
 		default:
 			kind := Divergent
 			if k.empty(read[odd]) || k.empty(read[0]) {
@@ -71,8 +73,13 @@ func convergence(ctx context.Context, x *index) harness.Finding {
 	if compared == 0 {
 		doubts = append(doubts, "no key was read on two replicas at the end")
 	}
-	f := c.finding(fmt.Sprintf("%s of %s", count(copies, "final copy", "final copies"), count(len(x.keys), "key", "keys")), doubts,
-		agreement(agreed, copies, len(x.keys)))
+	figures := agreement(agreed, copies, len(x.keys))
+	checked := fmt.Sprintf("%s of %s", count(copies, "final copy", "final copies"), count(len(x.keys), "key", "keys"))
+	if half > 0 {
+		checked += fmt.Sprintf(", %s with a write of unknown outcome on some replicas alone", count(half, "key", "keys"))
+		figures["half_written"] = float64(half)
+	}
+	f := c.finding(checked, doubts, figures)
 	return f
 }
 

@@ -93,7 +93,7 @@ func (k *keyIndex) counter() *counter {
 			continue
 		}
 		inc := increment{by: by, call: k.times[w.inv], acked: forever, failed: !w.effective()}
-		if w.acked() {
+		if w.acked() && !k.gone(w) {
 			inc.acked = k.times[w.done]
 		}
 		n.increments, n.writes = append(n.increments, inc), append(n.writes, i)

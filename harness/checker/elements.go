@@ -26,7 +26,7 @@ func Elements() harness.Checker { return newCheck("elements", elements) }
 
 // elementTally are the figures of all carts.
 type elementTally struct {
-	attempted, acked, survivors, lost, removed, recovered, reappeared, unread int
+	attempted, acked, survivors, lost, gone, removed, recovered, reappeared, unread int
 }
 
 func elements(ctx context.Context, x *index) harness.Finding {
@@ -65,6 +65,9 @@ func (t elementTally) figures() map[string]float64 {
 	f := map[string]float64{
 		"attempted": float64(t.attempted), "acknowledged": float64(t.acked), "survivors": float64(t.survivors),
 		"lost": float64(t.lost), "removed": float64(t.removed), "recovered": float64(t.recovered), "reappeared": float64(t.reappeared),
+	}
+	if t.gone > 0 {
+		f["gone_with_disks"] = float64(t.gone)
 	}
 	if t.attempted > 0 {
 		f["ack_rate"] = float64(t.acked) / float64(t.attempted)
@@ -176,6 +179,8 @@ func (c *cart) outcome(found *collector, t *elementTally, e string, add int, rem
 		t.removed++
 	case !c.whole:
 		t.unread++
+	case c.gone(&c.writes[add]):
+		t.gone++
 	default:
 		t.lost++
 		found.add(LostElement, 0, func() harness.Anomaly { return c.tellLost(e, add) })

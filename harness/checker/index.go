@@ -27,6 +27,7 @@ type index struct {
 	times  []time.Duration // of the lines
 	keys   []*keyIndex     // sorted by key
 	faults []window
+	lost   []lostDisk
 	audits []harness.Op // completions
 	unrest string       // why the cluster said that it was not quiet; empty if it did not
 	served *service     // how long replicas took
@@ -46,9 +47,11 @@ type keyIndex struct {
 
 	chains  [][]int32 // the writes of each chain
 	cells   int
-	strange int  // contexts that no earlier answer gave
-	hidden  bool // deletes took effect, but no answer ever showed a tombstone
-	buries  bool // what deletes covered, and they themselves, may have been forgotten: answers admit to it
+	lost    []lostDisk
+	holders *holders // by number, see write
+	strange int      // contexts that no earlier answer gave
+	hidden  bool     // deletes took effect, but no answer ever showed a tombstone
+	buries  bool     // what deletes covered, and they themselves, may have been forgotten: answers admit to it
 
 	sights  []int32 // writes shown, answer by answer
 	names   []string
@@ -73,6 +76,7 @@ type write struct {
 	process    int32
 	from       int32 // answer whose context it carried; none for a blind or unknown one
 	chain, pos int32
+	held       int32 // number of the copies that its acknowledgement counted; 0: not known
 	outcome    outcome
 	tombstone  bool
 	open       bool   // some of its past is not known

@@ -57,17 +57,22 @@ func lostWrites(ctx context.Context, x *index) harness.Finding {
 			c.add(kind, rank, func() harness.Anomaly { return k.tellLoss(x, l) })
 		}
 	}
-	f := c.finding(fmt.Sprintf("%s of %s", count(t.acked, "acknowledged write", "acknowledged writes"), count(len(x.keys), "key", "keys")), t.doubts(x),
-		map[string]float64{
-			"acknowledged": float64(t.acked), "lost": float64(c.counts[LostWrite] + c.counts[Resurrected]),
-			"unjudged": float64(t.open + t.unread + t.moving),
-		})
-	return f
+	checked := fmt.Sprintf("%s of %s", count(t.acked, "acknowledged write", "acknowledged writes"), count(len(x.keys), "key", "keys"))
+	figures := map[string]float64{
+		"acknowledged": float64(t.acked), "lost": float64(c.counts[LostWrite] + c.counts[Resurrected]),
+		"unjudged": float64(t.open + t.unread + t.moving),
+	}
+	if t.gone > 0 {
+		checked += fmt.Sprintf(", %d lost with all disks that had acknowledged them", t.gone)
+		figures["gone_with_disks"] = float64(t.gone)
+	}
+	return c.finding(checked, t.doubts(x), figures)
 }
 
 // lossTally counts acknowledged writes, and those that could not be judged.
 type lossTally struct {
 	acked, open, unread, moving int
+	gone                        int // lost, and so were the disks of all copies that counted
 }
 
 func (t lossTally) doubts(x *index) []string {
@@ -116,6 +121,8 @@ func (k *keyIndex) losses(t *lossTally) []loss {
 			}
 		}
 		switch {
+		case len(l.absent) > 0 && k.gone(w):
+			t.gone++
 		case len(l.absent) > 0:
 			out = append(out, l)
 		case unread:

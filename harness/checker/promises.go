@@ -49,11 +49,12 @@ var promises = []promise{
 	{
 		says: "when all is healed and quiet, the replicas of a key are equal", checker: "convergence",
 		kinds: []string{Divergent, MissingReplica}, keep: everywhere,
+		note: "where nodes do not compare what they hold, a write of unknown outcome may stay on some of them if nodes or disks failed",
 	},
 	{
 		says: "an acknowledged write is at the end present or superseded by what is present", checker: "lost-writes",
 		kinds: []string{LostWrite}, keep: branching,
-		note: "while no more than W-1 disks are lost; the last write wins by throwing others away",
+		note: "while no more than W-1 disks are lost: a write is not judged if the disks of all copies that its acknowledgement counted were lost later; the last write wins by throwing others away",
 	},
 	{
 		says: "what an acknowledged delete has removed does not come back, also when its tombstone has been collected", checker: "lost-writes",

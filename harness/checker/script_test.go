@@ -288,7 +288,7 @@ func checkerNamed(t testing.TB, name string) harness.Checker {
 }
 
 // scriptOptions are what stands beside the checkers' names in a script.
-var scriptOptions = []string{"figures", "mode", "clients-retry", "told", "asked", "strict", "world", "collects"}
+var scriptOptions = []string{"figures", "mode", "clients-retry", "told", "asked", "strict", "world", "collects", "uncompared"}
 
 // TestLitmusScripts judges small histories, one a rule, each with the reason for its verdict.
 func TestLitmusScripts(t *testing.T) {
@@ -303,6 +303,7 @@ func TestLitmusScripts(t *testing.T) {
 					d.ScanArgs(t, "mode", (*string)(&claims.Mode))
 				}
 				claims.Sessions, claims.all, claims.Collects = d.HasArg("clients-retry"), d.HasArg("told"), d.HasArg("collects")
+				claims.Uncompared = d.HasArg("uncompared")
 				for _, arg := range d.CmdArgs {
 					if slices.Contains(scriptOptions, arg.Key) {
 						continue

@@ -61,6 +61,7 @@ type shard struct {
 	recent  *keyIndex // of the line before
 	final   map[copyName]pending
 	served  service
+	holders *holders
 	err     error // the first line that keeps the history from being judged
 	errLine int32
 	deal    deal
@@ -88,7 +89,7 @@ type pending struct {
 }
 
 func newShard() *shard {
-	return &shard{keys: make(map[string]*keyIndex), final: make(map[copyName]pending)}
+	return &shard{keys: make(map[string]*keyIndex), final: make(map[copyName]pending), holders: newHolders()}
 }
 
 func (s *shard) key(name string) *keyIndex {
@@ -98,6 +99,7 @@ func (s *shard) key(name string) *keyIndex {
 	k := s.keys[name]
 	if k == nil {
 		k = newKey(name)
+		k.holders = s.holders
 		s.keys[name] = k
 	}
 	s.recent = k
@@ -144,7 +146,7 @@ func (s *shard) completion(line int32, op *harness.Op, p pending) {
 		w.done = line
 		switch op.Kind {
 		case harness.OK:
-			w.outcome = acknowledged
+			w.outcome, w.held = acknowledged, s.holders.of(op.Meta)
 		case harness.Fail:
 			w.outcome = failed
 		}
