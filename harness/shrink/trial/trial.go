@@ -117,7 +117,7 @@ func (t *Trial) options(c shrink.Case, w harness.Workload) runner.Options {
 	}
 	return runner.Options{
 		Suite: suite, Seed: c.Seed, Workload: w, Nemesis: t.o.Nemesis(), Schedule: schedule,
-		Target: cartwheel.Seeded(sim.Names(c.Seed)), Concurrency: len(c.Threads), Homes: c.Threads, Time: c.Time,
+		Target: cartwheel.Seeded(sim.Names(c.Seed)).On(w.Store), Concurrency: len(c.Threads), Homes: c.Threads, Time: c.Time,
 		Started: time.Now(), // outside the bubble, where it is the real time
 	}
 }
