@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -13,6 +14,10 @@ import (
 
 	"cartwheel/store"
 )
+
+// backupTries is how often the files are copied anew because the history of layouts has changed meanwhile. A change
+// of it takes longer than a copy, which mostly links.
+const backupTries = 5
 
 // backupsDir is where backups are, in Options.Dir.
 const backupsDir = "backups"
@@ -30,7 +35,10 @@ type Backup struct {
 // system. The name must be new, and is of letters, digits, dots, dashes and underscores.
 //
 // Hints come first: one that is delivered meanwhile is delivered once more after a restore, which
-// changes nothing.
+// changes nothing. That holds as long as nobody collects the tombstones of what the hint has: a history of layouts that
+// says so must not stand beside older hints, or a member that is given this backup would not be kept out. So
+// both are copied anew when the history has changed meanwhile; one that changes again and again is
+// an error, store.ErrWrongRing, and no backup.
 func (r *Replica) Backup(ctx context.Context, name string) (b Backup, err error) {
 	if !backupName.MatchString(name) {
 		return b, fmt.Errorf("backup %q: want a name of letters, digits, dots, dashes and underscores: %w", name, store.ErrInvalid)
@@ -50,16 +58,40 @@ func (r *Replica) Backup(ctx context.Context, name string) (b Backup, err error)
 	if err := fs.MkdirAll(b.Dir, 0o755); err != nil {
 		return b, fmt.Errorf("backup %q: %w", name, err)
 	}
-	for _, db := range []string{"hints", "data"} {
-		if err := r.engines[db].checkpoint(path.Join(b.Dir, db)); err != nil {
-			return b, fmt.Errorf("backup %q: %s: %w", name, db, errors.Join(err, fs.RemoveAll(b.Dir)))
-		}
+	if err := r.copyEngines(ctx, b.Dir); err != nil {
+		return b, fmt.Errorf("backup %q: %w", name, errors.Join(err, fs.RemoveAll(b.Dir)))
 	}
 	err = eachFile(fs, b.Dir, func(file string, size int64) error {
 		b.SizeBytes += size
 		return nil
 	})
 	return b, err
+}
+
+// copyEngines copies the hints and then the data to a directory, with one history of layouts all the while.
+func (r *Replica) copyEngines(ctx context.Context, dir string) error {
+	dbs := []string{"hints", "data"}
+	for range backupTries {
+		before, err := r.History(ctx)
+		if err != nil {
+			return err
+		}
+		for _, db := range dbs {
+			if err := r.engines[db].checkpoint(path.Join(dir, db)); err != nil {
+				return fmt.Errorf("%s: %w", db, err)
+			}
+		}
+		after, err := r.History(ctx)
+		if err != nil || bytes.Equal(before, after) {
+			return err
+		}
+		for _, db := range dbs {
+			if err := r.opts.FS.RemoveAll(path.Join(dir, db)); err != nil {
+				return err
+			}
+		}
+	}
+	return fmt.Errorf("the layout changed each of %d times that it was copied, try again: %w", backupTries, store.ErrWrongRing)
 }
 
 func (k *pebbleKV) checkpoint(dir string) error {

@@ -3,6 +3,9 @@ package storage
 import (
 	"context"
 	"errors"
+	"fmt"
+	"os"
+	"path"
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -72,5 +75,93 @@ func TestABackupIsRestoredAsAnotherActor(t *testing.T) {
 	defer closeReplica(t, r)
 	if r.Identity() != after {
 		t.Errorf("identity %+v after a clean restart, want %+v still", r.Identity(), after)
+	}
+}
+
+// A betweenFS does something while the hints are copied, before the data are.
+type betweenFS struct {
+	vfs.FS
+	between func()
+}
+
+func (f *betweenFS) MkdirAll(dir string, perm os.FileMode) error {
+	if path.Base(dir) == "hints" && f.between != nil {
+		f.between()
+	}
+	return f.FS.MkdirAll(dir, perm)
+}
+
+// A sweep that settles between the copies of hints and of data would leave an old hint beside a history that knows of the
+// sweep: whoever is given such a backup brings back what was deleted and collected.
+func TestABackupHasHintsAndHistoryOfOneMoment(t *testing.T) {
+	ctx := context.Background()
+	fs := &betweenFS{FS: vfs.NewMem()}
+	r, err := Open(Options{FS: fs, Dir: "node", Self: "a", Rand: seeded(1), Clock: stopped{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer closeReplica(t, r)
+	mustPut(t, r, "k", "b", 1, nil)
+	copied := 0
+	fs.between = func() {
+		if copied++; copied > 1 {
+			return
+		}
+		page, _, err := r.NextHints(ctx, "b", nil, 10)
+		if err != nil || len(page) != 1 {
+			t.Errorf("hints %v, %v", page, err)
+			return
+		}
+		if dropped, err := r.DropHint(ctx, page[0]); !dropped || err != nil {
+			t.Errorf("dropped %t, %v", dropped, err)
+		}
+		if err := r.KeepHistory(ctx, []byte("swept")); err != nil {
+			t.Error(err)
+		}
+	}
+	b, err := r.Backup(ctx, "swept")
+	if err != nil || copied != 2 {
+		t.Fatalf("copied %d times, %v", copied, err)
+	}
+	fs.between = nil
+	if err := RestoreBackup(fs, b.Dir, "again"); err != nil {
+		t.Fatal(err)
+	}
+	again, err := Open(Options{FS: fs, Dir: "again", Self: "a", Rand: seeded(2), Clock: stopped{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer closeReplica(t, again)
+	targets, err := again.HintTargets(ctx)
+	if h, herr := again.History(ctx); err != nil || herr != nil || len(targets) != 0 || string(h) != "swept" {
+		t.Errorf("restored hints %v beside history %q, %v, %v", targets, h, err, herr)
+	}
+}
+
+func TestABackupIsRefusedWhileTheHistoryKeepsChanging(t *testing.T) {
+	ctx := context.Background()
+	fs := &betweenFS{FS: vfs.NewMem()}
+	r, err := Open(Options{FS: fs, Dir: "node", Self: "a", Rand: seeded(1), Clock: stopped{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer closeReplica(t, r)
+	copied := 0
+	fs.between = func() {
+		copied++
+		if err := r.KeepHistory(ctx, fmt.Append(nil, copied)); err != nil {
+			t.Error(err)
+		}
+	}
+	b, err := r.Backup(ctx, "never")
+	if !errors.Is(err, store.ErrWrongRing) || copied != backupTries {
+		t.Errorf("copied %d times, %v", copied, err)
+	}
+	if _, err := fs.Stat(b.Dir); err == nil {
+		t.Errorf("%s was left behind", b.Dir)
+	}
+	fs.between = nil
+	if _, err := r.Backup(ctx, "never"); err != nil {
+		t.Errorf("and then: %v", err)
 	}
 }
