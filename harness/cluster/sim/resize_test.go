@@ -56,3 +56,49 @@ func TestMachinesComeAndGo(t *testing.T) {
 		must(t, c.Stop(t.Context()))
 	})
 }
+
+// What a member has synced is in its image, what it wrote later is not, and the same image may come back more than once.
+func TestAMemberIsGivenItsDiskOfThePast(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, err := New(Options{Seed: 1, Nodes: 3, Open: openToy})
+		must(t, err)
+		if err := c.Keep(t.Context(), "n2"); !errors.Is(err, ErrStopped) {
+			t.Errorf("an image was kept of a cluster that does not run: %v", err)
+		}
+		must(t, c.Start(t.Context()))
+		must(t, put(c, "n2", "k", "then", true))
+		must(t, put(c, "n2", "unsynced", "then", false))
+		must(t, c.Kill(t.Context(), "n3"))
+		if err := c.Rewind(t.Context(), "n3"); err == nil {
+			t.Error("rewound a node without an image")
+		}
+		must(t, c.Keep(t.Context(), "n2"))
+		for _, bad := range []error{c.Rewind(t.Context(), "n2"), c.Keep(t.Context(), "n9"), c.Rewind(t.Context(), "n9")} {
+			if bad == nil {
+				t.Error("a node that lives was rewound, or one that is not there, and no error")
+			}
+		}
+		for _, later := range []string{"later", "later still"} {
+			must(t, put(c, "n2", "k", later, true))
+			must(t, put(c, "n2", later, later, true))
+			must(t, c.Kill(t.Context(), "n2"))
+			must(t, c.Rewind(t.Context(), "n2"))
+			must(t, c.Restart(t.Context(), "n2"))
+			for key, want := range map[string]string{"k": "then", "unsynced": "", later: ""} {
+				if v, err := get(c, "n2", key); err != nil || v != want {
+					t.Errorf("%s is %q on the disk of the past, %v; want %q", key, v, err, want)
+				}
+			}
+		}
+		must(t, put(c, "n2", "k", "now", true))
+		must(t, c.Keep(t.Context(), "n2")) // in the place of the image before
+		must(t, c.Kill(t.Context(), "n2"))
+		must(t, c.Wipe(t.Context(), "n2"))
+		must(t, c.Rewind(t.Context(), "n2"))
+		must(t, c.Restart(t.Context(), "n2"))
+		if v, err := get(c, "n2", "k"); err != nil || v != "now" {
+			t.Errorf("the newest image shows %q, %v", v, err)
+		}
+		must(t, c.Stop(t.Context()))
+	})
+}
