@@ -129,6 +129,37 @@ func TestCartsAreRetiredSoThatValuesStaySmall(t *testing.T) {
 	}
 }
 
+// Small carts are replaced so soon that nearly all that a run has filled are left alone by its end: hints for them wait alone.
+func TestSmallCartsAreSoonLeftAlone(t *testing.T) {
+	h := gentest.Invocations(play(t, LateHints().Generator, 1, false))
+	adds, last := map[string]int{}, map[string]int{}
+	for i, op := range h {
+		if op.Action == "add" {
+			adds[op.Key]++
+		}
+		last[op.Key] = i
+	}
+	full, alone := 0, 0
+	for key, n := range adds {
+		if n > smallMax+10 { // one late writer a thread
+			t.Errorf("%s got %d elements", key, n)
+		}
+		if n >= smallMax {
+			full++
+			if last[key] < len(h)*9/10 {
+				alone++
+			}
+		}
+	}
+	usual := map[string]bool{}
+	for _, op := range gentest.Invocations(simulate(t, 1, false)) {
+		usual[op.Key] = true
+	}
+	if len(adds) < 3*len(usual) || len(adds)-full > cartsAtATime || alone < full*8/10 {
+		t.Errorf("%d small carts, %d usual ones; %d full, %d of them left alone", len(adds), len(usual), full, alone)
+	}
+}
+
 func decodeIf(op harness.Op) []string {
 	var v Value
 	if op.F == harness.Put {

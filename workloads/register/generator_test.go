@@ -141,3 +141,44 @@ func TestReadersLookBackAtTheKeyBefore(t *testing.T) {
 		t.Errorf("%d looks at finished keys, want some", n)
 	}
 }
+
+// Where reads alone repair there are many keys: most are left soon, and read again long after, by whoever of the
+// group looks back at any of them.
+func TestManyKeysAreLeftSoonAndReadAgainLater(t *testing.T) {
+	const threads = 10
+	h := gentest.Invocations(simulate(t, Mended().Generator, threads))
+	writer, current := map[string]int{}, map[int]string{}
+	keys, puts, gets, back, older := map[string]int{}, 0, 0, 0, 0
+	before := map[int]string{}
+	for _, op := range h {
+		thread := op.Process % threads
+		group := thread % 2
+		if op.IsWrite() {
+			if w, known := writer[op.Key]; known && w != thread {
+				t.Fatalf("op %d: %s has two writers", op.Index, op.Key)
+			}
+			writer[op.Key] = thread
+			if keys[op.Key]++; keys[op.Key] > opsFew {
+				t.Fatalf("op %d: %s is put to %d times", op.Index, op.Key, keys[op.Key])
+			}
+			if current[group] != op.Key {
+				before[group], current[group] = current[group], op.Key
+			}
+			puts++
+			continue
+		}
+		gets++
+		if _, written := writer[op.Key]; written && op.Key != current[group] {
+			back++
+			if op.Key != before[group] {
+				older++
+			}
+		}
+	}
+	if len(keys) < 10*len(h)/(threads*opsMax) || older < len(keys)/4 {
+		t.Errorf("%d keys of %d operations, %d gets of ones that were left, %d of them long ago", len(keys), len(h), back, older)
+	}
+	if 2*back > gets || puts < len(keys) {
+		t.Errorf("%d of %d gets look back: a read repairs what it finds, so few should", back, gets)
+	}
+}

@@ -36,7 +36,9 @@ func partition() harness.Nemesis { return new(nemesis.Partition) }
 
 func record(t *testing.T, w harness.Workload, seed uint64) *sim.Recording {
 	t.Helper()
-	fresh := func() (*sim.Cluster, error) { return sim.NewStore(sim.Options{Seed: seed}, cartwheel.Configure(w.Store)) }
+	fresh := func() (*sim.Cluster, error) {
+		return sim.NewStore(sim.Options{Seed: seed}, cartwheel.Configure(w.Store))
+	}
 	rec, err := sim.Play(t.Context(), fresh, runner.Options{
 		Seed: seed, Workload: w, Nemesis: partition(), Target: cartwheel.Seeded(sim.Names(seed)).On(w.Store), Time: 8 * time.Second, Rate: 20,
 	})
