@@ -31,6 +31,7 @@ func workloads() []entry[harness.Workload] {
 		{"cart-full", cart.LittleRoom},
 		{"cart-deleted", cart.Deleted},
 		{"cart-deleted-full", cart.DeletedUnhinted},
+		{"cart-deleted-late", cart.DeletedLate},
 		{"cart-lww", cart.LastWriteWins},
 		{"cart-lww-held", cart.LastWriteHeld},
 		{"counter", counter.Workload},

@@ -35,6 +35,15 @@ func DeletedUnhinted() harness.Workload {
 	return w
 }
 
+// DeletedLate returns the same on a store whose hints trickle: many are older than a delete that all owners have heard of, since
+// they are compared with each other. Only that all members are asked for them keeps the tombstone.
+func DeletedLate() harness.Workload {
+	w := deleting("cart-deleted-late", "the same with slow hints: tombstones must wait for those that are older")
+	w.Store.HintRate = lateRate
+	w.Events = []harness.Event{checker.Hinted(), checker.Collected()}
+	return w
+}
+
 func deleting(name, doc string) harness.Workload {
 	w := Workload()
 	w.Name, w.Doc = name, doc
