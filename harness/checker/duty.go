@@ -29,11 +29,19 @@ type duty struct {
 	plan    harness.Plan
 	weather *weather
 	owners  map[string][]harness.NodeID // by key; of none where members have changed
-	issued  map[string]string           // the key that a context was issued for
+	issued  map[string]issue            // by context: how it was issued last so far, as the history is gone through
 	found   map[string]time.Duration    // by fault of a disk: when the first write failed that may have found it out
 	calm    map[harness.NodeID]*calm
 
 	seen, owed, unserved int
+}
+
+// An issue is how a client came by a context.
+type issue struct {
+	key  string
+	node harness.NodeID
+	from time.Duration // when the request was called that it answered
+	till time.Duration // and when it was answered
 }
 
 // A calm is what a node did while all was well.
@@ -45,7 +53,7 @@ func newDuty(p harness.Plan, h []harness.Op) *duty {
 		nodes = asked(h)
 	}
 	d := &duty{
-		plan: p, weather: newWeather(nodes, h), owners: map[string][]harness.NodeID{}, issued: map[string]string{},
+		plan: p, weather: newWeather(nodes, h), owners: map[string][]harness.NodeID{}, issued: map[string]issue{},
 		found: map[string]time.Duration{}, calm: map[harness.NodeID]*calm{},
 	}
 	for _, op := range h {
@@ -53,8 +61,6 @@ func newDuty(p harness.Plan, h []harness.Op) *duty {
 		case op.Kind == harness.Invoke:
 		case op.F == harness.ReplicaRead && !slices.Contains(d.owners[op.Key], op.Node):
 			d.owners[op.Key] = append(d.owners[op.Key], op.Node)
-		case op.Process >= 0 && len(op.Token) > 0:
-			d.issued[string(op.Token)] = op.Key
 		}
 		d.findOut(op)
 	}
@@ -101,6 +107,7 @@ func (d *duty) look(r request, c *collector) {
 	if r.done.GivenUp {
 		return
 	}
+	defer d.learn(r)
 	need, strict := d.need(r.inv)
 	at := d.weather.during(r.inv.Time, r.done.Time)
 	if owners := d.owners[r.inv.Key]; strict && r.done.Kind == harness.OK && need > 0 && len(owners) > 0 {
@@ -108,7 +115,7 @@ func (d *duty) look(r request, c *collector) {
 			c.add(AckedShort, most-need, func() harness.Anomaly { return d.tellShort(r, owners, most, need) })
 		}
 	}
-	if !d.weather.settled(r.inv.Time, r.done.Time) || at.strange || d.refusable(r.inv) {
+	if at.strange || !d.judged(r, at) {
 		return
 	}
 	if at == d.weather.clear {
@@ -126,14 +133,36 @@ func (d *duty) look(r request, c *collector) {
 	}
 }
 
-// refusable reports whether a store may refuse the request for what it says: a write with the context of another key,
-// or a session's read that nobody in reach may be able to satisfy.
-func (d *duty) refusable(op harness.Op) bool {
-	if len(op.Context) == 0 {
-		return false
+// judged reports whether what became of a request tells of the store: nothing has changed that nodes had to find out, nor may
+// the request be refused for what it says.
+func (d *duty) judged(r request, at *reach) bool {
+	if len(r.inv.Context) == 0 {
+		return d.weather.settled(r.inv.Time, r.done.Time)
 	}
-	key, known := d.issued[string(op.Context)]
-	return !op.IsWrite() || !known || key != op.Key
+	of, known := d.issued[string(r.inv.Context)]
+	switch {
+	case !known || of.key != r.inv.Key:
+		return false
+	case r.inv.IsWrite():
+		return d.weather.settled(r.inv.Time, r.done.Time)
+	}
+	return d.satisfiable(r, of, at)
+}
+
+// satisfiable reports whether nodes that a session's read reaches must be able to show what the session has seen. They are those
+// that its answer came from, as owners or as stand-ins, if they hear each other and nobody else, and have since before that
+// answer was asked for: whatever one of them holds or passes on stays among them. Such a read asks whoever may answer, so
+// nobody has to find out first who is silent.
+func (d *duty) satisfiable(r request, of issue, at *reach) bool {
+	return d.owners != nil && len(at.full) == 0 && of.till <= r.inv.Time &&
+		d.weather.still(of.from, r.done.Time, 0) && at.secluded(r.inv.Node) && at.hear(r.inv.Node, of.node)
+}
+
+// learn notes what a client may go by from here on.
+func (d *duty) learn(r request) {
+	if r.done.Kind == harness.OK && len(r.done.Token) > 0 {
+		d.issued[string(r.done.Token)] = issue{r.inv.Key, r.inv.Node, r.inv.Time, r.done.Time}
+	}
 }
 
 // excused reports whether a write may have been the one by which a disk was found to take none.

@@ -107,7 +107,7 @@ var promises = []promise{
 	{
 		says: "a request is served where each node that may come to coordinate it hears as many as it asks for", checker: "availability",
 		kinds: []string{OutOfService, Unavailable}, keep: everywhere,
-		note: "some seconds after the last change, and while no link or disk is merely bad; strict quorums while all is well; in containers only a node that serves nothing counts",
+		note: "some seconds after the last change, and while no link or disk is merely bad; a session where its answer before came from the same side; strict quorums while all is well; in containers only a node that serves nothing counts",
 	},
 	{
 		says: "a strict request is acknowledged only where so many owners can be reached", checker: "availability",

@@ -79,6 +79,12 @@ func (r *reach) with(n harness.NodeID) (out []harness.NodeID) {
 	return out
 }
 
+// secluded reports whether a node and those that it hears all hear the same: no answer comes from elsewhere.
+func (r *reach) secluded(n harness.NodeID) bool {
+	among := r.with(n)
+	return !slices.ContainsFunc(among, func(m harness.NodeID) bool { return !slices.Equal(r.with(m), among) })
+}
+
 // writable leaves out the nodes whose disks take no writes.
 func (r *reach) writable(nodes []harness.NodeID) []harness.NodeID {
 	return slices.DeleteFunc(slices.Clone(nodes), func(n harness.NodeID) bool { return r.full[n] })
@@ -139,12 +145,16 @@ const (
 )
 
 // settled reports whether nothing has changed for long enough before a stretch of time, nor in it.
-func (w *weather) settled(from, to time.Duration) bool {
+func (w *weather) settled(from, to time.Duration) bool { return w.still(from, to, findsSilence) }
+
+// still reports whether nothing has changed in a stretch of time, nor so long before it that a fault began, nor so long that nodes
+// may not have found out yet who answers again.
+func (w *weather) still(from, to, sinceFault time.Duration) bool {
 	return !slices.ContainsFunc(w.windows, func(v window) bool {
 		if !v.matters() {
 			return false
 		}
-		strikes := v.begun <= to && from < v.from+findsSilence
+		strikes := v.begun <= to && from < v.from+sinceFault
 		heals := v.heldTill <= to && (v.to == forever || from < v.to+findsAnswers)
 		return strikes || heals || v.lasting() && v.begun <= to
 	})
