@@ -100,8 +100,8 @@ var promises = []promise{
 		note: "after the last change of the members",
 	},
 	{
-		says: "a node delivers no more hints at a time than it may, and stops calling peers that do not answer", checker: "audits",
-		kinds: []string{harness.HintFlood, harness.WastedCalls}, keep: everywhere,
+		says: "a node delivers no more hints at a time than it may, stops calling peers that do not answer, and slows background work down that makes requests late", checker: "audits",
+		kinds: []string{harness.HintFlood, harness.WastedCalls, harness.Starved}, keep: everywhere,
 		note: "as its own counts tell since its last start; calls are counted in simulation, where no busy machine keeps a node from running",
 	},
 	{

@@ -40,6 +40,7 @@ type Gate struct {
 
 	mu         sync.Mutex // guards what follows, never a wait
 	controller *Controller
+	strain     strain
 	line       []*waiter
 	paid       time.Duration // moment up to which what was granted is paid for
 	stats      Stats
@@ -56,7 +57,8 @@ func New(o Options) (*Gate, error) {
 	if o.Target <= 0 || o.Now == nil {
 		return nil, fmt.Errorf("admission: target is %v, want more than 0, and Now is required: %w", o.Target, store.ErrInvalid)
 	}
-	return &Gate{now: o.Now, controller: NewController(o.Target, o.Now())}, nil
+	now := o.Now()
+	return &Gate{now: o.Now, controller: NewController(o.Target, now), strain: strain{target: o.Target, next: now + tick}}, nil
 }
 
 // Observe is told how long a foreground operation took.
@@ -66,7 +68,9 @@ func (g *Gate) Observe(latency time.Duration) {
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.controller.Observe(g.now(), latency)
+	now := g.now()
+	g.controller.Observe(now, latency)
+	g.strain.observe(now, latency)
 }
 
 // Stalled is told when the engine begins and ceases to hold writes up.
@@ -107,6 +111,7 @@ func (g *Gate) ask(ctx context.Context, k Kind, slices float64) error {
 		if first {
 			if wait = g.spend(slices); wait <= 0 {
 				g.stats.Granted[k] += slices
+				g.strain.grant(g.now(), slices)
 				g.stats.Waited[k] += g.now() - began
 				return nil
 			}
@@ -185,6 +190,8 @@ type Stats struct {
 	Waited  [Kinds]time.Duration // sum over all who asked
 	Stalls  uint64               // times that the engine held writes up
 	Cuts    uint64               // times that slices were taken away
+	Late    float64              // slices granted beside a foreground that had been late for two seconds
+	Beyond  float64              // of these, slices granted sooner than half of ShareMax and what is given back in that time allow: 0, whoever asks
 	Share   float64              // slices a second at present, ShareMax: no limit
 	P99     time.Duration        // of foreground operations, as judged last
 }
@@ -198,6 +205,7 @@ func (g *Gate) Stats() Stats {
 	defer g.mu.Unlock()
 	s := g.stats
 	s.Share, _ = g.controller.Share(g.now())
+	s.Late, s.Beyond = g.strain.granted, g.strain.beyond
 	s.P99, s.Cuts = g.controller.P99(g.now()), g.controller.cuts
 	return s
 }

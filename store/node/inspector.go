@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"fmt"
+	"math"
 
 	"github.com/cockroachdb/pebble/v2"
 
@@ -222,6 +223,7 @@ func (n *Node) admitted(out map[string]uint64) {
 		out["admission_waited_"+k.String()+"_microseconds"] = uint64(a.Waited[k].Microseconds())
 	}
 	out["admission_stalls"], out["admission_cuts"] = a.Stalls, a.Cuts
+	out["admission_granted_late"], out["admission_granted_beyond"] = uint64(a.Late), uint64(math.Ceil(a.Beyond))
 	out["admission_slices_per_second"] = uint64(a.Share)
 	out["admission_foreground_p99_microseconds"] = uint64(a.P99.Microseconds())
 }

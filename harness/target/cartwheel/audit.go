@@ -131,6 +131,10 @@ func usage(st client.Status, exact bool) (out []harness.Flaw) {
 		out = append(out, harness.Flaw{Kind: harness.HintFlood, Count: int(most - limit), What: fmt.Sprintf(
 			"%d deliveries of hints to one node at a time, where %d may be", most, limit)})
 	}
+	if beyond := st.Counters["admission_granted_beyond"]; beyond > 0 {
+		out = append(out, harness.Flaw{Kind: harness.Starved, Count: int(beyond), What: fmt.Sprintf(
+			"%d slices of background work granted sooner than it may, of %d beside a foreground that had been late for seconds", beyond, st.Counters["admission_granted_late"])})
+	}
 	if wasted := st.Counters["peer_calls_wasted"]; wasted > 0 && exact {
 		out = append(out, harness.Flaw{Kind: harness.WastedCalls, Count: int(wasted), What: fmt.Sprintf(
 			"%d calls that it made to peers which had answered none of the last ones", wasted)})
