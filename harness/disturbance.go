@@ -117,6 +117,7 @@ const (
 	DiskBitFlips    = "bit-flips"
 	DiskRotten      = "rotten"
 	DiskTruncated   = "truncated"
+	DiskBadHints    = "bad-hints"
 )
 
 // A DiskFault is how a bad disk treats a node. The zero DiskFault is a good disk. Chances
@@ -128,6 +129,8 @@ type DiskFault struct {
 	Full        bool          `json:"full,omitempty"`         // nothing more can be written (ENOSPC)
 	ReadOnly    bool          `json:"read_only,omitempty"`    // nothing can be written (EROFS)
 	BitFlips    float64       `json:"bit_flips,omitempty"`    // chance that what is read has one bit that is wrong
+
+	BadHints    float64       `json:"bad_hints,omitempty"`    // chance that a hint is written with one bit that is wrong, for good
 
 	// Damage to one table or log of a node that is stopped, done once.
 	Rotten    float64 `json:"rotten,omitempty"`    // a bit is flipped in the byte that is this part of the file behind its begin; at most 1, the last
@@ -146,6 +149,7 @@ func (f DiskFault) Does() []string {
 		{DiskBitFlips, f.BitFlips != 0},
 		{DiskRotten, f.Rotten != 0},
 		{DiskTruncated, f.Truncated != 0},
+		{DiskBadHints, f.BadHints != 0},
 	}.names()
 }
 
@@ -153,7 +157,7 @@ func (f DiskFault) Does() []string {
 func (f DiskFault) AtRest() bool { return f.Rotten != 0 || f.Truncated != 0 }
 
 // Damages reports whether the fault makes bytes other than those that were written.
-func (f DiskFault) Damages() bool { return f.BitFlips != 0 || f.AtRest() }
+func (f DiskFault) Damages() bool { return f.BitFlips != 0 || f.BadHints != 0 || f.AtRest() }
 
 // Fails reports whether operations fail, rather than merely take long.
 func (f DiskFault) Fails() bool { return f != DiskFault{Slow: f.Slow} }
@@ -162,7 +166,7 @@ func (f DiskFault) Fails() bool { return f != DiskFault{Slow: f.Slow} }
 func (f DiskFault) Valid() error {
 	errs := []error{
 		positive(DiskSlow, f.Slow), chance(DiskReadErrors, f.ReadErrors), chance(DiskWriteErrors, f.WriteErrors),
-		chance(DiskBitFlips, f.BitFlips), chance(DiskRotten, f.Rotten), chance(DiskTruncated, f.Truncated), chance("file", f.File),
+		chance(DiskBitFlips, f.BitFlips), chance(DiskBadHints, f.BadHints), chance(DiskRotten, f.Rotten), chance(DiskTruncated, f.Truncated), chance("file", f.File),
 	}
 	if len(f.Does()) == 0 {
 		errs = append(errs, errors.New("a disk fault that does nothing"))

@@ -110,6 +110,7 @@ const (
 
 	HintFlood   = "hint-flood"   // it has delivered more hints to one node at a time than it may
 	WastedCalls = "wasted-calls" // it went on to call a peer that did not answer
+	StuckHints  = "stuck-hints"  // hints wait for a peer that is up, though all has been well for long
 	Starved     = "starved"      // background work went on as fast as ever while clients' requests were late
 )
 

@@ -1,6 +1,7 @@
 package nemesis
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -17,7 +18,8 @@ const DiskKind = "disk"
 
 // A Disk makes disks of a minority bad, since those of one node may not be used at all: slow, write-errors, read-errors, full,
 // read-only. Where Names ask for them there are bit-flips as well: wrong bits that a storage
-// engine's own checksums did not find, which a store need not withstand. Damage at rest is for
+// engine's own checksums did not find, which a store need not withstand; and bad-hints, wrong bits that one node writes into
+// hints, and nowhere else, which it has to: others hold what they held. Damage at rest is for
 // the asking, too: rotten, a flipped bit in a file of a stopped node, and truncated. The zero value makes those that the cluster it was checked for can make.
 type Disk struct {
 	Names  []string        // default all
@@ -45,6 +47,9 @@ var disks = tableOf(DiskKind,
 	onlyAsked(minority.called(harness.DiskBitFlips, func(r *rand.Rand, f *harness.Fault) {
 		f.Disk = &harness.DiskFault{BitFlips: upTo(r, 0.1, 0.5)}
 	})),
+	onlyAsked(one.called(harness.DiskBadHints, func(r *rand.Rand, f *harness.Fault) {
+		f.Disk = &harness.DiskFault{BadHints: upTo(r, 0.5, 1)}
+	})),
 )
 
 // DiskNames lists the ways to be bad.
@@ -66,9 +71,14 @@ func (d *Disk) Check(c harness.Cluster) error {
 	return err
 }
 
-// Plan draws faults, one at a time.
+// Plan draws faults, one at a time. Hints are written only while another fault makes them: where they are to be bad, faults last long
+// enough to meet one, and there is room for one behind the last.
 func (d *Disk) Plan(r *rand.Rand, nodes []harness.NodeID, span time.Duration) []harness.Fault {
-	return schedule.Draw(r, nodes, span, d.Timing, disks.chosen(either(d.Names, d.names)))
+	t := d.Timing
+	if slices.Contains(d.Names, harness.DiskBadHints) {
+		t.FaultMin, t.FaultMax, t.Tail = cmp.Or(t.FaultMin, 6*time.Second), cmp.Or(t.FaultMax, 9*time.Second), cmp.Or(t.Tail, 12*time.Second)
+	}
+	return schedule.Draw(r, nodes, span, t, disks.chosen(either(d.Names, d.names)))
 }
 
 // Inject makes the disks of the fault's nodes bad, but for those that are dead. The proof:

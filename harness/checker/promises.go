@@ -100,9 +100,9 @@ var promises = []promise{
 		note: "after the last change of the members",
 	},
 	{
-		says: "a node delivers no more hints at a time than it may, stops calling peers that do not answer, and slows background work down that makes requests late", checker: "audits",
-		kinds: []string{harness.HintFlood, harness.WastedCalls, harness.Starved}, keep: everywhere,
-		note: "as its own counts tell since its last start; calls are counted in simulation, where no busy machine keeps a node from running",
+		says: "a node delivers its hints when all is well and no more at a time than it may, stops calling peers that do not answer, and slows background work down that makes requests late", checker: "audits",
+		kinds: []string{harness.HintFlood, harness.WastedCalls, harness.Starved, harness.StuckHints}, keep: everywhere,
+		note: "as its own counts tell since its last start; calls and hints that wait are counted in simulation, where no busy machine keeps a node from running",
 	},
 	{
 		says: "a request is served where each node that may come to coordinate it hears as many as it asks for", checker: "availability",

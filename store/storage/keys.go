@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 
@@ -93,6 +94,9 @@ func hintsOf(p ring.Partition, key store.Key) []byte {
 func hintKey(p ring.Partition, key store.Key, target store.NodeID) []byte {
 	return append(hintsOf(p, key), target...)
 }
+
+// IsHint reports whether a key of the two databases is that of a hint, for disks that treat hints in a way of their own.
+func IsHint(key []byte) bool { return bytes.HasPrefix(key, hintPrefix) }
 
 // hintTarget returns the last part of a hint's key.
 func hintTarget(b []byte) (store.NodeID, error) {

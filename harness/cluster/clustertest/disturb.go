@@ -179,6 +179,7 @@ var diskFaultsOf = map[string]harness.DiskFault{
 	harness.DiskReadOnly:    {ReadOnly: true},
 	harness.DiskBitFlips:    {BitFlips: 0.5},
 	harness.DiskRotten:      {Rotten: 0.5},
+	harness.DiskBadHints:    {BadHints: 0.5},
 	harness.DiskTruncated:   {Truncated: 0.5},
 }
 

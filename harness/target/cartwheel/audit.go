@@ -135,6 +135,11 @@ func usage(st client.Status, exact bool) (out []harness.Flaw) {
 		out = append(out, harness.Flaw{Kind: harness.Starved, Count: int(beyond), What: fmt.Sprintf(
 			"%d slices of background work granted sooner than it may, of %d beside a foreground that had been late for seconds", beyond, st.Counters["admission_granted_late"])})
 	}
+	away := slices.ContainsFunc(st.Peers, func(p client.PeerStatus) bool { return !p.Up })
+	if st.Hints > 0 && !away && exact {
+		out = append(out, harness.Flaw{Kind: harness.StuckHints, Count: int(st.Hints), What: fmt.Sprintf(
+			"%d hints that it has not delivered, though every peer is up and the load was over for long", st.Hints)})
+	}
 	if wasted := st.Counters["peer_calls_wasted"]; wasted > 0 && exact {
 		out = append(out, harness.Flaw{Kind: harness.WastedCalls, Count: int(wasted), What: fmt.Sprintf(
 			"%d calls that it made to peers which had answered none of the last ones", wasted)})

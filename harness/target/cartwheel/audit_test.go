@@ -48,13 +48,14 @@ func TestWhatANodeHasUsedBeyondItsLimitsIsAFlaw(t *testing.T) {
 	if got := usage(st, true); len(got) != 0 {
 		t.Errorf("within its limits: %v", got)
 	}
+	st.Hints = 5
 	st.Counters["hints_at_once"], st.Counters["peer_calls_wasted"], st.Counters["admission_granted_beyond"] = 6, 3, 7
 	for _, c := range []struct {
 		exact bool
 		want  map[string]int
 	}{
-		{exact: true, want: map[string]int{harness.HintFlood: 2, harness.WastedCalls: 3, harness.Starved: 7}},
-		{exact: false, want: map[string]int{harness.HintFlood: 2, harness.Starved: 7}}, // a machine that was busy explains the calls
+		{exact: true, want: map[string]int{harness.HintFlood: 2, harness.WastedCalls: 3, harness.Starved: 7, harness.StuckHints: 5}},
+		{exact: false, want: map[string]int{harness.HintFlood: 2, harness.Starved: 7}}, // a machine that was busy explains the rest
 	} {
 		got := map[string]int{}
 		for _, f := range usage(st, c.exact) {

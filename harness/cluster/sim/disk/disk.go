@@ -200,7 +200,8 @@ func (w *wrapped) Apply(b *storage.Batch, sync bool) error {
 	fails := fate.Chance(fault.WriteErrors, fate.Hash(name, 'f'))
 	refused := refusal(fault)
 	early := fate.Chance(0.5, fate.Hash(name, 'e')) && refused == nil
-	w.mount.disk.hits(fails || refused != nil || fault.Slow > 0)
+	b, spoilt := spoil(b, fault, name)
+	w.mount.disk.hits(fails || refused != nil || fault.Slow > 0 || spoilt)
 	if !early {
 		if err := w.mount.wait(d); err != nil {
 			return err
@@ -226,6 +227,35 @@ func (w *wrapped) Apply(b *storage.Batch, sync bool) error {
 	return nil
 }
 
+// spoil returns what a bad disk makes of a batch: hints with one bit wrong, where the write's name says so.
+func spoil(b *storage.Batch, f harness.DiskFault, name uint64) (out *storage.Batch, spoilt bool) {
+	if f.BadHints == 0 {
+		return b, false
+	}
+	out = new(storage.Batch)
+	b.Changes(func(key, value []byte, deleted bool) {
+		of := fate.Hash(name, fate.Bytes(key))
+		switch {
+		case deleted:
+			out.Delete(key)
+		case storage.IsHint(key) && len(value) > 0 && fate.Chance(f.BadHints, fate.Hash(of, 'b')):
+			spoilt = true
+			out.Set(key, wrongBit(value, of))
+		default:
+			out.Set(key, value)
+		}
+	})
+	return out, spoilt
+}
+
+// wrongBit returns the value with one bit wrong, which the name says.
+func wrongBit(value []byte, name uint64) []byte {
+	wrong := bytes.Clone(value)
+	at := fate.Hash(name, 'p') % uint64(8*len(wrong))
+	wrong[at/8] ^= 1 << (at % 8)
+	return wrong
+}
+
 // refusal is what a disk says to every write.
 func refusal(f harness.DiskFault) error {
 	switch {
@@ -249,10 +279,7 @@ func (m *Mount) flip(name uint64, value []byte) []byte {
 		return value
 	}
 	m.disk.hits(true)
-	wrong := bytes.Clone(value)
-	at := fate.Hash(name, 'p') % uint64(8*len(wrong))
-	wrong[at/8] ^= 1 << (at % 8)
-	return wrong
+	return wrongBit(value, name)
 }
 
 // read waits as long as a read takes, decides whether it fails, and names it.

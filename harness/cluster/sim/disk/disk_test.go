@@ -196,6 +196,35 @@ func TestReadsOfABadDiskBringWrongBits(t *testing.T) {
 	})
 }
 
+// What is written as a hint has one bit wrong for good, some of the time, and nothing else has.
+func TestHintsAreWrittenWrongForGood(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := New(Options{Seed: 5})
+		kv := open(t, d.Mount())
+		defer closeKV(t, kv)
+		disturb(t, d, harness.DiskFault{BadHints: 0.5})
+		const each = 100
+		for i := range each {
+			for _, kind := range []string{"h/", "d/"} {
+				if err := set(kv, fmt.Sprintf("%s%d", kind, i), "value", true); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		hit := d.Disturbed()
+		disturb(t, d, harness.DiskFault{})
+		wrong := map[string]uint64{}
+		for _, at := range contents(t, kv) {
+			if value := at[len(at)-len("value"):]; value != "value" {
+				wrong[at[:2]]++
+			}
+		}
+		if n := wrong["h/"]; n < each/4 || n > 3*each/4 || wrong["d/"] != 0 || hit != n {
+			t.Errorf("wrong are %v, %d operations were hit: want about half of %d hints and no record", wrong, hit, each)
+		}
+	})
+}
+
 func TestInjectedErrorsLeaveWritesUnknown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := New(Options{Seed: 5})
