@@ -51,6 +51,9 @@ type StoreOptions struct {
 	// FlushAfter lets nodes acknowledge from memory what a write asks for, down to a durability of "none": it is on disk so
 	// much later. 0: as the store does by default, which takes no "none".
 	FlushAfter time.Duration `json:"flush_after,omitempty"`
+	// Routed makes clients learn the layout and ask the nodes of a key's preference list by themselves. The node that an operation
+	// names is then the one that its client learns from, and not the one that is asked.
+	Routed bool `json:"routed,omitempty"`
 	// TombstoneInterval is the time between two looks of a node for tombstones that may be collected, however young; 0: all are kept.
 	TombstoneInterval time.Duration `json:"tombstone_interval,omitempty"`
 }

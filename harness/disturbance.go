@@ -130,7 +130,7 @@ type DiskFault struct {
 	ReadOnly    bool          `json:"read_only,omitempty"`    // nothing can be written (EROFS)
 	BitFlips    float64       `json:"bit_flips,omitempty"`    // chance that what is read has one bit that is wrong
 
-	BadHints    float64       `json:"bad_hints,omitempty"`    // chance that a hint is written with one bit that is wrong, for good
+	BadHints float64 `json:"bad_hints,omitempty"` // chance that a hint is written with one bit that is wrong, for good
 
 	// Damage to one table or log of a node that is stopped, done once.
 	Rotten    float64 `json:"rotten,omitempty"`    // a bit is flipped in the byte that is this part of the file behind its begin; at most 1, the last

@@ -14,6 +14,7 @@ import (
 const (
 	Unavailable  = "unavailable"    // a request failed although the node that was asked heard enough others
 	AckedShort   = "acked-short"    // a strict request succeeded although too few of the key's owners could be reached
+	Misrouted    = "misrouted"      // a client that routes asked a node that had to forward its write, long after the last change
 	OutOfService = "out-of-service" // a node fails all that it is asked while all is well and the others serve
 )
 
@@ -24,7 +25,7 @@ const (
 // Once it knows the run's plan (see [harness.Briefed]) it also judges. From the faults that were in force, as the
 // evidence tells, it works out who could hear whom. Sloppy quorums have to serve whoever reaches enough
 // nodes (section 4.6 of the paper), some time after the last change: nodes have to find out who is silent. Strict
-// ones must not acknowledge what too few owners can have taken. Where time is not simulated a machine may be slow, so only a node that never
+// ones must not acknowledge what too few owners can have taken. Clients that route by themselves have to have learned the layout. Where time is not simulated a machine may be slow, so only a node that never
 // serves counts there, and the rest is measured.
 func Availability() harness.Checker { return available{} }
 
@@ -68,7 +69,7 @@ func (c available) Check(ctx context.Context, h []harness.Op) harness.Finding {
 
 // judge looks for requests that should have been served, and for those that should not.
 func (c available) judge(ctx context.Context, h []harness.Op, figures map[string]float64) harness.Finding {
-	found := collect(c.claims, OutOfService, Unavailable, AckedShort)
+	found := collect(c.claims, OutOfService, Unavailable, AckedShort, Misrouted)
 	j := newDuty(*c.plan, h)
 	for i, p := range history.Pairs(h) {
 		if i%1024 == 0 && ctx.Err() != nil {

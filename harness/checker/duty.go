@@ -110,6 +110,12 @@ func (d *duty) look(r request, c *collector) {
 	defer d.learn(r)
 	need, strict := d.need(r.inv)
 	at := d.weather.during(r.inv.Time, r.done.Time)
+	if d.misrouted(r) {
+		c.add(Misrouted, r.inv.Index, func() harness.Anomaly { return d.tellMisrouted(r) })
+	}
+	if d.plan.Store.Routed && at != d.weather.clear {
+		return // it need not have asked the node that it names
+	}
 	if owners := d.owners[r.inv.Key]; strict && r.done.Kind == harness.OK && need > 0 && len(owners) > 0 {
 		if most := at.owners(r.inv.Node, owners); most < need {
 			c.add(AckedShort, most-need, func() harness.Anomaly { return d.tellShort(r, owners, most, need) })
@@ -131,6 +137,16 @@ func (d *duty) look(r request, c *collector) {
 	if simulated(d.plan) {
 		c.add(Unavailable, r.inv.Index, func() harness.Anomaly { return d.tellUnserved(r, at) })
 	}
+}
+
+// learnsLayout is how long a client that routes may go by an old layout: it fetches it anew every ten seconds (section 6.4 of the paper).
+const learnsLayout = 12 * time.Second
+
+// misrouted reports whether a client that routes has asked a node that was not to coordinate its write, though it had the time to learn who
+// is, and nothing has kept it from the right one.
+func (d *duty) misrouted(r request) bool {
+	return d.plan.Store.Routed && r.done.Meta != nil && r.done.Meta.Forwarded && r.inv.Time >= learnsLayout &&
+		d.weather.quiet(r.inv.Time-learnsLayout, r.done.Time)
 }
 
 // judged reports whether what became of a request tells of the store: nothing has changed that nodes had to find out, nor may
@@ -221,6 +237,15 @@ func (d *duty) tellUnserved(r request, at *reach) harness.Anomaly {
 	}
 	if s := served(r.done.Meta); s != "" {
 		out.Story = append(out.Story, "The store says: "+s+".")
+	}
+	return out
+}
+
+func (d *duty) tellMisrouted(r request) harness.Anomaly {
+	out := d.anomaly(r)
+	out.Story = []string{
+		fmt.Sprintf("%s of key %s, called at %s, was sent to a node that forwarded it to %s.", capital(said(r.inv)), r.inv.Key, instant(r.inv.Time), r.done.Meta.Coordinator),
+		fmt.Sprintf("Its client routes by itself, and for %v there was no fault and no change: it goes by an outdated layout.", learnsLayout),
 	}
 	return out
 }

@@ -48,3 +48,33 @@ func TestASessionIsOwedWhatItsSideHolds(t *testing.T) {
 		})
 	}
 }
+
+// TestAClientThatRoutesHasToLearnTheLayout: a forwarded write counts where nothing has happened for long.
+func TestAClientThatRoutesHasToLearnTheLayout(t *testing.T) {
+	const s = time.Second
+	for _, c := range []struct {
+		name      string
+		at        time.Duration
+		forwarded bool
+		routed    bool
+		want      bool
+	}{
+		{name: "long after the change", at: 33 * s, forwarded: true, routed: true, want: true},
+		{name: "to the right node", at: 33 * s, routed: true},
+		{name: "soon after the change", at: 31 * s, forwarded: true, routed: true},
+		{name: "while members change", at: 15 * s, forwarded: true, routed: true},
+		{name: "at the begin", at: 5 * s, forwarded: true, routed: true},
+		{name: "of a client that knows no layout", at: 33 * s, forwarded: true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			d := &duty{
+				plan:    harness.Plan{Store: harness.StoreOptions{Routed: c.routed}},
+				weather: &weather{windows: []window{{fault: harness.Fault{Kind: "membership"}, begun: 10 * s, from: 10 * s, heldTill: 18 * s, to: 20 * s}}},
+			}
+			r := request{inv: harness.Op{F: harness.Put, Time: c.at}, done: harness.Op{Kind: harness.OK, Time: c.at + s/10, Meta: &harness.Meta{Forwarded: c.forwarded}}}
+			if got := d.misrouted(r); got != c.want {
+				t.Errorf("got %t, want %t", got, c.want)
+			}
+		})
+	}
+}

@@ -110,6 +110,11 @@ var promises = []promise{
 		note: "some seconds after the last change, and while no link or disk is merely bad; a session where its answer before came from the same side; strict quorums while all is well; in containers only a node that serves nothing counts",
 	},
 	{
+		says: "a client that routes by itself learns of a change of members", checker: "availability",
+		kinds: []string{Misrouted}, keep: everywhere,
+		note: "where clients route: no write is forwarded that was sent twelve seconds or more after the last fault or change",
+	},
+	{
 		says: "a strict request is acknowledged only where so many owners can be reached", checker: "availability",
 		kinds: []string{AckedShort}, keep: everywhere,
 		note: "where the members do not change",

@@ -160,6 +160,11 @@ func (w *weather) still(from, to, sinceFault time.Duration) bool {
 	})
 }
 
+// quiet reports whether no fault overlaps a stretch of time.
+func (w *weather) quiet(from, to time.Duration) bool {
+	return !slices.ContainsFunc(w.windows, func(v window) bool { return v.begun <= to && from < v.to })
+}
+
 // matters reports whether a fault may cost requests: nobody waits by the clocks that a fault sets wrong.
 func (v window) matters() bool { return v.fault.Kind != "clock" }
 

@@ -198,7 +198,7 @@ func (p *parser) complete(op harness.Op, kind string, options map[string]string)
 	}
 	op.GivenUp = op.Kind != harness.OK && options["given-up"] == "yes"
 	if acks, ok := options["acks"]; ok {
-		op.Meta = &harness.Meta{Coordinator: op.Node}
+		op.Meta = &harness.Meta{Coordinator: op.Node, Forwarded: options["forwarded"] == "yes"}
 		for _, a := range strings.Split(acks, ",") {
 			node, owner, hinted := strings.Cut(a, "/")
 			r := harness.Reply{Node: harness.NodeID(node), State: "ok"}
@@ -288,7 +288,7 @@ func checkerNamed(t testing.TB, name string) harness.Checker {
 }
 
 // scriptOptions are what stands beside the checkers' names in a script.
-var scriptOptions = []string{"figures", "mode", "clients-retry", "told", "asked", "strict", "world", "collects", "uncompared"}
+var scriptOptions = []string{"figures", "mode", "clients-retry", "told", "asked", "strict", "world", "collects", "uncompared", "routed"}
 
 // TestLitmusScripts judges small histories, one a rule, each with the reason for its verdict.
 func TestLitmusScripts(t *testing.T) {
@@ -335,6 +335,7 @@ func planned(t *testing.T, d *datadriven.TestData) harness.Plan {
 	d.ScanArgs(t, "asked", &p.Read.R)
 	p.Write.W = p.Read.R
 	p.Read.Strict, p.Write.Strict = d.HasArg("strict"), d.HasArg("strict")
+	p.Store.Routed = d.HasArg("routed")
 	if d.HasArg("world") {
 		d.ScanArgs(t, "world", &p.World)
 	}

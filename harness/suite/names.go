@@ -28,6 +28,7 @@ func workloads() []entry[harness.Workload] {
 		{"set-lww-locked", cart.LockedSet},
 		{"cart-hints", cart.HintsAlone},
 		{"cart-late-hints", cart.LateHints},
+		{"cart-routed", cart.Routed},
 		{"cart-full", cart.LittleRoom},
 		{"cart-deleted", cart.Deleted},
 		{"cart-deleted-full", cart.DeletedUnhinted},

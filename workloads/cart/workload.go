@@ -85,6 +85,15 @@ func LateHints() harness.Workload {
 	return w
 }
 
+// Routed returns the cart whose shoppers ask the nodes of a cart's preference list by themselves. They have to learn of a change of
+// members, or their requests take a hop that routing is to save (section 6.4 of the paper).
+func Routed() harness.Workload {
+	w := Workload()
+	w.Name, w.Doc = "cart-routed", "the cart whose clients route: some time after a change of members no put is forwarded"
+	w.Store.Routed = true
+	return w
+}
+
 // lateRate is less than a cart a second, at a sixteenth to begin with.
 const lateRate = 4 << 10
 

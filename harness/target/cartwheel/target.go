@@ -64,9 +64,12 @@ func (t *Target) Routed() *Target {
 	return t
 }
 
-// On tells the target how the nodes are set up, before it is used, and returns it.
+// On tells the target how the nodes and their clients are set up, before it is used, and returns it.
 func (t *Target) On(o harness.StoreOptions) *Target {
 	t.collects = o.TombstoneInterval
+	if o.Routed {
+		t.Routed()
+	}
 	return t
 }
 
