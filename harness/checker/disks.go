@@ -42,7 +42,7 @@ func lostDisks(h []harness.Op) (out []lostDisk) {
 	return out
 }
 
-// A stored copy is one that an acknowledgement counted: on a node, in the place of an owner or, with none, for itself.
+// A storedCopy is one that an acknowledgement counted: on a node, in the place of an owner or, with none, for itself.
 type storedCopy struct{ node, owner harness.NodeID }
 
 // holders are the sets of copies that acknowledgements of a shard's keys counted. There are few, and many writes of each.

@@ -15,7 +15,7 @@ func (a ask) standsFor() store.NodeID {
 
 // A roster decides whom to ask for each owner, and whom next when that fails. Every
 // fallback is asked once a request, and again only for an owner whose hint even the last resort refuses: then
-// those that have stored the write keep it, which are few when disks fail and nodes are silent at once.
+// those that have stored the write already are asked to keep it, owners too.
 type roster struct {
 	list     []store.NodeID                // all that may be asked, in order
 	spare    []store.NodeID                // fallbacks that were not asked yet, in order
