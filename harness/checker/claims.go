@@ -24,7 +24,7 @@ type Claims struct {
 	Sessions bool // clients keep what they have seen and ask again until they see that much
 	Repeats  bool // clients make a put again while its outcome is unknown
 	// Uncompared says that nodes do not compare what they hold. A write whose coordinator failed in the middle may then
-	// stay on some replicas: nobody else knows of it, so nobody keeps a hint, and it was not acknowledged.
+	// stay on some replicas: nobody else knows who lacks it, so nobody keeps a hint.
 	Uncompared bool
 	Collects   bool // tombstones are collected: a delete that all replicas have heard of may leave nothing
 

@@ -51,7 +51,7 @@ func convergence(ctx context.Context, x *index) harness.Finding {
 		case odd == none:
 		case x.unrest != "" && !k.stuck():
 			moving++
-		case x.claims.Uncompared && x.failing() && k.onlyOpen(read):
+		case x.claims.Uncompared && x.failing() && k.onlyOpen(x, read):
 			half++
 		default:
 			kind := Divergent
@@ -76,7 +76,7 @@ func convergence(ctx context.Context, x *index) harness.Finding {
 	figures := agreement(agreed, copies, len(x.keys))
 	checked := fmt.Sprintf("%s of %s", count(copies, "final copy", "final copies"), count(len(x.keys), "key", "keys"))
 	if half > 0 {
-		checked += fmt.Sprintf(", %s with a write of unknown outcome on some replicas alone", count(half, "key", "keys"))
+		checked += fmt.Sprintf(", %s with a write on some replicas alone that its coordinator may not have handed on", count(half, "key", "keys"))
 		figures["half_written"] = float64(half)
 	}
 	f := c.finding(checked, doubts, figures)

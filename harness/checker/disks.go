@@ -45,35 +45,42 @@ func lostDisks(h []harness.Op) (out []lostDisk) {
 // A storedCopy is one that an acknowledgement counted: on a node, in the place of an owner or, with none, for itself.
 type storedCopy struct{ node, owner harness.NodeID }
 
-// holders are the sets of copies that acknowledgements of a shard's keys counted. There are few, and many writes of each.
-type holders struct {
-	ids  map[string]int32
-	sets [][]storedCopy // the first is of writes of which nothing is known
-	name []byte         // scratch
+// An account is what an acknowledgement tells of who stored a write.
+type account struct {
+	coordinator harness.NodeID
+	copies      []storedCopy
 }
 
-func newHolders() *holders { return &holders{ids: make(map[string]int32), sets: [][]storedCopy{nil}} }
+// holders are the accounts of a shard's writes. There are few, and many writes of each.
+type holders struct {
+	ids  map[string]int32
+	sets []account // the first is of writes of which nothing is known
+	name []byte    // scratch
+}
 
-// of returns the number of the set that an acknowledgement tells of; 0 if it tells of none.
+func newHolders() *holders { return &holders{ids: make(map[string]int32), sets: make([]account, 1)} }
+
+// of returns the number of the account that an acknowledgement tells of; 0 if it tells of none.
 func (h *holders) of(m *harness.Meta) int32 {
 	if m == nil {
 		return 0
 	}
-	h.name = h.name[:0]
+	h.name = append(append(h.name[:0], m.Coordinator...), ' ')
+	told := len(h.name)
 	for _, r := range m.Replies {
 		if r.State == "ok" {
 			h.name = append(append(append(append(h.name, r.Node...), '/'), r.For...), ' ')
 		}
 	}
-	if len(h.name) == 0 {
+	if len(h.name) == told {
 		return 0
 	}
 	id, known := h.ids[string(h.name)]
 	if !known {
-		var set []storedCopy
+		set := account{coordinator: m.Coordinator}
 		for _, r := range m.Replies {
 			if r.State == "ok" {
-				set = append(set, storedCopy{r.Node, r.For})
+				set.copies = append(set.copies, storedCopy{r.Node, r.For})
 			}
 		}
 		id = int32(len(h.sets))
@@ -94,7 +101,7 @@ func (k *keyIndex) gone(w *write) bool {
 			return slices.Contains(d.nodes, n) && k.times[w.inv] <= d.until
 		})
 	}
-	return !slices.ContainsFunc(k.holders.sets[w.held], func(c storedCopy) bool { return !later(c.node) && !later(c.owner) })
+	return !slices.ContainsFunc(k.holders.sets[w.held].copies, func(c storedCopy) bool { return !later(c.node) && !later(c.owner) })
 }
 
 // failing reports whether nodes may have failed in the middle of a write: they were killed, or lost a disk, or it was bad.
@@ -102,11 +109,29 @@ func (x *index) failing() bool {
 	return len(x.lost) > 0 || slices.ContainsFunc(x.faults, func(w window) bool { return w.fault.Kind == "kill" || w.fault.Kind == "disk" })
 }
 
-// onlyOpen reports whether copies differ by writes of unknown outcome alone: each has all that was acknowledged.
-func (k *keyIndex) onlyOpen(read []copyRead) bool {
+// handsOn is how long a coordinator may take to hand a write on to all owners, or to others in their place: several
+// time-outs of a second behind each other.
+const handsOn = 5 * time.Second
+
+// cutShort reports whether the coordinator of a write lost its process before it must have handed the write on. One
+// that is told to end hands on first.
+func (k *keyIndex) cutShort(x *index, w *write) bool {
+	if w.held == 0 {
+		return false
+	}
+	from, to := k.times[w.inv], k.times[w.done]+handsOn
+	n := k.holders.sets[w.held].coordinator
+	return slices.ContainsFunc(x.faults, func(v window) bool {
+		return v.fault.Kind == "kill" && v.fault.Signal != "TERM" && slices.Contains(v.fault.Nodes, n) && v.begun <= to && from <= v.from
+	}) || slices.ContainsFunc(k.lost, func(d lostDisk) bool { return slices.Contains(d.nodes, n) && from <= d.until })
+}
+
+// onlyOpen reports whether copies differ by writes alone that their coordinators may not have handed on: those of unknown
+// outcome, and those whose coordinator was killed.
+func (k *keyIndex) onlyOpen(x *index, read []copyRead) bool {
 	for i := range k.writes {
 		w := &k.writes[i]
-		if w.acked() && slices.ContainsFunc(read, func(r copyRead) bool { return !k.answers[r.answer].holds(w) }) {
+		if w.acked() && !k.cutShort(x, w) && slices.ContainsFunc(read, func(r copyRead) bool { return !k.answers[r.answer].holds(w) }) {
 			return false
 		}
 	}

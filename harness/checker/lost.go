@@ -36,7 +36,7 @@ func lostWrites(ctx context.Context, x *index) harness.Finding {
 		if ctx.Err() != nil {
 			break
 		}
-		losses := k.losses(&t)
+		losses := k.losses(x, &t)
 		if x.unrest != "" && !k.stuck() {
 			t.moving += len(losses)
 			continue
@@ -66,6 +66,10 @@ func lostWrites(ctx context.Context, x *index) harness.Finding {
 		checked += fmt.Sprintf(", %d lost with all disks that had acknowledged them", t.gone)
 		figures["gone_with_disks"] = float64(t.gone)
 	}
+	if t.half > 0 {
+		checked += fmt.Sprintf(", %d on some replicas alone because their coordinator was killed", t.half)
+		figures["half_written"] = float64(t.half)
+	}
 	return c.finding(checked, t.doubts(x), figures)
 }
 
@@ -73,6 +77,7 @@ func lostWrites(ctx context.Context, x *index) harness.Finding {
 type lossTally struct {
 	acked, open, unread, moving int
 	gone                        int // lost, and so were the disks of all copies that counted
+	half                        int // on some replicas alone, because their coordinator was killed and nobody compares
 }
 
 func (t lossTally) doubts(x *index) []string {
@@ -92,7 +97,7 @@ func (t lossTally) doubts(x *index) []string {
 }
 
 // losses finds the acknowledged writes of a key that copies of the last round lack.
-func (k *keyIndex) losses(t *lossTally) []loss {
+func (k *keyIndex) losses(x *index, t *lossTally) []loss {
 	var out []loss
 	last := k.last()
 	for i := range k.writes {
@@ -123,6 +128,8 @@ func (k *keyIndex) losses(t *lossTally) []loss {
 		switch {
 		case len(l.absent) > 0 && k.gone(w):
 			t.gone++
+		case len(l.absent) > 0 && l.back == none && len(l.absent) < len(last) && x.claims.Uncompared && k.cutShort(x, w):
+			t.half++
 		case len(l.absent) > 0:
 			out = append(out, l)
 		case unread:

@@ -49,7 +49,7 @@ var promises = []promise{
 	{
 		says: "when all is healed and quiet, the replicas of a key are equal", checker: "convergence",
 		kinds: []string{Divergent, MissingReplica}, keep: everywhere,
-		note: "where nodes do not compare what they hold, a write of unknown outcome may stay on some of them if nodes or disks failed",
+		note: "where nodes do not compare what they hold, a write whose coordinator was killed, or of unknown outcome if nodes or disks failed, may stay on some of them",
 	},
 	{
 		says: "an acknowledged write is at the end present or superseded by what is present", checker: "lost-writes",

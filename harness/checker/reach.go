@@ -1,6 +1,7 @@
 package checker
 
 import (
+	"fmt"
 	"slices"
 	"time"
 
@@ -175,20 +176,42 @@ func (v window) lasting() bool { return v.fault.Disk != nil && v.fault.Disk.Dama
 // during returns who could hear whom at some time of a stretch: only what was broken all along counts.
 func (w *weather) during(from, to time.Duration) *reach {
 	var faults []harness.Fault
-	name := ""
+	name, strange := "", false
 	for _, v := range w.windows {
-		if v.matters() && v.from <= from && to <= v.heldTill {
-			faults = append(faults, v.fault)
-			name += " " + v.fault.ID
+		if !v.matters() || v.from > from || to > v.heldTill {
+			continue
 		}
+		f := v.fault
+		name += " " + f.ID
+		if again := w.begunAnew(v, to); len(again) > 0 {
+			f.Nodes = slices.DeleteFunc(slices.Clone(f.Nodes), func(n harness.NodeID) bool { return slices.Contains(again, n) })
+			name += fmt.Sprint(again)
+			strange = true
+		}
+		faults = append(faults, f)
 	}
 	if len(faults) == 0 {
 		return w.clear
 	}
 	if w.reaches[name] == nil {
 		w.reaches[name] = reachOf(w.nodes, faults)
+		w.reaches[name].strange = w.reaches[name].strange || strange
 	}
 	return w.reaches[name]
+}
+
+// begunAnew lists the nodes of a pause that were killed beside it, until an instant: the process that was started then is not
+// the one that was frozen.
+func (w *weather) begunAnew(pause window, until time.Duration) (out []harness.NodeID) {
+	if pause.fault.Kind != "pause" {
+		return nil
+	}
+	for _, v := range w.windows {
+		if v.fault.Kind == "kill" && v.begun <= until && pause.begun <= v.to {
+			out = append(out, v.fault.Nodes...)
+		}
+	}
+	return slices.DeleteFunc(out, func(n harness.NodeID) bool { return !slices.Contains(pause.fault.Nodes, n) })
 }
 
 // inForce tells the faults that hold at an instant.

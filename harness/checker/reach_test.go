@@ -134,3 +134,30 @@ func TestNothingIsOwedWhileThingsChange(t *testing.T) {
 		})
 	}
 }
+
+// A node that was killed while it was paused is started as another process, which nobody has frozen: it may answer, and
+// nobody knows since when.
+func TestAKillEndsAPause(t *testing.T) {
+	const s = time.Second
+	nodes := []harness.NodeID{"n1", "n2", "n3"}
+	w := &weather{nodes: nodes, reaches: map[string]*reach{}, clear: reachOf(nodes, nil), windows: []window{
+		{fault: harness.Fault{ID: "f1", Kind: "pause", Nodes: nodes[:2]}, begun: 10 * s, from: 10 * s, heldTill: 30 * s, to: 31 * s},
+		{fault: harness.Fault{ID: "f2", Kind: "kill", Nodes: nodes[1:]}, begun: 15 * s, from: 16 * s, heldTill: 20 * s, to: 21 * s},
+	}}
+	for _, c := range []struct {
+		at      time.Duration
+		down    string
+		strange bool
+	}{
+		{at: 12 * s, down: "[n1 n2]"},
+		{at: 15 * s, down: "[n1]", strange: true},
+		{at: 18 * s, down: "[n1 n2 n3]", strange: true},
+		{at: 25 * s, down: "[n1]", strange: true},
+		{at: 40 * s, down: "[]"},
+	} {
+		r := w.during(c.at, c.at)
+		if got := fmt.Sprint(sortedKeys(r.down)); got != c.down || r.strange != c.strange {
+			t.Errorf("at %v: down %s, strange %t; want %s, %t", c.at, got, r.strange, c.down, c.strange)
+		}
+	}
+}
