@@ -113,8 +113,8 @@ func (x *index) failing() bool {
 // time-outs of a second behind each other.
 const handsOn = 5 * time.Second
 
-// cutShort reports whether the coordinator of a write lost its process before it must have handed the write on. One
-// that is told to end hands on first.
+// cutShort reports whether the coordinator of a write lost its process before it must have handed the write on, or later
+// its disk, with the hints that it may have kept itself. One that is told to end hands on first.
 func (k *keyIndex) cutShort(x *index, w *write) bool {
 	if w.held == 0 {
 		return false
