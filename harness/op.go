@@ -101,6 +101,7 @@ const (
 	DamagedRecord = "damaged-record" // bytes that cannot be what was written
 	TombstoneLeft = "tombstone-left" // a tombstone that was there for several looks for such, with nothing to hold it
 	Amnesia       = "amnesia"        // it was shown events of its own that it had forgotten
+	EndlessRepair = "endless-repair" // it has mended one and the same difference again and again
 
 	TwiceOwner      = "twice-owner"      // a partition has fewer distinct owners than replicas
 	UnevenShares    = "uneven-shares"    // of nodes of equal capacity one owns more than its share

@@ -14,13 +14,14 @@ import (
 // layout that puts two replicas on one node, or that not all nodes know.
 //
 // A record that stays damaged is a flaw as well: other owners restore it. Where faults have damaged the bytes of
-// several nodes that is not promised, since all copies of one record may have been among them: nobody can tell.
+// several nodes that is not promised, since all copies of one record may have been among them: nobody can tell. Such a
+// record also differs from the others for ever, however often it is mended.
 func Audits() harness.Checker { return newCheck("audits", audits) }
 
 func audits(_ context.Context, x *index) harness.Finding {
 	c := x.collect(harness.TreeDrift, harness.DamagedRecord, harness.Amnesia,
 		harness.TwiceOwner, harness.UnevenShares, harness.OtherLayout, harness.ForgottenMember, harness.ReturnedMember,
-		harness.HintFlood, harness.WastedCalls, harness.Starved, harness.StuckHints, harness.TombstoneLeft)
+		harness.HintFlood, harness.WastedCalls, harness.Starved, harness.StuckHints, harness.TombstoneLeft, harness.EndlessRepair)
 	nodes := 0
 	var doubts []string
 	bad := damagers(x.faults)
@@ -33,6 +34,10 @@ func audits(_ context.Context, x *index) harness.Finding {
 		for _, flaw := range op.Flaws {
 			if flaw.Kind == harness.DamagedRecord && len(bad) > 1 && slices.Contains(bad, op.Node) {
 				doubts = append(doubts, fmt.Sprintf("%s has %s, and faults have damaged bytes of other owners as well", op.Node, flaw.What))
+				continue
+			}
+			if flaw.Kind == harness.EndlessRepair && len(bad) > 1 {
+				doubts = append(doubts, fmt.Sprintf("%s has met %s, and faults have damaged bytes of several owners", op.Node, flaw.What))
 				continue
 			}
 			c.add(flaw.Kind, -flaw.Count, func() harness.Anomaly {

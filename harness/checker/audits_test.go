@@ -11,6 +11,7 @@ func TestAuditsReportWhatNodesFoundInThemselves(t *testing.T) {
 	drift := harness.Flaw{Kind: harness.TreeDrift, Count: 2, What: "2 leaves that are wrong"}
 	damaged := harness.Flaw{Kind: harness.DamagedRecord, Count: 1, What: "1 damaged record of 3"}
 	one := []harness.Op{{Node: "n1", Kind: harness.OK, Flaws: []harness.Flaw{damaged}}}
+	endless := []harness.Op{{Node: "n1", Kind: harness.OK, Flaws: []harness.Flaw{{Kind: harness.EndlessRepair, Count: 1, What: "the same again"}}}}
 	for _, c := range []struct {
 		name   string
 		audits []harness.Op
@@ -25,6 +26,8 @@ func TestAuditsReportWhatNodesFoundInThemselves(t *testing.T) {
 		{name: "a record of the one bad disk", audits: one, bad: []harness.NodeID{"n1"}, want: harness.Invalid, says: "damaged-record"},
 		{name: "a record of two bad disks", audits: one, bad: []harness.NodeID{"n2", "n1"}, want: harness.Unknown, says: "damaged bytes of other owners"},
 		{name: "a record of another disk than those", audits: one, bad: []harness.NodeID{"n2", "n3"}, want: harness.Invalid, says: "damaged-record"},
+		{name: "a difference without end", audits: endless, bad: []harness.NodeID{"n1"}, want: harness.Invalid, says: "endless-repair"},
+		{name: "a difference of two bad disks", audits: endless, bad: []harness.NodeID{"n3", "n2"}, want: harness.Unknown, says: "damaged bytes of several owners"},
 		{name: "a store that cannot", want: harness.Valid, says: "cannot audit itself"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -95,6 +95,11 @@ var promises = []promise{
 		note: "as far as the store can audit itself",
 	},
 	{
+		says: "a difference between two copies that was mended stays so", checker: "audits",
+		kinds: []string{harness.EndlessRepair}, keep: everywhere,
+		note: "as a node's own counts tell since its last start; a tombstone that not all owners could drop is given back, so a few times are nothing",
+	},
+	{
 		says: "every partition has N distinct owners, nodes of equal capacity own alike, all nodes go by one layout and know who has left", checker: "audits",
 		kinds: []string{harness.TwiceOwner, harness.UnevenShares, harness.OtherLayout, harness.ForgottenMember, harness.ReturnedMember}, keep: everywhere,
 		note: "after the last change of the members",

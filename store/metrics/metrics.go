@@ -104,7 +104,7 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 // states are those of the node's counts that rise and fall.
 var states = map[string]bool{
 	"admission_slices_per_second": true, "admission_foreground_p99_microseconds": true,
-	"hints_at_once": true, "hints_at_once_limit": true,
+	"hints_at_once": true, "hints_at_once_limit": true, "repair_same": true,
 }
 
 type emitter struct{ out chan<- prometheus.Metric }

@@ -143,10 +143,6 @@ func (i inspector) Drain(_ context.Context, draining bool) (transport.Drain, err
 // counters are all parts' counts since start, under the names of metrics.
 func (n *Node) counters() map[string]uint64 {
 	s, c, d, h := n.disk.Stats(), n.coordinator.Stats(), n.detector.Stats(), n.handoff.Stats()
-	var r repair.Stats
-	if n.repair != nil {
-		r = n.repair.Stats()
-	}
 	g, t, m := n.gossip.Stats(), n.members.transfers.Stats(), n.members.driver.Stats()
 	tombs := n.reaper.Stats()
 	out := map[string]uint64{
@@ -198,18 +194,24 @@ func (n *Node) counters() map[string]uint64 {
 		"detector_ups":             d.Ups,
 		"detector_stalls":          d.Stalls,
 		"peer_calls_wasted":        n.silence.Wasted(),
-		"repair_rounds":            r.Rounds,
-		"repair_broken":            r.Broken,
-		"repair_capped":            r.Capped,
-		"repair_checks":            r.Checks,
-		"repair_compared":          r.Compared,
-		"repair_repaired":          r.Repaired,
 	}
 	n.admitted(out)
+	n.compared(out)
 	for versions, gets := range c.Versions {
 		out[fmt.Sprintf("coordinator_versions_returned_%d", versions)] = gets
 	}
 	return out
+}
+
+// compared adds what comparisons with other nodes have found; nothing but zeros where none are made.
+func (n *Node) compared(out map[string]uint64) {
+	var r repair.Stats
+	if n.repair != nil {
+		r = n.repair.Stats()
+	}
+	out["repair_rounds"], out["repair_broken"], out["repair_capped"] = r.Rounds, r.Broken, r.Capped
+	out["repair_checks"], out["repair_compared"] = r.Checks, r.Compared
+	out["repair_repaired"], out["repair_same"] = r.Repaired, r.Same
 }
 
 // admitted adds what the node has admitted beside its foreground, and the state of the gate.

@@ -22,11 +22,12 @@ type AntiEntropy struct {
 	wg     sync.WaitGroup
 
 	resume map[store.NodeID]position // by peer: where the last exchange broke off; the loop's alone
+	turns  map[spot]turn             // how keys were mended last; the loop's alone
 
 	mu    sync.Mutex
 	clean map[store.NodeID]time.Duration // begin of the last round without a difference
 
-	rounds, broken, capped, compared, repaired, checks atomic.Uint64
+	rounds, broken, capped, compared, repaired, same, checks atomic.Uint64
 }
 
 // Start begins to compare.
@@ -35,7 +36,7 @@ func Start(o Options) (*AntiEntropy, error) {
 	if err := o.validate(); err != nil {
 		return nil, err
 	}
-	a := &AntiEntropy{opts: o, log: o.Logger.With("component", "repair"), resume: map[store.NodeID]position{}, clean: map[store.NodeID]time.Duration{}}
+	a := &AntiEntropy{opts: o, log: o.Logger.With("component", "repair"), resume: map[store.NodeID]position{}, turns: map[spot]turn{}, clean: map[store.NodeID]time.Duration{}}
 	ctx, cancel := context.WithCancel(context.Background())
 	a.cancel = cancel
 	a.wg.Go(func() { a.loop(ctx) })
@@ -152,6 +153,7 @@ type Stats struct {
 	Capped   uint64 // exchanges that ended at the limit of keys, to be continued
 	Compared uint64 // leaves listed, on both sides, to find the keys that differ
 	Repaired uint64 // keys that differed and were mended
+	Same     uint64 // how often one and the same difference was mended in a row, at most
 	Checks   uint64 // times the node's trees were compared with its records
 }
 
@@ -159,7 +161,7 @@ type Stats struct {
 func (a *AntiEntropy) Stats() Stats {
 	return Stats{
 		Rounds: a.rounds.Load(), Broken: a.broken.Load(), Capped: a.capped.Load(),
-		Compared: a.compared.Load(), Repaired: a.repaired.Load(), Checks: a.checks.Load(),
+		Compared: a.compared.Load(), Repaired: a.repaired.Load(), Same: a.same.Load(), Checks: a.checks.Load(),
 	}
 }
 

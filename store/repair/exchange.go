@@ -179,6 +179,7 @@ func (x *exchange) key(ctx context.Context, p ring.Partition, d merkle.Differenc
 	default:
 		x.mended++
 		x.repaired.Add(1)
+		x.same.Store(max(x.same.Load(), x.again(x.peer, d)))
 	}
 	return nil
 }

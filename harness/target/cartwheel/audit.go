@@ -120,6 +120,10 @@ func flaws(st client.Status, report client.TreeReport) (out []harness.Flaw) {
 	return out
 }
 
+// sameMax is how often a node may mend one difference: once, and once more for each time that a fault keeps an owner from
+// dropping a tombstone which the others have dropped.
+const sameMax = 3
+
 // exact reports whether a cluster's nodes run without a break unless a fault says otherwise, so that
 // what they count of each other is no matter of a busy machine.
 func exact(c harness.Cluster) bool { return strings.HasPrefix(c.World(), "sim") }
@@ -139,6 +143,10 @@ func usage(st client.Status, exact bool) (out []harness.Flaw) {
 	if st.Hints > 0 && !away && exact {
 		out = append(out, harness.Flaw{Kind: harness.StuckHints, Count: int(st.Hints), What: fmt.Sprintf(
 			"%d hints that it has not delivered, though every peer is up and the load was over for long", st.Hints)})
+	}
+	if same := st.Counters["repair_same"]; same > sameMax {
+		out = append(out, harness.Flaw{Kind: harness.EndlessRepair, Count: int(same), What: fmt.Sprintf(
+			"one and the same difference between it and another node, which it has mended %d times", same)})
 	}
 	if wasted := st.Counters["peer_calls_wasted"]; wasted > 0 && exact {
 		out = append(out, harness.Flaw{Kind: harness.WastedCalls, Count: int(wasted), What: fmt.Sprintf(

@@ -44,18 +44,19 @@ func TestEveryFindingOfANodeBecomesAFlaw(t *testing.T) {
 }
 
 func TestWhatANodeHasUsedBeyondItsLimitsIsAFlaw(t *testing.T) {
-	st := client.Status{Counters: map[string]uint64{"hints_at_once": 4, "hints_at_once_limit": 4}}
+	st := client.Status{Counters: map[string]uint64{"hints_at_once": 4, "hints_at_once_limit": 4, "repair_same": sameMax}}
 	if got := usage(st, true); len(got) != 0 {
 		t.Errorf("within its limits: %v", got)
 	}
 	st.Hints = 5
 	st.Counters["hints_at_once"], st.Counters["peer_calls_wasted"], st.Counters["admission_granted_beyond"] = 6, 3, 7
+	st.Counters["repair_same"] = sameMax + 1
 	for _, c := range []struct {
 		exact bool
 		want  map[string]int
 	}{
-		{exact: true, want: map[string]int{harness.HintFlood: 2, harness.WastedCalls: 3, harness.Starved: 7, harness.StuckHints: 5}},
-		{exact: false, want: map[string]int{harness.HintFlood: 2, harness.Starved: 7}}, // a machine that was busy explains the rest
+		{exact: true, want: map[string]int{harness.HintFlood: 2, harness.WastedCalls: 3, harness.Starved: 7, harness.StuckHints: 5, harness.EndlessRepair: sameMax + 1}},
+		{exact: false, want: map[string]int{harness.HintFlood: 2, harness.Starved: 7, harness.EndlessRepair: sameMax + 1}}, // a machine that was busy explains the rest
 	} {
 		got := map[string]int{}
 		for _, f := range usage(st, c.exact) {
