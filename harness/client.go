@@ -48,6 +48,9 @@ type StoreOptions struct {
 	NoAntiEntropy bool   `json:"no_anti_entropy,omitempty"` // replicas do not compare what they hold: hints and reads alone repair
 	HintBytes     uint64 `json:"hint_bytes,omitempty"`      // bytes of hints that a node keeps for others; 0: the store's default
 	HintRate      int    `json:"hint_rate,omitempty"`       // bytes of hints a second that a node delivers to one owner; 0: the store's default
+	// CheckInterval is the time after which a node goes through all of its records to see whether they are what their hash trees
+	// say; 0: the store's default.
+	CheckInterval time.Duration `json:"check_interval,omitempty"`
 	// FlushAfter lets nodes acknowledge from memory what a write asks for, down to a durability of "none": it is on disk so
 	// much later. 0: as the store does by default, which takes no "none".
 	FlushAfter time.Duration `json:"flush_after,omitempty"`

@@ -118,6 +118,7 @@ const (
 	DiskRotten      = "rotten"
 	DiskTruncated   = "truncated"
 	DiskBadHints    = "bad-hints"
+	DiskBadRecords  = "bad-records"
 )
 
 // A DiskFault is how a bad disk treats a node. The zero DiskFault is a good disk. Chances
@@ -130,7 +131,8 @@ type DiskFault struct {
 	ReadOnly    bool          `json:"read_only,omitempty"`    // nothing can be written (EROFS)
 	BitFlips    float64       `json:"bit_flips,omitempty"`    // chance that what is read has one bit that is wrong
 
-	BadHints float64 `json:"bad_hints,omitempty"` // chance that a hint is written with one bit that is wrong, for good
+	BadHints   float64 `json:"bad_hints,omitempty"`   // chance that a hint is written with one bit that is wrong, for good
+	BadRecords float64 `json:"bad_records,omitempty"` // the same of a record
 
 	// Damage to one table or log of a node that is stopped, done once.
 	Rotten    float64 `json:"rotten,omitempty"`    // a bit is flipped in the byte that is this part of the file behind its begin; at most 1, the last
@@ -150,6 +152,7 @@ func (f DiskFault) Does() []string {
 		{DiskRotten, f.Rotten != 0},
 		{DiskTruncated, f.Truncated != 0},
 		{DiskBadHints, f.BadHints != 0},
+		{DiskBadRecords, f.BadRecords != 0},
 	}.names()
 }
 
@@ -157,7 +160,9 @@ func (f DiskFault) Does() []string {
 func (f DiskFault) AtRest() bool { return f.Rotten != 0 || f.Truncated != 0 }
 
 // Damages reports whether the fault makes bytes other than those that were written.
-func (f DiskFault) Damages() bool { return f.BitFlips != 0 || f.BadHints != 0 || f.AtRest() }
+func (f DiskFault) Damages() bool {
+	return f.BitFlips != 0 || f.BadHints != 0 || f.BadRecords != 0 || f.AtRest()
+}
 
 // Fails reports whether operations fail, rather than merely take long.
 func (f DiskFault) Fails() bool { return f != DiskFault{Slow: f.Slow} }
@@ -166,7 +171,7 @@ func (f DiskFault) Fails() bool { return f != DiskFault{Slow: f.Slow} }
 func (f DiskFault) Valid() error {
 	errs := []error{
 		positive(DiskSlow, f.Slow), chance(DiskReadErrors, f.ReadErrors), chance(DiskWriteErrors, f.WriteErrors),
-		chance(DiskBitFlips, f.BitFlips), chance(DiskBadHints, f.BadHints), chance(DiskRotten, f.Rotten), chance(DiskTruncated, f.Truncated), chance("file", f.File),
+		chance(DiskBitFlips, f.BitFlips), chance(DiskBadHints, f.BadHints), chance(DiskBadRecords, f.BadRecords), chance(DiskRotten, f.Rotten), chance(DiskTruncated, f.Truncated), chance("file", f.File),
 	}
 	if len(f.Does()) == 0 {
 		errs = append(errs, errors.New("a disk fault that does nothing"))

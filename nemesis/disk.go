@@ -19,7 +19,7 @@ const DiskKind = "disk"
 // A Disk makes disks of a minority bad, since those of one node may not be used at all: slow, write-errors, read-errors, full,
 // read-only. Where Names ask for them there are bit-flips as well: wrong bits that a storage
 // engine's own checksums did not find, which a store need not withstand; and bad-hints, wrong bits that one node writes into
-// hints, and nowhere else, which it has to: others hold what they held. Damage at rest is for
+// hints, and nowhere else, or into records (bad-records), which it has to: others hold what they held. Damage at rest is for
 // the asking, too: rotten, a flipped bit in a file of a stopped node, and truncated. The zero value makes those that the cluster it was checked for can make.
 type Disk struct {
 	Names  []string        // default all
@@ -50,6 +50,9 @@ var disks = tableOf(DiskKind,
 	onlyAsked(one.called(harness.DiskBadHints, func(r *rand.Rand, f *harness.Fault) {
 		f.Disk = &harness.DiskFault{BadHints: upTo(r, 0.5, 1)}
 	})),
+	onlyAsked(one.called(harness.DiskBadRecords, func(r *rand.Rand, f *harness.Fault) {
+		f.Disk = &harness.DiskFault{BadRecords: upTo(r, 0.03, 0.06)}
+	})),
 )
 
 // DiskNames lists the ways to be bad.
@@ -72,11 +75,15 @@ func (d *Disk) Check(c harness.Cluster) error {
 }
 
 // Plan draws faults, one at a time. Hints are written only while another fault makes them: where they are to be bad, faults last long
-// enough to meet one, and there is room for one behind the last.
+// enough to meet one, and there is room for one behind the last. Bad records are mended by all other owners, who need time for that before
+// the next of them is struck.
 func (d *Disk) Plan(r *rand.Rand, nodes []harness.NodeID, span time.Duration) []harness.Fault {
 	t := d.Timing
 	if slices.Contains(d.Names, harness.DiskBadHints) {
 		t.FaultMin, t.FaultMax, t.Tail = cmp.Or(t.FaultMin, 6*time.Second), cmp.Or(t.FaultMax, 9*time.Second), cmp.Or(t.Tail, 12*time.Second)
+	}
+	if slices.Contains(d.Names, harness.DiskBadRecords) {
+		t.GapMin, t.GapMax = cmp.Or(t.GapMin, 12*time.Second), cmp.Or(t.GapMax, 18*time.Second)
 	}
 	return schedule.Draw(r, nodes, span, t, disks.chosen(either(d.Names, d.names)))
 }

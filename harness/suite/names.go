@@ -29,6 +29,7 @@ func workloads() []entry[harness.Workload] {
 		{"cart-hints", cart.HintsAlone},
 		{"cart-late-hints", cart.LateHints},
 		{"cart-routed", cart.Routed},
+		{"cart-checked", cart.Checked},
 		{"cart-full", cart.LittleRoom},
 		{"cart-deleted", cart.Deleted},
 		{"cart-deleted-full", cart.DeletedUnhinted},

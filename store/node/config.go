@@ -55,6 +55,7 @@ type Config struct {
 	ProbeInterval  time.Duration // between probes of a peer that is down; default 500ms
 	HintInterval   time.Duration // between rounds of hint delivery; default 500ms
 	RepairInterval time.Duration // between comparisons with a peer; default 2s, negative: none, so that hints and reads alone repair
+	CheckInterval  time.Duration // between comparisons of the node's hash trees with its records; default a week
 	GossipInterval time.Duration // between rounds of gossip; default 1s
 	DropInterval   time.Duration // between looks for records that others own now; default 5s
 	// TombstoneInterval is the time between two looks for tombstones that may go (see package reap); 0: never

@@ -210,7 +210,7 @@ func (n *Node) compared(out map[string]uint64) {
 		r = n.repair.Stats()
 	}
 	out["repair_rounds"], out["repair_broken"], out["repair_capped"] = r.Rounds, r.Broken, r.Capped
-	out["repair_checks"], out["repair_compared"] = r.Checks, r.Compared
+	out["repair_checks"], out["repair_checks_broken"], out["repair_compared"] = r.Checks, r.ChecksBroken, r.Compared
 	out["repair_repaired"], out["repair_same"] = r.Repaired, r.Same
 }
 

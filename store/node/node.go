@@ -114,7 +114,7 @@ func (n *Node) start() error {
 		n.log.Warn("anti-entropy is off")
 	} else if n.repair, err = repair.Start(repair.Options{
 		Self: c.ID, Placement: n.placement, Local: n.disk, Peers: n.peers, Detector: n.detector, Rand: c.Rand, Now: c.Now,
-		Interval: c.RepairInterval, Timeout: c.ReplicaTimeout, Admit: n.admission.Of(admission.Repair), Logger: c.Logger,
+		Interval: c.RepairInterval, CheckInterval: c.CheckInterval, Timeout: c.ReplicaTimeout, Admit: n.admission.Of(admission.Repair), Logger: c.Logger,
 	}); err != nil {
 		return err
 	}

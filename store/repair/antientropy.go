@@ -27,7 +27,7 @@ type AntiEntropy struct {
 	mu    sync.Mutex
 	clean map[store.NodeID]time.Duration // begin of the last round without a difference
 
-	rounds, broken, capped, compared, repaired, same, checks atomic.Uint64
+	rounds, broken, capped, compared, repaired, same, checks, checksBroken atomic.Uint64
 }
 
 // Start begins to compare.
@@ -72,6 +72,7 @@ func (a *AntiEntropy) check(ctx context.Context) {
 	switch {
 	case err != nil && ctx.Err() != nil: // our own Close
 	case err != nil:
+		a.checksBroken.Add(1)
 		a.log.Warn("could not check the hash trees", "err", err)
 	default:
 		a.checks.Add(1)
@@ -155,6 +156,8 @@ type Stats struct {
 	Repaired uint64 // keys that differed and were mended
 	Same     uint64 // how often one and the same difference was mended in a row, at most
 	Checks   uint64 // times the node's trees were compared with its records
+
+	ChecksBroken uint64 // comparisons of these that an error ended
 }
 
 // Stats returns the counts.
@@ -162,6 +165,7 @@ func (a *AntiEntropy) Stats() Stats {
 	return Stats{
 		Rounds: a.rounds.Load(), Broken: a.broken.Load(), Capped: a.capped.Load(),
 		Compared: a.compared.Load(), Repaired: a.repaired.Load(), Same: a.same.Load(), Checks: a.checks.Load(),
+		ChecksBroken: a.checksBroken.Load(),
 	}
 }
 

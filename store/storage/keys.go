@@ -98,6 +98,9 @@ func hintKey(p ring.Partition, key store.Key, target store.NodeID) []byte {
 // IsHint reports whether a key of the two databases is that of a hint, for disks that treat hints in a way of their own.
 func IsHint(key []byte) bool { return bytes.HasPrefix(key, hintPrefix) }
 
+// IsRecord reports the same of a node's own records.
+func IsRecord(key []byte) bool { return bytes.HasPrefix(key, dataPrefix) }
+
 // hintTarget returns the last part of a hint's key.
 func hintTarget(b []byte) (store.NodeID, error) {
 	const head = 2 + partSizeBytes + 2

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"slices"
+	"time"
 
 	"cartwheel/harness"
 	"cartwheel/harness/checker"
@@ -91,6 +92,15 @@ func Routed() harness.Workload {
 	w := Workload()
 	w.Name, w.Doc = "cart-routed", "the cart whose clients route: some time after a change of members no put is forwarded"
 	w.Store.Routed = true
+	return w
+}
+
+// Checked returns the cart on a store whose nodes go through their records every few seconds, and not once a week: what is damaged
+// on a disk is found and mended though nobody reads it.
+func Checked() harness.Workload {
+	w := Workload()
+	w.Name, w.Doc = "cart-checked", "the cart on nodes that look for damage all the time: it must not end the search"
+	w.Store.CheckInterval = 3 * time.Second
 	return w
 }
 

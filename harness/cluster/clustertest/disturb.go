@@ -180,6 +180,7 @@ var diskFaultsOf = map[string]harness.DiskFault{
 	harness.DiskBitFlips:    {BitFlips: 0.5},
 	harness.DiskRotten:      {Rotten: 0.5},
 	harness.DiskBadHints:    {BadHints: 0.5},
+	harness.DiskBadRecords:  {BadRecords: 0.5},
 	harness.DiskTruncated:   {Truncated: 0.5},
 }
 

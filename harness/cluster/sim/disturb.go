@@ -85,7 +85,7 @@ func (c *Cluster) Offset(ctx context.Context, n harness.NodeID) (ahead time.Dura
 
 // DiskFaults lists all there are.
 func (c *Cluster) DiskFaults() []string {
-	return []string{harness.DiskSlow, harness.DiskReadErrors, harness.DiskWriteErrors, harness.DiskFull, harness.DiskReadOnly, harness.DiskBitFlips, harness.DiskRotten, harness.DiskTruncated, harness.DiskBadHints}
+	return []string{harness.DiskSlow, harness.DiskReadErrors, harness.DiskWriteErrors, harness.DiskFull, harness.DiskReadOnly, harness.DiskBitFlips, harness.DiskRotten, harness.DiskTruncated, harness.DiskBadHints, harness.DiskBadRecords}
 }
 
 // Disturb makes the node's disk slow or failing.

@@ -139,6 +139,10 @@ func usage(st client.Status, exact bool) (out []harness.Flaw) {
 		out = append(out, harness.Flaw{Kind: harness.Starved, Count: int(beyond), What: fmt.Sprintf(
 			"%d slices of background work granted sooner than it may, of %d beside a foreground that had been late for seconds", beyond, st.Counters["admission_granted_late"])})
 	}
+	if broken := st.Counters["repair_checks_broken"]; broken > 0 {
+		out = append(out, harness.Flaw{Kind: harness.Unchecked, Count: int(broken), What: fmt.Sprintf(
+			"%d checks of its hash trees that it gave up, so that it does not find out what else is damaged", broken)})
+	}
 	away := slices.ContainsFunc(st.Peers, func(p client.PeerStatus) bool { return !p.Up })
 	if st.Hints > 0 && !away && exact {
 		out = append(out, harness.Flaw{Kind: harness.StuckHints, Count: int(st.Hints), What: fmt.Sprintf(

@@ -58,6 +58,9 @@ func common(o harness.StoreOptions) []string {
 	if o.NoAntiEntropy {
 		words = append(words, "--repair-interval", "0s")
 	}
+	if o.CheckInterval > 0 {
+		words = append(words, "--check-interval", o.CheckInterval.String())
+	}
 	if o.FlushAfter > 0 {
 		words = append(words, "--object-buffer", "--flush-after", o.FlushAfter.String())
 	}

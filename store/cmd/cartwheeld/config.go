@@ -40,6 +40,7 @@ type settings struct {
 	replicaTimeout time.Duration
 	repairInterval time.Duration
 	tombstoneEvery time.Duration
+	checkInterval  time.Duration
 	tombstoneGrace time.Duration
 	restore        string
 	durabilityName string
@@ -88,6 +89,7 @@ func (s *settings) register(f *pflag.FlagSet) {
 	f.StringVar(&s.clockSkew, "clock-skew", "", "for experiments: file that says how wrong this node's clock is, such as 'offset=-1m drift=0.01'; read anew each time")
 	f.IntVar(&s.requestsMax, "requests-max", 1024, "client requests coordinated at a time; those beyond are refused and not done")
 	f.IntVar(&s.connectionsMax, "connections-max", 4096, "connections of clients and peers open at a time; those beyond are closed at once")
+	f.DurationVar(&s.checkInterval, "check-interval", 7*24*time.Hour, "time between comparisons of all records with their hash trees, which find damage that nobody reads")
 	f.DurationVar(&s.tombstoneEvery, "tombstone-interval", 10*time.Minute, "time between two looks for tombstones that may be collected; 0: never")
 	f.DurationVar(&s.tombstoneGrace, "tombstone-grace", 24*time.Hour, "how old a tombstone becomes before it is collected: longer than clients keep a session")
 	f.IntVar(&s.transferRate, "transfer-rate", 32<<20, "bytes a second that this node copies or hands over when members change")
@@ -165,6 +167,9 @@ func (s *settings) check() error {
 	}
 	if s.hintSize == 0 {
 		errs = append(errs, errors.New("--hint-bytes is 0, want more"))
+	}
+	if s.checkInterval <= 0 {
+		errs = append(errs, fmt.Errorf("--check-interval is %v, want more than 0", s.checkInterval))
 	}
 	if s.tombstoneEvery < 0 || s.tombstoneGrace < 0 {
 		errs = append(errs, fmt.Errorf("--tombstone-interval is %v and --tombstone-grace %v, want 0 or more", s.tombstoneEvery, s.tombstoneGrace))
@@ -260,7 +265,7 @@ func (s *settings) log(l *slog.Logger) {
 	l.Info("configured",
 		"id", s.id, "listen", s.listen, "advertise", s.advertise, "members", s.members, "join", s.join, "data", s.data, "storage", s.storage, "partitions", s.partitions, "replicas", s.replicas,
 		"read_quorum", s.readQuorum, "write_quorum", s.writeQuorum, "buckets", s.bucketFlags, "hint_bytes", s.hintSize, "hint_rate", s.hintRate, "replica_timeout", s.replicaTimeout,
-		"repair_interval", s.repairInterval, "tombstone_interval", s.tombstoneEvery, "tombstone_grace", s.tombstoneGrace, "restore", s.restore, "durability", s.durabilityName, "object_buffer", s.objectBuffer, "flush_after", s.flushAfter, "clock_skew", s.clockSkew, "requests_max", s.requestsMax, "connections_max", s.connectionsMax, "transfer_rate", s.transferRate, "admission", s.admission, "debug_listen", s.debugListen, "admin_listen", s.adminListen, "admin_token_file", s.adminToken, "log_level", s.logLevel,
+		"repair_interval", s.repairInterval, "check_interval", s.checkInterval, "tombstone_interval", s.tombstoneEvery, "tombstone_grace", s.tombstoneGrace, "restore", s.restore, "durability", s.durabilityName, "object_buffer", s.objectBuffer, "flush_after", s.flushAfter, "clock_skew", s.clockSkew, "requests_max", s.requestsMax, "connections_max", s.connectionsMax, "transfer_rate", s.transferRate, "admission", s.admission, "debug_listen", s.debugListen, "admin_listen", s.adminListen, "admin_token_file", s.adminToken, "log_level", s.logLevel,
 		"tls_cert", s.tls.files.Cert, "tls_key", s.tls.files.Key, "tls_ca", s.tls.files.CA, "tls_client_cert_optional", s.tls.optional,
 		"tls_peer_names", s.tls.guard.Peers, "tls_admin_names", s.tls.guard.Admins)
 }

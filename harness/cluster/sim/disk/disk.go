@@ -227,10 +227,19 @@ func (w *wrapped) Apply(b *storage.Batch, sync bool) error {
 	return nil
 }
 
-// spoil returns what a bad disk makes of a batch: hints with one bit wrong, where the write's name says so.
+// spoil returns what a bad disk makes of a batch: hints or records with one bit wrong, where the write's name says so.
 func spoil(b *storage.Batch, f harness.DiskFault, name uint64) (out *storage.Batch, spoilt bool) {
-	if f.BadHints == 0 {
+	if f.BadHints == 0 && f.BadRecords == 0 {
 		return b, false
+	}
+	chance := func(key []byte) float64 {
+		switch {
+		case storage.IsHint(key):
+			return f.BadHints
+		case storage.IsRecord(key):
+			return f.BadRecords
+		}
+		return 0
 	}
 	out = new(storage.Batch)
 	b.Changes(func(key, value []byte, deleted bool) {
@@ -238,7 +247,7 @@ func spoil(b *storage.Batch, f harness.DiskFault, name uint64) (out *storage.Bat
 		switch {
 		case deleted:
 			out.Delete(key)
-		case storage.IsHint(key) && len(value) > 0 && fate.Chance(f.BadHints, fate.Hash(of, 'b')):
+		case len(value) > 0 && fate.Chance(chance(key), fate.Hash(of, 'b')):
 			spoilt = true
 			out.Set(key, wrongBit(value, of))
 		default:
