@@ -22,7 +22,7 @@ func TestMain(m *testing.M) {
 
 func TestASearchRunsItsSeedsAndSumsUp(t *testing.T) {
 	t.Setenv(beCartwheel, "1")
-	code, out, stderr := cartwheel(nil, "sim", "--seeds", "4", "--time", "8s", "--rate", "20", "--nemesis", "partition", "--workers", "2", "--allow-unknown")
+	code, out, stderr := cartwheel(nil, "sim", "--seeds", "4", "--time", "20s", "--rate", "60", "--nemesis", "partition", "--workers", "2", "--allow-unknown")
 	if code != exitValid || !strings.Contains(out, "VALID: 4 seeds") || !strings.Contains(out, "figure sim_seeds_per_minute ") {
 		t.Errorf("got exit code %d; output:\n%s\n%s", code, out, stderr)
 	}
