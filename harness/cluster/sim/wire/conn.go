@@ -42,7 +42,7 @@ func (c *Conn) NewStream(context.Context, *grpc.StreamDesc, string, ...grpc.Call
 }
 
 // pauseMax bounds what a call takes in its own process: to leave, and to return once its
-// context has ended.
+// context has ended or its process is dead.
 const pauseMax = 20 * time.Microsecond
 
 // pause is a moment that a call spends in its own process.
@@ -80,9 +80,6 @@ type answer struct {
 // Invoke makes one call. It returns when the answer is here or soon after ctx has ended,
 // whichever is first.
 func (c *Conn) Invoke(ctx context.Context, method string, args, reply any, opts ...grpc.CallOption) error {
-	if err := ctx.Err(); err != nil {
-		return status.FromContextError(err).Err()
-	}
 	req, ok := args.(proto.Message)
 	if !ok {
 		return status.Errorf(codes.Internal, "%s: request is a %T, not a protobuf message", method, args)
@@ -96,15 +93,18 @@ func (c *Conn) Invoke(ctx context.Context, method string, args, reply any, opts 
 	k.meta, _ = metadata.FromOutgoingContext(ctx) // a copy, keys in lower case
 	k.target = c.net.listener(c.link.To)
 	k.name = fate.Hash(linkName(c.link), uint64(c.net.now()), fate.String(method), metaName(k.meta), fate.Bytes(body))
+	if err := c.begin(ctx, k); err != nil {
+		// One death, or one end of a context, meets many that begin in that instant: these
+		// return at instants of their own as well.
+		time.Sleep(c.net.pause('g', k))
+		return err
+	}
+	defer c.end(k)
 	if deadline, ok := ctx.Deadline(); ok {
 		// A little is spent on the way to the wire. Without that, limits that both ends
 		// take from one constant would end at one instant.
 		k.timeout = max(time.Until(deadline)-c.net.pause('o', k), 1)
 	}
-	if !c.begin(k) {
-		return status.Error(codes.Unavailable, "this process is dead")
-	}
-	defer c.end(k)
 	c.net.say(k, c.link, Request, body, nil)
 	c.net.sendRequest(k)
 	select {
@@ -153,18 +153,23 @@ func (k *call) accept(a answer, reply any, opts []grpc.CallOption) error {
 	return nil
 }
 
-// begin notes the call with the process that makes it, unless that is dead.
-func (c *Conn) begin(k *call) bool {
-	if c.from == nil {
-		return true
+// begin notes the call with the process that makes it, unless that is dead or ctx has ended. Of the
+// two the death counts: a node that closes ends its contexts in the instant in which calls begin.
+func (c *Conn) begin(ctx context.Context, k *call) error {
+	if c.from != nil {
+		c.from.mu.Lock()
+		defer c.from.mu.Unlock()
+		if c.from.over {
+			return status.Error(codes.Unavailable, "this process is dead")
+		}
 	}
-	c.from.mu.Lock()
-	defer c.from.mu.Unlock()
-	if c.from.over {
-		return false
+	if err := ctx.Err(); err != nil {
+		return status.FromContextError(err).Err()
 	}
-	c.from.calling[k] = struct{}{}
-	return true
+	if c.from != nil {
+		c.from.calling[k] = struct{}{}
+	}
+	return nil
 }
 
 func (c *Conn) end(k *call) {

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"reflect"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -164,4 +166,45 @@ func TestCancellationReachesTheHandler(t *testing.T) {
 			t.Errorf("%d requests served, want 1: a cancelled call sends nothing", n)
 		}
 	})
+}
+
+// Whatever acts on such failures, as a coordinator that parks a hint for each while its node
+// closes, would otherwise act in an order that the scheduler chooses.
+func TestCallsThatCannotBeginFailAtInstantsOfTheirOwn(t *testing.T) {
+	const calls = 8
+	for name, end := range map[string]struct {
+		code codes.Code
+		over func(p *Proc, cancel context.CancelFunc)
+	}{
+		"dead":      {codes.Unavailable, func(p *Proc, _ context.CancelFunc) { p.Kill() }},
+		"cancelled": {codes.Canceled, func(_ *Proc, cancel context.CancelFunc) { cancel() }},
+		"both":      {codes.Unavailable, func(p *Proc, cancel context.CancelFunc) { p.Kill(); cancel() }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, Options{}, func(t *testing.T, n *Net) {
+				p := n.Start("n1")
+				defer p.Close()
+				ctx, cancel := context.WithCancel(context.Background())
+				defer cancel()
+				end.over(p, cancel)
+				began := n.now()
+				took, errs := make([]time.Duration, calls), make([]error, calls)
+				var work sync.WaitGroup
+				for i := range calls {
+					work.Go(func() {
+						_, errs[i] = storepb.NewPeerClient(p.Dial("n2")).ReplicaGet(ctx, &storepb.ReplicaGetRequest{Key: []byte(key(i))})
+						took[i] = n.now() - began
+					})
+				}
+				work.Wait()
+				for _, err := range errs {
+					wantCode(t, err, end.code)
+				}
+				slices.Sort(took)
+				if took[0] == 0 || took[calls-1] > pauseMax || len(slices.Compact(slices.Clone(took))) != calls {
+					t.Errorf("they failed after %v, want %d different times of at most %v", took, calls, pauseMax)
+				}
+			})
+		})
+	}
 }
