@@ -31,7 +31,7 @@ func (c Chart) Draw(w io.Writer) error {
 		p.X.Scale, p.X.Tick.Marker = plot.LogScale{}, doubles{}
 	}
 	p.Add(plotter.NewGrid())
-	p.Legend.Top = false
+	p.Legend.Top, p.Legend.Left = false, true // texts grow to the right: a viewer's font may be wider than the one they were measured with
 	for i, s := range c.Series {
 		points := make(plotter.XYs, len(s.X))
 		for j := range s.X {
