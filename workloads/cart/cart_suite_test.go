@@ -76,7 +76,5 @@ var _ = DescribeTable("what was deleted stays so, and what is written anew stays
 		Expect(res.Verdict).To(Equal(harness.Valid), spec.Where(res))
 	},
 	Entry("while the network is cut apart", Label("soak", "fault"), limit, "partition"),
-	Entry("while nodes die and begin again", Label("soak", "fault"), limit, "kill"),
-	Entry("while nodes are frozen", Label("soak", "fault"), limit, "pause"),
 	Entry("while machines are added, taken away and replaced", Label("soak", "fault"), limit, "membership"),
 )
