@@ -1,7 +1,6 @@
 package bench
 
 import (
-	"context"
 	"os"
 	"testing"
 	"time"
@@ -44,25 +43,8 @@ func TestBenchAdmission(t *testing.T) {
 // admitted measures puts in a cluster with one setting of admission control.
 func admitted(t *testing.T, binary, setting, name string, each time.Duration, rate *float64) (quiet, busy Load) {
 	ctx := t.Context()
-	c, err := StartCluster(context.WithoutCancel(ctx), binary, t.TempDir(), 3, "--admission", setting)
-	if err != nil {
-		t.Fatal(err)
-	}
-	b := bench{t: t, cluster: c, each: each}
-	r, err := Dial(c, admissionClients, admissionSize)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
-		for _, err := range []error{r.Close(), c.Close()} {
-			if err != nil {
-				t.Error(err)
-			}
-		}
-	}()
-	if err := r.Fill(ctx); err != nil {
-		t.Fatal(err)
-	}
+	b, r, end := begin(t, binary, admissionClients, admissionSize, each, "--admission", setting)
+	defer end()
 	if *rate == 0 {
 		closed := Closed(ctx, admissionClients, each/2, r.Put)
 		b.check(closed, nil)
@@ -72,19 +54,19 @@ func admitted(t *testing.T, binary, setting, name string, each time.Duration, ra
 	quiet = Open(ctx, admissionClients, each, *rate, r.Put)
 	b.check(quiet, nil)
 
-	if err := c.Stop(2); err != nil {
+	if err := b.cluster.Stop(2); err != nil {
 		t.Fatal(err)
 	}
 	b.check(Closed(ctx, admissionClients, 2*each, r.Add), nil)
-	if err := c.Start(ctx, 2); err != nil {
+	if err := b.cluster.Start(ctx, 2); err != nil {
 		t.Fatal(err)
 	}
 	// What a feedback loop does before it has seen anything is not what it is for; nor is the coming of a node.
 	b.check(Open(ctx, admissionClients, 3*time.Second, *rate, r.Put), nil)
-	before := hints(t, c)
+	before := hints(t, b.cluster)
 	busy = Open(ctx, admissionClients, each, *rate, r.Put)
 	b.check(busy, nil)
-	after := hints(t, c)
+	after := hints(t, b.cluster)
 	figure("admission_"+name+"_hints_before", float64(before), "hints")
 	figure("admission_"+name+"_hints_after", float64(after), "hints")
 	return quiet, busy

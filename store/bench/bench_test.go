@@ -2,6 +2,7 @@ package bench
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"testing"
@@ -49,6 +50,28 @@ type bench struct {
 	t       *testing.T
 	cluster *Cluster
 	each    time.Duration
+}
+
+// begin starts three daemons with flags of their own, and fills them; end stops them.
+func begin(t *testing.T, binary string, clients, size int, each time.Duration, flags ...string) (b bench, r *Requests, end func()) {
+	t.Helper()
+	c, err := StartCluster(context.WithoutCancel(t.Context()), binary, t.TempDir(), 3, flags...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r, err = Dial(c, clients, size); err != nil {
+		t.Fatal(errors.Join(err, c.Close()))
+	}
+	end = func() {
+		if err := errors.Join(r.Close(), c.Close()); err != nil {
+			t.Error(err)
+		}
+	}
+	if err := r.Fill(t.Context()); err != nil {
+		end()
+		t.Fatal(err)
+	}
+	return bench{t: t, cluster: c, each: each}, r, end
 }
 
 // run measures one number of clients and one size of values. The loads whose figures are compared

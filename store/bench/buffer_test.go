@@ -1,7 +1,6 @@
 package bench
 
 import (
-	"context"
 	"os"
 	"testing"
 	"time"
@@ -42,25 +41,8 @@ func TestBenchBuffer(t *testing.T) {
 // buffered measures puts in a cluster of one durability.
 func buffered(t *testing.T, binary, durability string, each time.Duration, rate *float64) Load {
 	ctx := t.Context()
-	c, err := StartCluster(context.WithoutCancel(ctx), binary, t.TempDir(), 3, "--durability", durability, "--object-buffer")
-	if err != nil {
-		t.Fatal(err)
-	}
-	b := bench{t: t, cluster: c, each: each}
-	r, err := Dial(c, bufferClients, bufferSize)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
-		for _, err := range []error{r.Close(), c.Close()} {
-			if err != nil {
-				t.Error(err)
-			}
-		}
-	}()
-	if err := r.Fill(ctx); err != nil {
-		t.Fatal(err)
-	}
+	b, r, end := begin(t, binary, bufferClients, bufferSize, each, "--durability", durability, "--object-buffer")
+	defer end()
 	if *rate == 0 {
 		closed := Closed(ctx, bufferClients, each/2, r.Put)
 		b.check(closed, nil)
