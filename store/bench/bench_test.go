@@ -26,6 +26,7 @@ func TestBench(t *testing.T) {
 			t.Error(err)
 		}
 	}()
+	figure("processors_per_daemon", float64(c.processors()), "1")
 	b := bench{t: t, cluster: c, each: each}
 	for _, clients := range []int{16, 64} {
 		for _, size := range []int{100, 1024} {

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -75,11 +76,18 @@ func (c *Cluster) start(ctx context.Context, node int) (err error) {
 	defer func() { err = errors.Join(err, log.Close()) }() // the daemon has its own handle
 	cmd := exec.CommandContext(ctx, c.args[node][0], c.args[node][1:]...)
 	cmd.Stdout, cmd.Stderr = log, log
+	cmd.Env = append(os.Environ(), "GOMAXPROCS="+strconv.Itoa(c.processors()))
 	if err := cmd.Start(); err != nil {
 		return err
 	}
 	c.daemons[node] = cmd
 	return nil
+}
+
+// processors is how many each daemon may use: its share of the machine, as nodes that have their own would not wake threads on
+// each other's.
+func (c *Cluster) processors() int {
+	return max(1, runtime.NumCPU()/len(c.daemons))
 }
 
 // Stop ends the daemon of a node, counted from 0.
