@@ -128,7 +128,7 @@ func (k *Keeper) Watch(g Guard) { k.guard = g }
 func (k *Keeper) Merge(ctx context.Context, other history.History) (history.History, error) {
 	return k.Change(ctx, func(h history.History) (history.History, error) {
 		g := k.guard
-		swept := other.SweptBy(g.Self)
+		swept := other.SweptBy(g.Self, h)
 		if g.Holds != nil && h.Outdated(g.Self, swept) && !other.Fenced(g.Self) && g.Holds() {
 			err := fmt.Errorf("sweep %d was noted by this node, whose disk knows of %d: replace it: %w", swept, h.Notes(g.Self).Acked, history.ErrOutdated)
 			g.Fence(err)

@@ -250,6 +250,54 @@ func TestAPlanIsCommittedOnceAndForOneVersion(t *testing.T) {
 	}
 }
 
+// A plan that competes with a sweep stands, and voids the notes of the sweep. A node that had noted the sweep, and knows, is none that has forgotten, whatever
+// those say who do not know yet; what was noted of a sweep behind the plan that stands is another matter.
+func TestASweepThatHasGivenWayFencesNobody(t *testing.T) {
+	first := begin(t)
+	sweep, err := first.Sweep("n2", 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sweep = sweep.Acked("n1", sweep.Newest())
+	plans := map[string]history.History{}
+	for zone := range 8 {
+		roles := slices.Clone(first.Newest().Layout.Roles())
+		roles[0].Zone = fmt.Sprint("z", zone)
+		if plans[roles[0].Zone], err = first.Commit("n3", 2, roles); err != nil {
+			t.Fatal(err)
+		}
+	}
+	guarded := func(h history.History) *Keeper {
+		k := open(t, &fakeDisk{}, h)
+		k.Watch(Guard{Self: "n1", Holds: func() bool { return true }, Fence: func(error) {}})
+		return k
+	}
+	for _, known := range plans {
+		both, err := history.Merge(sweep, known)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := guarded(both).Merge(t.Context(), sweep); err != nil {
+			t.Errorf("a plan stands: %v", err)
+		}
+	}
+	behind := plans["z0"]
+	for range 3 {
+		for _, n := range behind.Waits() {
+			s := behind.Next(n)
+			behind = behind.Acked(n, s.Ack).Synced(n, s.Sync).SyncAcked(n, s.SyncAck)
+		}
+	}
+	if behind, err = behind.Sweep("n2", 3); err != nil {
+		t.Fatal(err)
+	}
+	for zone, known := range plans { // all but one of which gave way to z0
+		if _, err := guarded(known).Merge(t.Context(), behind.Acked("n1", behind.Newest())); !errors.Is(err, history.ErrOutdated) {
+			t.Errorf("a disk that knows of the plan %s, behind which a sweep was noted, is let in: %v", zone, err)
+		}
+	}
+}
+
 // A node that comes back with a disk of the past learns nothing that would have others listen to it again, unless there is nothing
 // on that disk.
 func TestADiskOfThePastIsFenced(t *testing.T) {

@@ -94,10 +94,14 @@ func (h History) Outdated(self store.NodeID, swept uint64) bool {
 	return swept > h.swept && h.ack[self] < swept && len(h.live) > 0 && slices.Contains(h.Waits(), self)
 }
 
-// SweptBy returns the number of the newest sweep that has settled or that a node is known to have noted.
-func (h History) SweptBy(n store.NodeID) uint64 {
+// SweptBy returns the number of the newest sweep that has settled or that a node is known to have noted. One that is pending
+// does not count where known, what that node itself knows, has a version that it gives way to: its notes are void.
+func (h History) SweptBy(n store.NodeID, known History) uint64 {
 	swept := h.swept
-	for _, v := range h.live {
+	for _, v := range h.live[min(1, len(h.live)):] {
+		if o, ok := known.version(v.Number); ok && o.ID != v.ID && o.outranks(v) {
+			break // and so does what follows it
+		}
 		if v.Kind == Sweep && h.ack[n] >= v.Number {
 			swept = max(swept, v.Number)
 		}

@@ -348,8 +348,8 @@ func TestADiskOfThePastIsTold(t *testing.T) {
 		t.Error("a node that joins after a sweep is taken for one of the past")
 	}
 	pending := must(t)(swept.Sweep("n1", swept.Newest().Number+1))
-	if got := pending.Acked("n2", pending.Newest()); got.SweptBy("n2") != pending.Newest().Number || got.SweptBy("n3") != swept.Swept() {
-		t.Errorf("noted: n2 %d, n3 %d", got.SweptBy("n2"), got.SweptBy("n3"))
+	if got := pending.Acked("n2", pending.Newest()); got.SweptBy("n2", swept) != pending.Newest().Number || got.SweptBy("n3", swept) != swept.Swept() {
+		t.Errorf("noted: n2 %d, n3 %d", got.SweptBy("n2", swept), got.SweptBy("n3", swept))
 	}
 }
 
