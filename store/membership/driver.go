@@ -93,7 +93,7 @@ type Stats struct {
 func (d *Driver) Stats() Stats { return Stats{Steps: d.steps.Load(), Failed: d.failed.Load()} }
 
 func (d *Driver) loop(ctx context.Context) {
-	for attempt := uint64(0); ctx.Err() == nil; attempt++ {
+	for ctx.Err() == nil {
 		h := d.opts.Keeper.Now()
 		s := first(h.Next(d.opts.Self))
 		if s.note == nil {
@@ -109,9 +109,10 @@ func (d *Driver) loop(ctx context.Context) {
 			return
 		case errors.Is(err, errOvertaken):
 		case err != nil:
-			d.failed.Add(1)
+			// Failures are counted, not looks at the history: two changes of it at once are one look or two.
+			failures := d.failed.Add(1)
 			d.log.Warn("could not take a step of a change of the layout, trying again", "step", s.name, "version", s.version.Number, "err", err)
-			d.pause(ctx, attempt)
+			d.pause(ctx, failures)
 		default:
 			d.steps.Add(1)
 			d.log.Info("took a step of a change of the layout", "step", s.name, "version", s.version.Number)
@@ -194,11 +195,11 @@ func (d *Driver) work(ctx context.Context, h history.History, s step, f func(con
 	}
 }
 
-// pause waits before a retry, each node a time of its own.
-func (d *Driver) pause(ctx context.Context, attempt uint64) {
+// pause waits before a retry, each node and each retry a time of its own.
+func (d *Driver) pause(ctx context.Context, failures uint64) {
 	name := fnv.New64a()
 	name.Write([]byte("membership: pause"))
-	wait := time.NewTimer(d.opts.Retry + time.Duration(d.opts.Rand(name.Sum64(), attempt)%uint64(d.opts.Retry/4+1)))
+	wait := time.NewTimer(d.opts.Retry + time.Duration(d.opts.Rand(name.Sum64(), failures)%uint64(d.opts.Retry/4+1)))
 	defer wait.Stop()
 	select {
 	case <-wait.C:

@@ -190,6 +190,46 @@ func TestTheDriverTakesStepByStep(t *testing.T) {
 	})
 }
 
+// How long a step waits to be tried again follows from how often one has failed, and not from how often the history
+// was looked at: of a result and a change of the history that come at one instant either is noticed first.
+func TestAPauseFollowsFromFailuresAlone(t *testing.T) {
+	for range 20 {
+		synctest.Test(t, func(t *testing.T) {
+			k := open(t, &fakeDisk{}, begin(t))
+			var drawn []uint64
+			d, err := StartDriver(DriverOptions{
+				Self: "n1", Keeper: k,
+				Rand: func(names ...uint64) uint64 {
+					drawn = append(drawn, names[len(names)-1])
+					return 0
+				},
+				Sync:     func(context.Context, history.History, history.Version) error { return errors.New("out of reach") },
+				HandOver: func(context.Context, history.History, history.Version) error { return nil },
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer d.Close()
+			if _, err := k.Change(t.Context(), commit("n1", "n2", "n4")); err != nil {
+				t.Fatal(err)
+			}
+			// The last of these begins the copying, which fails at the instant at which there is something new.
+			for _, n := range k.Now().Waits() {
+				if _, err := k.Change(t.Context(), func(h history.History) (history.History, error) {
+					return h.Acked(n, h.Newest()), nil
+				}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			time.Sleep(2500 * time.Millisecond)
+			synctest.Wait()
+			if want := []uint64{1, 2, 3}; !slices.Equal(drawn, want) {
+				t.Errorf("drew pauses number %v, want %v", drawn, want)
+			}
+		})
+	}
+}
+
 func TestWishesBecomeRoles(t *testing.T) {
 	zone := "b"
 	k := open(t, &fakeDisk{}, begin(t))
