@@ -151,3 +151,34 @@ func TestGraphShowsWhatItSkips(t *testing.T) {
 		t.Errorf("got %d writes, the last at depth %d after %v: want a chain from the first", len(g.nodes), end.depth, g.nodes[1].far)
 	}
 }
+
+// A line behind a write would seem to come from it: of a lost one, that it is what the copies ended with.
+func TestLinesOfTheGraphPassBehindNoOtherWrite(t *testing.T) {
+	from, other, lost := &node{}, &node{depth: 1}, &node{depth: 1, row: 1}
+	for _, c := range []struct {
+		name  string
+		nodes []*node
+		want  string // how far down the line runs while it passes the second column
+	}{
+		{"a free row", []*node{from, lost}, "L316.0,45.0 "},
+		{"a row with another write", []*node{from, other, lost}, "L316.0,72.0 "},
+	} {
+		g := &graph{nodes: c.nodes}
+		g.edge(from, 8+2*columnWidth, 99, "")
+		if got := g.d.b.String(); !strings.Contains(got, c.want) {
+			t.Errorf("%s: got %s, want it to have %s", c.name, got, c.want)
+		}
+	}
+}
+
+// A load of 10.5 s has ten steps: an eleventh for its last half second would look as if the store had stopped.
+func TestWhatIsLeftOfTheLoadIsNoSecondOfItsOwn(t *testing.T) {
+	a := &analysis{load: [2]time.Duration{0, seconds(10.5)}}
+	for i := range 105 {
+		a.calls = append(a.calls, call{done: harness.Op{Kind: harness.OK}, end: seconds(float64(i)/10 + 0.05)})
+	}
+	rates, most := a.rates()
+	if got := rates[harness.OK]; len(got) != 10 || got[0] != 10 || got[9] != 10 || most != 10 {
+		t.Errorf("got rates %v, %v at most; want ten times ten a second", got, most)
+	}
+}

@@ -242,14 +242,12 @@ func (g *graph) draw() (width, height float64) {
 	}
 	right := 8 + columnWidth*float64(depth+1)
 	for _, n := range g.nodes {
-		x2, y2 := n.xy()
+		x, y := n.xy()
 		for _, p := range n.past {
-			x1, y1 := p.xy()
-			g.edge(x1+nodeWidth, y1+nodeHeight/2, x2, y2+nodeHeight/2, `class="edge" marker-end="url(#arrow)"`)
+			g.edge(p, x, y+nodeHeight/2, `class="edge" marker-end="url(#arrow)"`)
 		}
 		for _, p := range n.far {
-			x1, y1 := p.xy()
-			g.edge(x1+nodeWidth, y1+nodeHeight/2, x2, y2+nodeHeight/2, `class="edge far" marker-end="url(#arrow)"`)
+			g.edge(p, x, y+nodeHeight/2, `class="edge far" marker-end="url(#arrow)"`)
 		}
 	}
 	bottom := g.drawCopies(right)
@@ -259,9 +257,30 @@ func (g *graph) draw() (width, height float64) {
 	return right + 226, max(26+rowHeight*float64(rows), bottom) + 8
 }
 
-func (g *graph) edge(x1, y1, x2, y2 float64, attrs string) {
-	mid := (x2 - x1) / 2
-	g.d.path(fmt.Sprintf("M%.1f,%.1f C%.1f,%.1f %.1f,%.1f %.1f,%.1f", x1, y1, x1+mid, y1, x2-mid, y2, x2, y2), attrs)
+// edge draws a way from a write to a place in a column behind it. It passes behind no other write, from which it would
+// seem to come: it keeps to its own row, or to the space below that, and turns where the last column before its end is over.
+func (g *graph) edge(from *node, x, y float64, attrs string) {
+	const gap = columnWidth - nodeWidth
+	left, top := from.xy()
+	x1, y1 := left+nodeWidth, top+nodeHeight/2
+	if x-x1 < columnWidth { // to the next column
+		g.d.path(fmt.Sprintf("M%.1f,%.1f %s", x1, y1, bend(x1, y1, x, y)), attrs)
+		return
+	}
+	lane := y1
+	if slices.ContainsFunc(g.nodes, func(n *node) bool {
+		at, _ := n.xy()
+		return n.row == from.row && at > left && at < x
+	}) {
+		lane = top + (nodeHeight+rowHeight)/2
+	}
+	g.d.path(fmt.Sprintf("M%.1f,%.1f %s L%.1f,%.1f %s", x1, y1, bend(x1, y1, x1+gap, lane), x-gap, lane, bend(x-gap, lane, x, y)), attrs)
+}
+
+// bend is a piece of a path that begins and ends level.
+func bend(x1, y1, x2, y2 float64) string {
+	mid := (x1 + x2) / 2
+	return fmt.Sprintf("C%.1f,%.1f %.1f,%.1f %.1f,%.1f", mid, y1, mid, y2, x2, y2)
 }
 
 // drawCopies draws the column of what is left, and of what should be there and is not.
@@ -280,8 +299,7 @@ func (g *graph) drawCopies(x float64) (bottom float64) {
 		h := 26 + 17*float64(max(len(s.sibs), 1))
 		for _, n := range g.nodes {
 			if slices.ContainsFunc(s.sibs, func(b harness.Sibling) bool { return !b.Tombstone && b.Value == n.c.inv.Value }) {
-				x1, y1 := n.xy()
-				g.edge(x1+nodeWidth, y1+nodeHeight/2, x, y+h/2, `class="edge end" marker-end="url(#arrow)"`)
+				g.edge(n, x, y+h/2, `class="edge end" marker-end="url(#arrow)"`)
 			}
 		}
 		g.d.rect(x, y, 210, h, 5, `class="copies"`)
@@ -290,23 +308,26 @@ func (g *graph) drawCopies(x float64) (bottom float64) {
 			g.d.text(x+10, y+34, `class="small"`, "nothing")
 		}
 		for i, b := range s.sibs {
-			text := valueText(b.Value)
-			if b.Tombstone {
-				text = "deleted"
-			}
-			g.d.text(x+10, y+34+17*float64(i), `class="small"`, clip(text, 30))
+			g.d.text(x+10, y+34+17*float64(i), `class="small"`, clip(versionText(b.Tombstone, b.Value), 30))
 		}
 		y += h + 12
 	}
 	if g.lost != nil {
-		x1, y1 := g.lost.xy()
-		g.edge(x1+nodeWidth, y1+nodeHeight/2, x, y+20, `class="edge lost"`)
+		g.edge(g.lost, x, y+20, `class="edge lost"`)
 		g.d.rect(x, y, 210, 40, 5, `class="copies lost"`)
 		g.d.text(x+10, y+17, `class="small bold"`, "missing")
-		g.d.text(x+10, y+33, `class="small"`, clip(valueText(g.lost.c.inv.Value), 30))
+		g.d.text(x+10, y+33, `class="small"`, clip(versionText(g.lost.c.inv.F == harness.Delete, g.lost.c.inv.Value), 30))
 		y += 52
 	}
 	return y
+}
+
+// versionText is a version of a key as a line of the copies' column.
+func versionText(tombstone bool, value string) string {
+	if tombstone {
+		return "deleted"
+	}
+	return valueText(value)
 }
 
 // nodeTitle names a write by what it means and by its value, which copies are known by.

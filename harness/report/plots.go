@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"html/template"
 	"math"
+	"slices"
 	"time"
 
 	"gonum.org/v1/plot"
@@ -108,30 +109,41 @@ func (a *analysis) latencyPlot() sketch {
 
 func (a *analysis) ratePlot() sketch {
 	p := a.newPlot("operations per second")
-	seconds := a.seconds()
-	rates := map[harness.Kind][]float64{}
-	for _, kind := range outcomes() {
-		rates[kind] = make([]float64, seconds)
-	}
-	most := 1.0
-	for _, c := range a.calls {
-		r, i := rates[c.outcome()], min(int(c.end.Seconds()), seconds-1)
-		r[i]++
-		most = max(most, r[i])
-	}
+	rates, most := a.rates()
 	p.Y.Min, p.Y.Max = 0, niceAbove(most)*(1+a.headroom())
 	p.Y.Tick.Marker = countTicks{top: niceAbove(most)}
 	p.Add(grid{}, a.bands())
 	s := sketch{title: "Rate by outcome", caption: "Completions in each second of the load.", plot: p}
 	for _, kind := range outcomes() {
-		p.Add(steps{values: rates[kind], ink: outcomeRole(kind), width: 1.8})
+		p.Add(steps{values: rates[kind], end: a.load[1].Seconds(), ink: outcomeRole(kind), width: 1.8})
 		s.legend = append(s.legend, legendEntry{"━", outcomeRole(kind).name, string(kind)})
 	}
 	return s
 }
 
-// seconds is how many buckets of a second the load has.
-func (a *analysis) seconds() int { return max(1, int(math.Ceil(a.load[1].Seconds()))) }
+// rates are completions a second in each bucket of the load, by outcome, and the highest of them, at least 1.
+func (a *analysis) rates() (rates map[harness.Kind][]float64, most float64) {
+	seconds := a.seconds()
+	rates, most = map[harness.Kind][]float64{}, 1
+	for _, kind := range outcomes() {
+		rates[kind] = make([]float64, seconds)
+	}
+	for _, c := range a.calls {
+		rates[c.outcome()][min(int(c.end.Seconds()), seconds-1)]++
+	}
+	last := a.load[1].Seconds() - float64(seconds-1)
+	for _, r := range rates {
+		if last > 1 {
+			r[seconds-1] /= last
+		}
+		most = max(most, slices.Max(r))
+	}
+	return rates, most
+}
+
+// seconds is how many buckets the load has: one for each whole second. What is left over belongs to the last: a load ends
+// when its last answer comes, and a bucket of a few milliseconds would look as if all had stopped.
+func (a *analysis) seconds() int { return max(1, int(a.load[1].Seconds())) }
 
 func (a *analysis) siblingPlot() sketch {
 	p := a.newPlot("siblings")
@@ -153,7 +165,8 @@ func (a *analysis) siblingPlot() sketch {
 	}
 	p.Y.Min, p.Y.Max = 0, niceAbove(top)*(1+a.headroom())
 	p.Y.Tick.Marker = countTicks{top: niceAbove(top)}
-	p.Add(grid{}, a.bands(), steps{values: most, ink: roleInfo, width: 1.8}, steps{values: mean, ink: roleMean, width: 1.8})
+	end := a.load[1].Seconds()
+	p.Add(grid{}, a.bands(), steps{values: most, end: end, ink: roleInfo, width: 1.8}, steps{values: mean, end: end, ink: roleMean, width: 1.8})
 	return sketch{
 		title: "Siblings per read", plot: p,
 		caption: "Live siblings that the reads of each second returned.",

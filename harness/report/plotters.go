@@ -176,6 +176,7 @@ func mark(path vg.Path, kind harness.Kind, at vg.Point) vg.Path {
 // steps draws one value for each second as a staircase; NaN leaves a gap.
 type steps struct {
 	values []float64
+	end    float64 // of the last step; default as long as the others
 	ink    role
 	width  vg.Length
 }
@@ -192,6 +193,9 @@ func (s steps) Plot(c draw.Canvas, p *plot.Plot) {
 			continue
 		}
 		right := min(float64(i+1), p.X.Max)
+		if i == len(s.values)-1 && s.end > 0 {
+			right = s.end
+		}
 		line = append(line, vg.Point{X: x(float64(i)), Y: y(v)}, vg.Point{X: x(right), Y: y(v)})
 	}
 	if len(line) > 0 {
