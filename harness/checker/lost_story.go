@@ -60,7 +60,10 @@ func (k *keyIndex) tellLoss(x *index, l loss) harness.Anomaly {
 func (k *keyIndex) tellSuccessors(a *harness.Anomaly, l loss) {
 	lost := &k.writes[l.w]
 	shown := k.seen(&k.answers[l.absent[0].answer])
-	told := 0
+	told, unseen := 0, k.name(lost)
+	if lost.tombstone { // the answers may show others
+		unseen = "the lost tombstone"
+	}
 	for _, s := range shown {
 		if s < 0 || told == storySuccessorsMax || int(s) == l.back {
 			continue
@@ -76,7 +79,7 @@ func (k *keyIndex) tellSuccessors(a *harness.Anomaly, l loss) {
 		from := &k.answers[w.from]
 		a.Ops = append(a.Ops, k.h[from.done].Index)
 		a.Story = append(a.Story, fmt.Sprintf("%s carried the context of %s, which showed %s and not %s.",
-			capital(said(inv)), said(k.h[from.inv]), showing(k.h[from.done].Siblings), k.name(lost)))
+			capital(said(inv)), said(k.h[from.inv]), showing(k.h[from.done].Siblings), unseen))
 	}
 	if l.back != none {
 		return
