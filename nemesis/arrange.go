@@ -124,7 +124,7 @@ func cutBehind(faults []harness.Fault) []harness.Fault {
 		}
 		var ends *harness.Fault
 		for j := range faults {
-			if p := &faults[j]; p.Kind == PartitionKind && (ends == nil || (p.Stop-m.Start).Abs() < (ends.Stop-m.Start).Abs()) {
+			if p := &faults[j]; p.Kind == PartitionKind && !ofClients(*p) && (ends == nil || (p.Stop-m.Start).Abs() < (ends.Stop-m.Start).Abs()) {
 				ends = p
 			}
 		}
@@ -136,12 +136,17 @@ func cutBehind(faults []harness.Fault) []harness.Fault {
 			continue
 		}
 		for _, l := range ends.Links {
-			if !slices.Contains(ends.Nodes, l.To) {
+			if l.To != harness.Clients && !slices.Contains(ends.Nodes, l.To) {
 				m.Nodes = []harness.NodeID{l.To}
 			}
 		}
 	}
 	return plan
+}
+
+// ofClients reports whether a partition lets all nodes hear each other and cuts clients off alone: behind it no write is on its way.
+func ofClients(p harness.Fault) bool {
+	return len(p.Links) > 0 && !slices.ContainsFunc(p.Links, func(l harness.Link) bool { return !l.OfClients() })
 }
 
 // heard leaves out partitions all of whose links begin or end at a node that is being replaced: it

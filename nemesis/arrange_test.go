@@ -98,7 +98,9 @@ func TestLateChangesBeginWhenAPartitionHasEnded(t *testing.T) {
 	if got := cutBehind([]harness.Fault{cut, change})[1]; !slices.Equal(got.Nodes, change.Nodes) {
 		t.Errorf("it strikes %v, and might as well strike whom it was to", got.Nodes)
 	}
-	for _, left := range [][]harness.Fault{{change}, {cut, {Kind: MembershipKind, Name: "leave", Start: 10 * time.Second, Stop: 20 * time.Second}}} {
+	clients := cut
+	clients.Links = []harness.Link{{From: harness.Clients, To: "n1"}, {From: "n1", To: harness.Clients}}
+	for _, left := range [][]harness.Fault{{change}, {clients, change}, {cut, {Kind: MembershipKind, Name: "leave", Start: 10 * time.Second, Stop: 20 * time.Second}}} {
 		if got := cutBehind(left); !reflect.DeepEqual(got, left) {
 			t.Errorf("got %+v, want %+v", got, left)
 		}
