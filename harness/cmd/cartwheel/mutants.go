@@ -136,7 +136,7 @@ func choose(ids []string, gate bool, cluster string) ([]mutation.Mutant, error) 
 			chosen = append(chosen, all[i])
 			continue
 		}
-		err := fmt.Errorf("%w: there is no mutant %q", errUsage, id)
+		err := noMutant(id)
 		if l := slices.IndexFunc(left, func(l mutation.LeftOut) bool { return l.ID == id }); l >= 0 {
 			err = fmt.Errorf("%w: %s (%s) is left out: %s", errUsage, id, left[l].Title, left[l].Reason)
 		}

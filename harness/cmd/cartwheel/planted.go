@@ -104,15 +104,15 @@ func (p planting) file(root, dir string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	var ids []string
-	for _, m := range all {
-		ids = append(ids, m.ID)
-	}
-	i := slices.Index(ids, p.mutant)
+	i := slices.IndexFunc(all, func(m mutation.Mutant) bool { return m.ID == p.mutant })
 	if i < 0 {
-		return "", fmt.Errorf("%w: there is no mutant %q, only %s", errUsage, p.mutant, strings.Join(ids, ", "))
+		return "", noMutant(p.mutant)
 	}
 	return mutation.Apply(root, all[i], dir)
+}
+
+func noMutant(id string) error {
+	return fmt.Errorf("%w: there is no mutant %q: docs/DETECTION.md lists them all", errUsage, id)
 }
 
 // moduleRoot is the folder of our module, which the working directory must be in.

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -51,6 +53,9 @@ func run(ctx context.Context, args []string, lookup func(string) (string, bool),
 	case a.verdict == harness.Invalid:
 		return exitInvalid
 	case errors.Is(err, errUsage), errors.Is(err, suite.ErrKnobs), errors.Is(err, runner.ErrRefused), errors.Is(err, runner.ErrStored):
+		if takesRun(c) && errors.Is(err, fs.ErrNotExist) {
+			a.say("\"cartwheel test\" makes a run's folder below --results and prints its name; the newest is results/latest")
+		}
 		a.say("see: %s --help", c.CommandPath())
 		return exitUsage
 	case ctx.Err() != nil && a.verdict == harness.Unknown:
@@ -61,6 +66,11 @@ func run(ctx context.Context, args []string, lookup func(string) (string, bool),
 		return exitUnknown
 	}
 	return exitValid
+}
+
+// takesRun reports whether a command reads a stored run.
+func takesRun(c *cobra.Command) bool {
+	return slices.Contains([]string{"check", "replay", "shrink", "export"}, c.Name())
 }
 
 func (a *app) root() *cobra.Command {

@@ -24,7 +24,12 @@ logs, until it is interrupted. The index is made anew at each look. It listens o
 only; from another one, forward the port: ssh -L 8080:127.0.0.1:8080 HOST.`,
 		Example: `  cartwheel serve
   cartwheel serve --addr 127.0.0.1:0 --results /tmp/results   # any free port`,
-		Args: arguments(cobra.NoArgs),
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return fmt.Errorf("%w: serve takes no argument: name the folder with --results %s", errUsage, args[0])
+			}
+			return nil
+		},
 		RunE: func(c *cobra.Command, _ []string) error {
 			if err := loopback(addr); err != nil {
 				return err

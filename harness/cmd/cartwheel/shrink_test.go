@@ -75,7 +75,7 @@ func TestShrinkTellsWrongUsage(t *testing.T) {
 		{"no folder", nil, "accepts 1 arg"},
 		{"not there", []string{filepath.Join(valid, "none")}, "no such file"},
 		{"nothing to shrink", []string{valid}, "no anomaly to keep"},
-		{"no such mutant", []string{"--mutant", "M0", valid}, `there is no mutant "M0", only`},
+		{"no such mutant", []string{"--mutant", "M0", valid}, `there is no mutant "M0": docs/DETECTION.md lists them`},
 		{"no such overlay", []string{"--overlay", filepath.Join(valid, "none"), valid}, "no such file"},
 		{"two bugs", []string{"--mutant", "M14", "--overlay", "o.json", valid}, "which bug"},
 	} {

@@ -66,7 +66,7 @@ lacks one counts as valid if another seed has shown it.`,
 		Args: arguments(cobra.NoArgs),
 		RunE: func(c *cobra.Command, _ []string) error {
 			if s.seeds < 1 || s.workers < 0 || s.limit <= 0 {
-				return fmt.Errorf("%w: %d seeds, %d workers, limit %v", errUsage, s.seeds, s.workers, s.limit)
+				return fmt.Errorf("%w: --seeds %d, --workers %d, --limit %v: want seeds and a limit above 0, and no negative workers", errUsage, s.seeds, s.workers, s.limit)
 			}
 			if slices.Equal(s.workloads, []string{"all"}) {
 				s.workloads = suite.Sound()
