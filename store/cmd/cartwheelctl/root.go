@@ -66,7 +66,7 @@ func root(lookupEnv func(string) (string, bool)) *cobra.Command {
 		Args:              cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 0 {
-				return fmt.Errorf("%w: there is no command %q; 'cartwheelctl --help' lists them", errUsage, args[0])
+				return fmt.Errorf("%w: there is no command %q", errUsage, args[0])
 			}
 			return cmd.Help()
 		},

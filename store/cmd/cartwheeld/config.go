@@ -127,7 +127,7 @@ func (s *settings) check() error {
 	if len(s.members) == 0 && len(s.join) == 0 {
 		errs = append(errs, errors.New("one of --members and --join is required: begin a cluster with all its nodes as n1=host:port,n2=host:port and so on, or join one by host:port of some of its nodes"))
 	}
-	if len(s.members) == 0 && s.advertise == "" {
+	if len(s.members) == 0 && len(s.join) > 0 && s.advertise == "" {
 		errs = append(errs, errors.New("--advertise is required with --join: host:port at which the other nodes reach this one"))
 	}
 	for _, a := range append(slices.Clone(s.join), s.advertise, s.debugListen, s.adminListen) {
@@ -277,17 +277,26 @@ func command(s *settings, lookupEnv func(string) (string, bool), serve func(*cob
 		Short: "A node of the store",
 		Long: "A node of a Dynamo-style store. The nodes that begin a cluster are given the same --members, --partitions and\n" +
 			"--replicas; later ones are given --join. Every flag falls back to an environment variable: --read-quorum to " + envPrefix + "READ_QUORUM.",
-		Args:              cobra.NoArgs,
+		Args:              func(cmd *cobra.Command, args []string) error { return withHelp(cobra.NoArgs(cmd, args)) },
 		SilenceUsage:      true,
 		SilenceErrors:     true,
 		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := errors.Join(fromEnvironment(cmd.Flags(), lookupEnv), s.check()); err != nil {
-				return fmt.Errorf("%w\n'cartwheeld --help' lists the flags", err)
+				return withHelp(err)
 			}
 			return serve(cmd)
 		},
 	}
+	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return withHelp(err) })
 	s.register(cmd.Flags())
 	return cmd
+}
+
+// withHelp tells whom a command line was refused where to look; of nil it is nil.
+func withHelp(err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%w\n'cartwheeld --help' lists the flags", err)
 }

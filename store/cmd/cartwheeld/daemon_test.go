@@ -256,8 +256,10 @@ func TestWrongSettingsAreRefusedAllAtOnce(t *testing.T) {
 		vars map[string]string
 		args []string
 		want []string
+		not  string // nothing: any text may be there
 	}{
-		{name: "nothing given", want: []string{"--id is required", "one of --members and --join is required", "--help"}},
+		{name: "nothing given", want: []string{"--id is required", "one of --members and --join is required", "--help"}, not: "--advertise is required"},
+		{name: "unknown flag", args: []string{"--fast"}, want: []string{"--fast", "--help"}},
 		{name: "malformed member", args: []string{"--id", "n1", "--members", "n1"}, want: []string{"id=host:port"}},
 		{name: "nowhere to be reached", args: []string{"--id", "n1", "--join", "a:1"}, want: []string{"--advertise is required"}},
 		{name: "environment is named", vars: map[string]string{"CARTWHEELD_PARTITIONS": "many"}, want: []string{"CARTWHEELD_PARTITIONS"}},
@@ -283,6 +285,9 @@ func TestWrongSettingsAreRefusedAllAtOnce(t *testing.T) {
 				if err == nil || !strings.Contains(err.Error(), want) {
 					t.Errorf("got %v, want it to say %q", err, want)
 				}
+			}
+			if err != nil && c.not != "" && strings.Contains(err.Error(), c.not) {
+				t.Errorf("got %v, want it not to say %q", err, c.not)
 			}
 		})
 	}
