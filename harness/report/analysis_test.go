@@ -160,8 +160,8 @@ func TestLinesOfTheGraphPassBehindNoOtherWrite(t *testing.T) {
 		nodes []*node
 		want  string // how far down the line runs while it passes the second column
 	}{
-		{"a free row", []*node{from, lost}, "L316.0,45.0 "},
-		{"a row with another write", []*node{from, other, lost}, "L316.0,72.0 "},
+		{"a free row", []*node{from, lost}, "L332.0,45.0 "},
+		{"a row with another write", []*node{from, other, lost}, "L332.0,72.0 "},
 	} {
 		g := &graph{nodes: c.nodes}
 		g.edge(from, 8+2*columnWidth, 99, "")

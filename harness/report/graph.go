@@ -13,9 +13,9 @@ import (
 // Limits and measures of a causal graph.
 const (
 	graphNodesMax = 12 // of a bigger key only the surroundings of the proof are drawn
-	nodeWidth     = 132.0
+	nodeWidth     = 140.0
 	nodeHeight    = 38.0
-	columnWidth   = 176.0
+	columnWidth   = 184.0
 	rowHeight     = 54.0
 )
 
