@@ -105,6 +105,7 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 var states = map[string]bool{
 	"admission_slices_per_second": true, "admission_foreground_p99_microseconds": true,
 	"hints_at_once": true, "hints_at_once_limit": true, "repair_same": true,
+	"storage_set_aside": true, "gossip_forked": true,
 }
 
 type emitter struct{ out chan<- prometheus.Metric }
