@@ -67,14 +67,17 @@ func (c *connections) keep(seeds []string, members []store.Member) {
 	for _, m := range members {
 		addresses = append(addresses, m.Address)
 	}
+	former := map[string]*trunk.Line{} // to close one takes until its goroutines have ended: not under the lock
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	for _, address := range slices.Sorted(maps.Keys(c.open)) {
-		if slices.Contains(addresses, address) {
-			continue
+	for address, line := range c.open {
+		if !slices.Contains(addresses, address) {
+			former[address] = line
+			delete(c.open, address)
 		}
-		err := c.open[address].Close()
-		delete(c.open, address)
+	}
+	c.mu.Unlock()
+	for _, address := range slices.Sorted(maps.Keys(former)) {
+		err := former[address].Close()
 		c.log.Info("closed the connection to a former address", "address", address, "err", err)
 	}
 }
@@ -82,10 +85,11 @@ func (c *connections) keep(seeds []string, members []store.Member) {
 // Close closes all of them, and no more are made.
 func (c *connections) Close() (err error) {
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.closed = true
-	for _, address := range slices.Sorted(maps.Keys(c.open)) {
-		err = errors.Join(err, c.open[address].Close())
+	open := c.open
+	c.open, c.closed = nil, true
+	c.mu.Unlock()
+	for _, address := range slices.Sorted(maps.Keys(open)) {
+		err = errors.Join(err, open[address].Close())
 	}
 	return err
 }
