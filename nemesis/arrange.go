@@ -97,7 +97,7 @@ func keepOut(plan []harness.Fault, from, to time.Duration) {
 func cutBefore(r *rand.Rand, faults []harness.Fault) []harness.Fault {
 	plan := slices.Clone(faults)
 	for _, m := range faults {
-		if m.Kind != MembershipKind || r.IntN(2) == 0 {
+		if m.Kind != MembershipKind || r.IntN(2) == 0 || isAmid(m.Name) {
 			continue
 		}
 		for i := range plan {
@@ -147,6 +147,67 @@ func cutBehind(faults []harness.Fault) []harness.Fault {
 // ofClients reports whether a partition lets all nodes hear each other and cuts clients off alone: behind it no write is on its way.
 func ofClients(p harness.Fault) bool {
 	return len(p.Links) > 0 && !slices.ContainsFunc(p.Links, func(l harness.Link) bool { return !l.OfClients() })
+}
+
+// isAmid reports whether a change of members, by its name, is to begin while nodes are cut apart and to stay so.
+func isAmid(name string) bool { return strings.HasPrefix(name, amid) }
+
+// A change of members that is made while nodes are cut apart.
+const (
+	amidMin   = 18 * time.Second // it lasts at least so long
+	amidMax   = 22 * time.Second // and less than this
+	amidAhead = 3 * time.Second  // nodes are cut apart so much before it: whoever is asked for it knows whom it reaches
+)
+
+// cutAround lets a partition, the one that begins nearest, begin before each change of members that is to be made amid one,
+// and end with it; what others it meets is left out. The change strikes a node that hears the fewest of the others then, of the
+// side that the partition names if it can: one that does not hear of it.
+func cutAround(faults []harness.Fault) []harness.Fault {
+	plan := slices.Clone(faults)
+	for i := range plan {
+		m := &plan[i]
+		if m.Kind != MembershipKind || !isAmid(m.Name) {
+			continue
+		}
+		var around *harness.Fault
+		for j := range plan {
+			if p := &plan[j]; p.Kind == PartitionKind && !ofClients(*p) && p.Stop > p.Start && (around == nil || (p.Start-m.Start).Abs() < (around.Start-m.Start).Abs()) {
+				around = p
+			}
+		}
+		if around == nil {
+			continue
+		}
+		around.Start, around.Stop = max(0, m.Start-amidAhead), m.Stop
+		if n := hearsLeast(*around); n != "" {
+			m.Nodes = []harness.NodeID{n}
+		}
+		for j := range plan {
+			if p := &plan[j]; p.Kind == PartitionKind && p != around && p.Start < around.Stop && around.Start < p.Stop {
+				p.Stop = p.Start
+			}
+		}
+	}
+	return slices.DeleteFunc(plan, func(f harness.Fault) bool { return f.Kind == PartitionKind && f.Stop <= f.Start })
+}
+
+// hearsLeast is the node to which the most links of a partition are cut; among equals one of the side that it names, then the first.
+func hearsLeast(p harness.Fault) (least harness.NodeID) {
+	deaf := make(map[harness.NodeID]int)
+	for _, l := range p.Links {
+		deaf[l.To] += 2
+	}
+	for _, n := range p.Nodes {
+		if deaf[n] > 0 {
+			deaf[n]++
+		}
+	}
+	for _, n := range slices.Sorted(maps.Keys(deaf)) {
+		if n != harness.Clients && deaf[n] > deaf[least] {
+			least = n
+		}
+	}
+	return least
 }
 
 // heard leaves out partitions all of whose links begin or end at a node that is being replaced: it

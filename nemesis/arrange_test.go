@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"cartwheel/harness"
+	"cartwheel/nemesis/grudge"
 )
 
 // Where too few nodes run for a quorum nobody uses a disk.
@@ -102,6 +103,42 @@ func TestLateChangesBeginWhenAPartitionHasEnded(t *testing.T) {
 	clients.Links = []harness.Link{{From: harness.Clients, To: "n1"}, {From: "n1", To: harness.Clients}}
 	for _, left := range [][]harness.Fault{{change}, {clients, change}, {cut, {Kind: MembershipKind, Name: "leave", Start: 10 * time.Second, Stop: 20 * time.Second}}} {
 		if got := cutBehind(left); !reflect.DeepEqual(got, left) {
+			t.Errorf("got %+v, want %+v", got, left)
+		}
+	}
+}
+
+// A change that is to be made amid a partition lies within the one that begins nearest, meets no other, and strikes a node that hears least.
+func TestChangesAmidAPartitionAreMadeWhereTheyAreNotHeard(t *testing.T) {
+	change := harness.Fault{Kind: MembershipKind, Name: amid + "leave", Start: 10 * time.Second, Stop: 28 * time.Second, Nodes: []harness.NodeID{"n1"}}
+	nodes := []harness.NodeID{"n1", "n2", "n3", "n4", "n5"}
+	at := func(from, to time.Duration, c grudge.Cut) harness.Fault {
+		return harness.Fault{Kind: PartitionKind, Start: from * time.Second, Stop: to * time.Second, Nodes: c.Side, Links: c.Links}
+	}
+	for seed := range uint64(50) {
+		r := rand.New(rand.NewPCG(seed, 0))
+		deaf, alone := grudge.Deaf(r, nodes), grudge.Isolate(r, nodes)
+		for _, tt := range []struct {
+			cut  grudge.Cut
+			want []harness.NodeID // one of them
+		}{{deaf, deaf.Side}, {alone, alone.Side}, {grudge.Halves(r, nodes), nil}} {
+			near, met, far := at(8, 12, tt.cut), at(20, 24, deaf), at(30, 34, deaf)
+			plan := cutAround([]harness.Fault{near, change, met, far})
+			if len(plan) != 3 || !reflect.DeepEqual(plan[2], far) {
+				t.Fatalf("got %+v, want the change, the partition around it, and the one behind it", plan)
+			}
+			p, m := plan[0], plan[1]
+			if p.Start != change.Start-amidAhead || p.Stop != change.Stop || m.Start != change.Start || m.Stop != change.Stop {
+				t.Fatalf("cut from %v to %v around a change from %v to %v", p.Start, p.Stop, m.Start, m.Stop)
+			}
+			if len(m.Nodes) != 1 || tt.want != nil && !slices.Contains(tt.want, m.Nodes[0]) || tt.want == nil && !slices.Contains(tt.cut.Side, m.Nodes[0]) {
+				t.Fatalf("it strikes %v; side %v of %v", m.Nodes, tt.cut.Side, tt.cut.Links)
+			}
+		}
+	}
+	plain := []harness.Fault{at(8, 12, grudge.Cut{}), {Kind: MembershipKind, Name: "leave", Start: 10 * time.Second, Stop: 20 * time.Second}}
+	for _, left := range [][]harness.Fault{{change}, plain} {
+		if got := cutAround(left); !reflect.DeepEqual(got, left) {
 			t.Errorf("got %+v, want %+v", got, left)
 		}
 	}

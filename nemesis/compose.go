@@ -144,7 +144,7 @@ func (c composed) Plan(r *rand.Rand, nodes []harness.NodeID, span time.Duration)
 			plans[i][j].Stop += late
 		}
 	}
-	return schedule.Merge(meet(spare(leaveRoom(r, leaveCalm(schedule.Merge(cutBehind(cutBefore(r, schedule.Merge(plans...)))))), nodes), nodes))
+	return schedule.Merge(meet(spare(leaveRoom(r, leaveCalm(schedule.Merge(cutAround(cutBehind(cutBefore(r, schedule.Merge(plans...))))))), nodes), nodes))
 }
 
 // of finds who makes a fault. A nemesis from elsewhere takes what nobody else claims.

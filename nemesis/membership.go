@@ -25,7 +25,8 @@ const MembershipKind = "membership"
 //
 // Others have to be asked for. A tour is changes on top of each other: two machines join, and go again;
 // then a member leaves, and of the others one is replaced. So five nodes become seven and then four. A
-// late-leave begins when a partition has just ended (see [Compose]). In a rebuild a member loses its disk, and the node that
+// late-leave begins when a partition has just ended; an amid-leave when one has just begun, which lasts as long as the change,
+// and takes out a node that hears the fewest of the others (see [Compose]). In a rebuild a member loses its disk, and the node that
 // begins anew on the same machine takes its place, for good: nothing is undone that would copy the data once more.
 // A zombie is a member that is replaced while it is dead, and then comes back with its disk and asks for its place.
 //
@@ -50,6 +51,7 @@ var memberships = tableOf(MembershipKind,
 	atLeast(4, one.called("leave", nil)), // so that three are left, which is what replication takes
 	atLeast(4, one.called("replace", nil)),
 	onlyAsked(atLeast(5, all.called(tour, nil))),
+	onlyAsked(atLeast(4, one.called(amid+"leave", nil))),
 	onlyAsked(atLeast(4, one.called(late+"leave", nil))),
 	onlyAsked(atLeast(4, one.called(rebuild, nil))),
 	onlyAsked(atLeast(4, one.called(late+rebuild, nil))),
@@ -102,6 +104,9 @@ func (m *Membership) Plan(r *rand.Rand, nodes []harness.NodeID, span time.Durati
 	}
 	if slices.Contains(m.Names, tour) {
 		return planTour(r, nodes, span)
+	}
+	if slices.ContainsFunc(m.Names, isAmid) { // most of what goes on in a change that cannot end comes of time
+		t.FaultMin, t.FaultMax, t.Head = max(t.FaultMin, amidMin), max(t.FaultMax, amidMax), max(t.Head, 2*amidAhead)
 	}
 	plan := schedule.Draw(r, nodes, span, t, memberships.chosen(m.Names))
 	added := len(nodes)

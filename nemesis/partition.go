@@ -20,7 +20,7 @@ const PartitionKind = "partition"
 
 // A Partition cuts links between nodes; clients still reach every node. The zero value
 // makes halves, isolate, minority, majorities-ring, bridge and one-way. Where Names ask for
-// them there are also minority-third, flapping (a link that goes and comes), the nodes of a role cut off
+// them there are also deaf (one-way: a minority is heard and hears nobody of the rest), minority-third, flapping (a link that goes and comes), the nodes of a role cut off
 // (see [harness.Role]), and maps of groups: "n1_n2-n3" parts n1 from n2 and n3. Names that begin
 // with client cut clients off from nodes that hear each other; so does the map "clients_n1-n2".
 type Partition struct {
@@ -38,6 +38,7 @@ var shapes = append(tableOf(PartitionKind, roles()...), []schedule.Maker{
 	cutting("majorities-ring", 3, grudge.MajoritiesRing),
 	cutting("bridge", 3, grudge.Bridge),
 	cutting("one-way", 2, grudge.OneWay),
+	asked(cutting("deaf", 3, grudge.Deaf)),
 	asked(cutting("minority-third", 4, grudge.MinorityThird)),
 	asked(cutting(flapping, 2, grudge.Flapping)),
 	asked(cutting("client-one", 1, fromClients(one))),

@@ -13,6 +13,7 @@ import (
 const (
 	rebuild = "rebuild"
 	zombie  = "zombie"
+	amid    = "amid-" // with the name of a change: it begins when a partition has just begun, which lasts as long
 	late    = "late-" // with the name of a change: it begins when a partition has just ended
 )
 

@@ -15,7 +15,12 @@ const tour = "tour"
 
 // sortOf is what a change of members does: join, leave, replace, rebuild or zombie.
 func sortOf(f harness.Fault) string {
-	return strings.TrimPrefix(strings.TrimPrefix(f.Name, tour+"-"), late)
+	for _, when := range []string{tour + "-", late, amid} {
+		if rest, ok := strings.CutPrefix(f.Name, when); ok {
+			return rest
+		}
+	}
+	return f.Name
 }
 
 // ofTour reports whether other changes may come on top of this one.

@@ -57,6 +57,14 @@ func OneWay(r *rand.Rand, nodes []harness.NodeID) Cut {
 	return cut(mute, between(mute, deaf))
 }
 
+// Deaf lets the largest random minority, the side named, hear nobody of the rest, who hear it: by what a node
+// is told it cannot know that it is not heard itself. It needs 3 nodes.
+func Deaf(r *rand.Rand, nodes []harness.NodeID) Cut {
+	order := shuffled(r, nodes)
+	n := (len(nodes) - 1) / 2
+	return cut(order[:n], between(order[n:], order[:n]))
+}
+
 // Bridge splits the nodes into two halves, as equal as can be, that hear each other
 // only through one random node, the side named, which hears all. It needs 3 nodes.
 func Bridge(r *rand.Rand, nodes []harness.NodeID) Cut {

@@ -66,6 +66,21 @@ var shapes = map[string]struct {
 		}
 		return nil
 	}},
+	"deaf": {3, Deaf, func(nodes []harness.NodeID, c Cut) error {
+		if len(c.Side) != (len(nodes)-1)/2 {
+			return fmt.Errorf("side %v of %d nodes", c.Side, len(nodes))
+		}
+		for n, view := range hears(nodes, c) {
+			want := nodes
+			if slices.Contains(c.Side, n) {
+				want = c.Side
+			}
+			if !slices.Equal(view, want) {
+				return fmt.Errorf("side %v: %s hears %v", c.Side, n, view)
+			}
+		}
+		return nil
+	}},
 	"minority third": {4, MinorityThird, func(nodes []harness.NodeID, c Cut) error {
 		if len(c.Links) != 2*len(c.Side)*(len(nodes)-len(c.Side)) || len(c.Side) == 0 || 3*len(c.Side) >= len(nodes) {
 			return fmt.Errorf("side %v, %d links", c.Side, len(c.Links))

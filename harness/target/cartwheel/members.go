@@ -155,7 +155,8 @@ func (t *Target) change(ctx context.Context, c harness.Cluster, wishes func(clie
 	return err
 }
 
-// bestInformed returns the member with the newest layout among those that answer.
+// bestInformed returns the member with the newest layout among those that answer, of equals the one that believes most others to be
+// up: where nodes are cut apart that is whom an operator would ask.
 func (t *Target) bestInformed(ctx context.Context, c harness.Cluster) (at harness.NodeID, known client.Members, err error) {
 	var errs []error
 	for _, n := range everywhere(c) {
@@ -164,7 +165,8 @@ func (t *Target) bestInformed(ctx context.Context, c harness.Cluster) (at harnes
 			errs = append(errs, err)
 			continue
 		}
-		if id, is := memberOn(m, n); is && id == m.Node && newest(m) > newest(known) {
+		better := newest(m) > newest(known) || newest(m) == newest(known) && reaches(m) > reaches(known)
+		if id, is := memberOn(m, n); is && id == m.Node && better {
 			at, known = n, m
 		}
 	}
@@ -172,6 +174,16 @@ func (t *Target) bestInformed(ctx context.Context, c harness.Cluster) (at harnes
 		return "", client.Members{}, fmt.Errorf("no member answers: %w", errors.Join(errs...))
 	}
 	return at, known, nil
+}
+
+// reaches counts the nodes that a node believes to be up.
+func reaches(m client.Members) (up int) {
+	for _, s := range m.Nodes {
+		if s.Up {
+			up++
+		}
+	}
+	return up
 }
 
 func newest(m client.Members) uint64 {
