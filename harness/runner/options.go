@@ -40,6 +40,9 @@ type Options struct {
 	EqualLimit  time.Duration // for replicas that differ in the final phase to become equal; default 10s
 	StopLimit   time.Duration // for stopping the cluster, and for stuck clients; default 30s
 	CheckBudget time.Duration // for each checker; default 60s
+	// StallAfter is how much longer than its limits allow a run may record nothing, or take in all, before it is given up as
+	// [ErrStalled]; default: it is not watched, as is right where time is virtual.
+	StallAfter time.Duration
 
 	Started time.Time // for the record and the folder's name, where time.Now is virtual; default now
 	Dir     string    // where results go, one folder a run; empty: nothing is written

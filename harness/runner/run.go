@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"cartwheel/harness"
@@ -78,9 +79,9 @@ func Play(ctx context.Context, o Options) (*Recording, error) {
 		nodes: o.Cluster.Nodes(),
 		keys:  make(map[string]bool),
 	}
-	r.epoch = time.Now()
+	r.begin()
 	if r.rec.Started.IsZero() {
-		r.rec.Started = r.epoch
+		r.rec.Started = *r.epoch.Load()
 	}
 	if err := r.open(); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrRefused, err)
@@ -89,8 +90,8 @@ func Play(ctx context.Context, o Options) (*Recording, error) {
 		o.Planned(r.rec.Plan, r.rec.Dir)
 	}
 	r.board.start(o.Progress)
-	r.rec.Trouble = r.play(ctx)
-	r.rec.Epoch = r.epoch
+	r.rec.Trouble = r.watched(ctx)
+	r.rec.Epoch = *r.epoch.Load()
 	r.board.stop()
 	return r.rec, errors.Join(r.rec.Trouble, r.readBack())
 }
@@ -122,7 +123,7 @@ type run struct {
 	o     Options
 	rec   *Recording
 	nodes []harness.NodeID
-	epoch time.Time // the begin of the load, once it has begun
+	epoch atomic.Pointer[time.Time] // the begin of the load, once it has begun
 	board board
 
 	journal *history.Writer
@@ -135,7 +136,13 @@ type run struct {
 	latest   string   // key of the operation that began last
 }
 
-func (r *run) now() time.Duration { return time.Since(r.epoch) }
+func (r *run) now() time.Duration { return time.Since(*r.epoch.Load()) }
+
+// begin makes this moment the zero of the run's times.
+func (r *run) begin() {
+	now := time.Now()
+	r.epoch.Store(&now)
+}
 
 // problem notes what is wrong with the run itself, a few times at most.
 func (r *run) problem(format string, args ...any) {
@@ -192,7 +199,7 @@ func (r *run) play(ctx context.Context) (err error) {
 	if err := r.ready(ctx); err != nil {
 		return err
 	}
-	r.epoch = time.Now()
+	r.begin()
 	if err := r.load(ctx); err != nil {
 		return err
 	}

@@ -479,6 +479,40 @@ func TestRefusalsComeBeforeTheClusterStarts(t *testing.T) {
 
 type bare struct{ harness.Cluster }
 
+// What does not heed its context cannot hang a run: it ends, says so, and keeps what the harness was doing.
+func TestARunThatStallsEndsAsUnknown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newBed(bugs{stuckLook: true}, 1)
+		d.options.Time, d.options.StallAfter, d.options.Dir = 10*time.Second, 5*time.Second, t.TempDir()
+		began := time.Now()
+		defer close(d.store.stuck) // the leak ends after the run
+		res, h, err := d.run(t)
+		if !errors.Is(err, runner.ErrStalled) || res.Verdict != harness.Unknown || !strings.Contains(res.Reasons[0], `stalled: nothing was recorded for 1m5s in the phase "settle"`) {
+			t.Fatalf("%v, %s: %s", err, res.Verdict, reasons(res))
+		}
+		if took := time.Since(began); took > 5*time.Minute || len(h) < 20 {
+			t.Errorf("it took %v, with %d lines", took, len(h))
+		}
+		if stacks, err := os.ReadFile(filepath.Join(res.Dir, "goroutines.txt")); err != nil || !bytes.Contains(stacks, []byte("(*store).Quiet")) {
+			t.Errorf("goroutines: %d bytes, %v", len(stacks), err)
+		}
+		if running, _ := d.cluster.Running(); running {
+			t.Error("the cluster runs on")
+		}
+	})
+}
+
+// A run that has what it needs is not disturbed by the watch.
+func TestAWatchedRunIsTheSameRun(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newBed(bugs{}, 1)
+		d.options.StallAfter = time.Second
+		if res, _, err := d.run(t); err != nil || res.Verdict != harness.Valid {
+			t.Errorf("%v, %s: %s", err, res.Verdict, reasons(res))
+		}
+	})
+}
+
 func TestAStuckClientBecomesInfoAndItsThreadGoesOn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newBed(bugs{stuckPut: 5}, 3)

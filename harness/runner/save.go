@@ -20,6 +20,7 @@ const (
 	scheduleFile = "schedule.json"
 	verdictFile  = "verdict.json"
 	junitFile    = "junit.xml"
+	stacksFile   = "goroutines.txt"
 	logsDir      = "logs"
 	latestLink   = "latest"
 )

@@ -37,6 +37,7 @@ type bugs struct {
 	refuses   bool // every operation fails
 	noClient  bool // Open fails
 	notReady  bool // nodes never serve
+	stuckLook bool // Quiet ignores its deadline
 	stuckPut  int  // this put's client ignores its deadline, from 1
 }
 
@@ -127,6 +128,9 @@ func (s *store) ReadReplica(_ context.Context, _ harness.Cluster, n harness.Node
 
 // Quiet does one round of anti-entropy.
 func (s *store) Quiet(_ context.Context, c harness.Cluster) (string, error) {
+	if s.bugs.stuckLook {
+		<-s.stuck
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.bugs.forgets {
