@@ -98,8 +98,8 @@ func Stored(results string) ([]harness.Result, error) {
 	return all, nil
 }
 
-// runsIn finds the runs of a folder, newest first. A run that is under way has no verdict
-// yet and is not among them; a verdict that is damaged is, as unknown.
+// runsIn finds the runs of a folder, newest first. One that is under way or was killed is among them as
+// unknown, as its folder says from the begin, and so is one whose verdict is damaged.
 func runsIn(results fs.FS) ([]listed, error) {
 	var runs []listed
 	err := fs.WalkDir(results, ".", func(name string, d fs.DirEntry, err error) error {
