@@ -54,9 +54,6 @@ func eitherWay(r *rand.Rand, d time.Duration) time.Duration {
 	return d
 }
 
-// ClockNames lists the ways to be wrong.
-func ClockNames() []string { return clocks.names() }
-
 // Name returns "clock", with the names that it is limited to.
 func (k *Clock) Name() string { return title(ClockKind, k.Names) }
 

@@ -55,9 +55,6 @@ var disks = tableOf(DiskKind,
 	})),
 )
 
-// DiskNames lists the ways to be bad.
-func DiskNames() []string { return disks.names() }
-
 // Name returns "disk", with the names that it is limited to.
 func (d *Disk) Name() string { return title(DiskKind, d.Names) }
 

@@ -44,9 +44,6 @@ var kills = tableOf(KillKind, append(roles(),
 
 func terminated(_ *rand.Rand, f *harness.Fault) { f.Signal = SignalTerm }
 
-// KillNames lists whom a Kill can strike, and how.
-func KillNames() []string { return kills.names() }
-
 // Name returns "kill", with the names that it is limited to.
 func (k *Kill) Name() string { return title(KillKind, k.Names) }
 

@@ -36,7 +36,7 @@ const MembershipKind = "membership"
 // Most nodes must know of each change before it is undone, and all of them afterwards. A
 // node that another fault holds, or cuts off, hears late, hence not all at all times.
 type Membership struct {
-	Names  []string        // of MembershipNames; default join, leave and replace
+	Names  []string        // of memberships; default join, leave and replace
 	Timing schedule.Timing // its rhythm; default a change of 8 to 12 seconds, and 15 to 25 between two: to undo one takes as long
 
 	store harness.MemberChanger     // nil: the target has none
@@ -63,9 +63,6 @@ func atLeast(nodes int, t target) target {
 	t.nodes = nodes
 	return t
 }
-
-// MembershipNames lists the changes.
-func MembershipNames() []string { return memberships.names() }
 
 // Name returns "membership", with the names that it is limited to.
 func (m *Membership) Name() string { return title(MembershipKind, m.Names) }

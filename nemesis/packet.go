@@ -62,9 +62,6 @@ func shaping(name string, pair bool, draw func(r *rand.Rand) harness.Shape) sche
 	}
 }
 
-// PacketNames lists the ways to be bad.
-func PacketNames() []string { return weathers.names() }
-
 // Name returns "packet", with the names that it is limited to.
 func (p *Packet) Name() string { return title(PacketKind, p.Names) }
 

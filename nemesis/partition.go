@@ -102,9 +102,6 @@ func cutting(name string, nodes int, draw func(*rand.Rand, []harness.NodeID) gru
 	}
 }
 
-// PartitionNames lists the shapes.
-func PartitionNames() []string { return shapes.names() }
-
 // Name returns "partition", with the names that it is limited to.
 func (p *Partition) Name() string { return title(PartitionKind, p.Names) }
 

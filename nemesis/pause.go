@@ -40,9 +40,6 @@ const (
 	stutterRuns = 600 * time.Millisecond  // long enough to be believed to run
 )
 
-// PauseNames lists whom a Pause can strike.
-func PauseNames() []string { return pauses.names() }
-
 // Name returns "pause", with the names that it is limited to.
 func (p *Pause) Name() string { return title(PauseKind, p.Names) }
 

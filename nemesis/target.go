@@ -133,7 +133,7 @@ func (t table) check(kind string, c harness.Cluster, able bool, what string, nam
 	}
 	for _, name := range names {
 		if !slices.Contains(t.names(), name) {
-			errs = append(errs, fmt.Errorf("nemesis %s: there is no %q, only %v", kind, name, t.names()))
+			errs = append(errs, fmt.Errorf("nemesis %s: there is no %q, only %s", kind, name, strings.Join(t.names(), ", ")))
 		}
 	}
 	enough := slices.ContainsFunc(t.chosen(names), func(m schedule.Maker) bool { return m.Nodes <= len(c.Nodes()) })

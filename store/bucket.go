@@ -127,9 +127,6 @@ func ParseBucket(s string) (Bucket, error) {
 	return b, nil
 }
 
-// ParseMode reads "sloppy" or "strict"; empty is the default.
-func ParseMode(s string) (Mode, error) { return optional(s, Sloppy, Strict) }
-
 // ParseRepair reads "async", "blocking" or "none"; empty is the default.
 func ParseRepair(s string) (RepairMode, error) {
 	return optional(s, RepairAsync, RepairBlocking, RepairNone)

@@ -116,15 +116,6 @@ func (c *Cluster) AdminAddress(n harness.NodeID) string {
 	return cmp.Or(at.admin, at.clients)
 }
 
-// Backend names the packet filter that the pods use, "nft" or "legacy".
-func (c *Cluster) Backend() string {
-	r, err := c.started()
-	if err != nil {
-		return ""
-	}
-	return r.backend
-}
-
 // Start removes what killed runs have left, builds the host image if it is not there yet,
 // and starts all pods at once. On an error it removes all that it made.
 func (c *Cluster) Start(ctx context.Context) (err error) {

@@ -17,7 +17,6 @@ import (
 
 	"github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types/build"
-	"github.com/docker/docker/api/types/image"
 	"github.com/docker/docker/client"
 )
 
@@ -127,17 +126,6 @@ func Tag(ctx context.Context, ref, name string) error {
 	}
 	defer func() { _ = cli.Close() }()
 	return wrap(cli.ImageTag(ctx, ref, name), "tag %s as %s", ref, name)
-}
-
-// RemoveImage removes a store image that is no longer needed. Removing one that is not
-// there is no error.
-func RemoveImage(ctx context.Context, ref string) error {
-	cli, err := connect(ctx)
-	if err != nil {
-		return fmt.Errorf("remove image %s: %w", ref, err)
-	}
-	defer func() { _ = cli.Close() }()
-	return wrap(removed(cli.ImageRemove(ctx, ref, image.RemoveOptions{PruneChildren: true})), "remove image %s", ref)
 }
 
 // checkout returns the root of our source tree, around dir.
