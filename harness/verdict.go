@@ -90,6 +90,7 @@ type Plan struct {
 	Store       StoreOptions  `json:"store,omitzero"`
 	Schedule    []Fault       `json:"schedule"`
 	Skipped     []Skip        `json:"skipped,omitempty"` // what the nemesis makes elsewhere and could not here
+	Mutant      string        `json:"mutant,omitempty"`  // the bug that is planted in the store; empty: it is as it is
 	Repeat      string        `json:"repeat"`            // command line that does it again
 }
 

@@ -3,6 +3,7 @@ package report
 import (
 	"bytes"
 	"encoding/xml"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -215,6 +216,23 @@ func TestTextTellsTheSameStory(t *testing.T) {
 		if !strings.Contains(got, want) {
 			t.Errorf("the text lacks %q:\n%s", want, got)
 		}
+	}
+}
+
+// A store that was broken on purpose must not look like one that is broken.
+func TestAPlantedBugIsNamed(t *testing.T) {
+	res := harness.Result{Verdict: harness.Invalid, Plan: harness.Plan{Suite: "cart", World: "sim", Mutant: "M48"}}
+	dir := t.TempDir()
+	var told strings.Builder
+	if err := errors.Join(Write(dir, res, nil), Text(&told, res)); err != nil {
+		t.Fatal(err)
+	}
+	page, err := os.ReadFile(filepath.Join(dir, "index.html"))
+	if err != nil || !strings.Contains(string(page), "bug M48 planted in the store") {
+		t.Errorf("%v; the page does not name the bug", err)
+	}
+	if !strings.Contains(told.String(), "bug M48 is planted in the store") {
+		t.Errorf("the text does not name the bug:\n%s", &told)
 	}
 }
 

@@ -103,6 +103,9 @@ func (t *teller) verdict(res harness.Result) {
 	default:
 		t.say("suite %s on %s, seed %d, %d nodes, %d clients, load %v, %s", p.Suite, p.World, p.Seed, len(p.Nodes), p.Concurrency, p.Time, storeOptions(p))
 	}
+	if p.Mutant != "" {
+		t.say("bug %s is planted in the store", p.Mutant)
+	}
 	counts := tally{s.OK, s.Fail, s.Info}
 	t.say("operations: %d, %d ok, %d fail, %d info (%s acknowledged)", counts.Total(), s.OK, s.Fail, s.Info, counts.Percent())
 }

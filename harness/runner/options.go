@@ -29,6 +29,7 @@ type Options struct {
 	Homes       []harness.NodeID // the node that each thread talks to; default: thread i talks to node i modulo n
 	Time        time.Duration    // of the load; default 30s
 	Rate        float64          // operations a second, all threads together; 0: the workload's default
+	Mutant      string           // the bug that is planted in the store, for the record
 	Repeat      string           // command line that does the run again, for the record
 
 	OpTimeout   time.Duration // deadline of an operation; default 3s

@@ -104,7 +104,7 @@ func plan(o Options) harness.Plan {
 		Seed: o.Seed, Nodes: o.Cluster.Nodes(),
 		Concurrency: o.Concurrency, Time: o.Time, Rate: o.Rate,
 		Read: o.Workload.Read, Write: o.Workload.Write, Store: o.Workload.Store,
-		Schedule: o.Schedule, Repeat: o.Repeat,
+		Schedule: o.Schedule, Mutant: o.Mutant, Repeat: o.Repeat,
 	}
 	if o.Nemesis != nil {
 		p.Nemesis = o.Nemesis.Name()

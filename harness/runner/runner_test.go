@@ -696,7 +696,7 @@ func TestTheFolderTellsEverythingAndIsJudgedAlike(t *testing.T) {
 func testFolder(t *testing.T, b bugs) {
 	d := newBed(b, 11)
 	root := t.TempDir()
-	d.options.Dir, d.options.Suite, d.options.Repeat = root, "a suite/1", "cartwheel test --seed 11"
+	d.options.Dir, d.options.Suite, d.options.Mutant, d.options.Repeat = root, "a suite/1", "M48", "cartwheel test --seed 11"
 	d.options.Started = time.Date(2026, 11, 22, 21, 4, 9, 0, time.UTC) // the bubble's time is its own
 	var planned, reported string
 	d.options.Planned = func(p harness.Plan, dir string) {
@@ -731,6 +731,9 @@ func testFolder(t *testing.T, b bugs) {
 	data, err := os.ReadFile(filepath.Join(res.Dir, "verdict.json"))
 	if err = errors.Join(err, json.Unmarshal(data, &stored)); err != nil {
 		t.Fatal(err)
+	}
+	if stored.Plan.Mutant != "M48" {
+		t.Errorf("the plan does not tell of the planted bug: %+v", stored.Plan)
 	}
 	again, h2, err := runner.JudgeDir(t.Context(), res.Dir, func(p harness.Plan) (harness.Workload, error) {
 		if p.Workload != "tags" {

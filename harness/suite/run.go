@@ -71,7 +71,7 @@ func assemble(k Knobs, h Hooks) (world, runner.Options, error) {
 	}
 	return play, runner.Options{
 		Suite: k.Suite, Seed: k.Seed, Workload: k.apply(workload), Nemesis: faults, Schedule: replay,
-		Concurrency: k.Concurrency, Time: k.Time, Rate: k.Rate, Repeat: k.Command(),
+		Concurrency: k.Concurrency, Time: k.Time, Rate: k.Rate, Mutant: k.Mutant, Repeat: k.Command(),
 		Dir: k.Results, Keep: k.Keep,
 		Planned: h.Planned, Progress: h.Progress, Report: report.Write, Logger: h.Logger, Journal: h.Journal,
 	}, nil
