@@ -273,7 +273,7 @@ func (r *Replica) RestoreArchive(ctx context.Context, name string, p ring.Partit
 			return fmt.Errorf("the archive is of partition %d, where %q is in %d: %w", of, key, in, store.ErrInvalid)
 		}
 		keys++
-		states = append(states, State{key, s})
+		states = append(states, State{Key: key, Set: s})
 		for _, v := range s.Versions {
 			size += len(v.Value)
 		}

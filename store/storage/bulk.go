@@ -14,8 +14,26 @@ import (
 
 // A State is what a node holds of a key.
 type State struct {
-	Key store.Key
-	Set version.Set
+	Key    store.Key
+	Set    version.Set
+	Pruned version.Vector // entries that were pruned from the set's vector: who takes the record over remembers them, too
+}
+
+// State returns all that is in this node's own record of a key, without hints.
+func (r *Replica) State(ctx context.Context, p ring.Partition, key store.Key) (State, error) {
+	leave, err := r.enter(ctx, p, key, "")
+	if err != nil {
+		return State{}, fmt.Errorf("read record %q: %w", key, err)
+	}
+	defer leave()
+	c, err := r.loadOwn(p, key)
+	if err == nil && c.damaged {
+		err = errDamaged()
+	}
+	if err != nil {
+		return State{}, fmt.Errorf("read record %q: %w", key, err)
+	}
+	return State{Key: key, Set: c.own.set, Pruned: c.own.pruned}, nil
 }
 
 // MergeAll joins states of one partition into the node's own records, as [Replica.Merge] does, all in one
@@ -53,7 +71,9 @@ func (r *Replica) mergeAll(ctx context.Context, p ring.Partition, states []State
 			return 0, fmt.Errorf("%q: %w", s.Key, err)
 		}
 		before := rec.set
-		if rec.set = version.Merge(before, s.Set); rec.set.Equal(before) {
+		remembers := rec.pruned.Includes(s.Pruned)
+		rec.pruned = rec.pruned.Join(s.Pruned)
+		if rec.set = rec.merge(s.Set); rec.set.Equal(before) && (remembers || before.IsZero()) {
 			if err := r.rehash(p, s.Key, rec); err != nil {
 				return 0, fmt.Errorf("%q: %w", s.Key, err)
 			}

@@ -42,7 +42,7 @@ func TestManyStatesAreOneBatch(t *testing.T) {
 	r, other := open(t, d), open(t, newDisk("b"))
 	var states []State
 	for n, k := range []store.Key{"a", "b", "c"} {
-		states = append(states, State{k, mustPut(t, other, k, "", n, nil)})
+		states = append(states, State{Key: k, Set: mustPut(t, other, k, "", n, nil)})
 	}
 	before := batches
 	if changed, err := r.MergeAll(t.Context(), part("a"), states); changed != 3 || err != nil {
@@ -101,7 +101,7 @@ func TestOverlappingBatchesDoNotWaitForEachOther(t *testing.T) {
 		defer closeReplica(t, other)
 		var states []State
 		for n, k := range []store.Key{"a", "b", "c", "d"} {
-			states = append(states, State{k, mustPut(t, other, k, "", n, nil)})
+			states = append(states, State{Key: k, Set: mustPut(t, other, k, "", n, nil)})
 		}
 		var work sync.WaitGroup
 		for i := range 4 {

@@ -17,6 +17,7 @@ func FuzzRecord(f *testing.F) {
 	set := version.Set{}.Put(nil, version.Version{Dot: version.Dot{Actor: version.Actor{Node: 1, Epoch: 1}, Counter: 1}, Value: []byte("v")})
 	key := dataKey(3, "k")
 	f.Add(key, record{tenure: tenure{1, 2, 3}, set: set}.encode(key))
+	f.Add(key, record{tenure: tenure{1, 2, 3}, set: set, pruned: version.Vector{{Actor: version.Actor{Node: 7, Epoch: 1}, Counter: 2}}}.encode(key))
 	f.Fuzz(func(t *testing.T, dbKey, b []byte) {
 		// The sum hides the inside from the fuzzer; give it bodies with a right one.
 		sealed := binary.BigEndian.AppendUint32(bytes.Clone(b), recordSum(dbKey, b))

@@ -2,6 +2,7 @@ package storage
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"hash/crc32"
 
@@ -9,8 +10,11 @@ import (
 	"cartwheel/store/version"
 )
 
-// recordFormat opens every record. Another number means another layout.
-const recordFormat = 1
+// Formats that open a record. Another number means another layout. A record that was never pruned is of the first.
+const (
+	recordFormat       = 1
+	recordFormatPruned = 2 // the pruned entries, and how many bytes they take, stand before the set
+)
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
@@ -41,6 +45,30 @@ func (t tenure) valid(life Identity) bool {
 type record struct {
 	tenure tenure
 	set    version.Set
+	// pruned are entries that the set's vector had until all owners pruned them, and that a session's floor may name (see
+	// [Replica.Recall]). They are this node's own affair: in no hash, in no message but to whoever asks for them.
+	pruned version.Vector
+}
+
+// brings returns the entries of a client's context that would bring back what was pruned here.
+func (r record) brings(past version.Vector) (out version.Vector) {
+	for _, d := range past {
+		if r.pruned.Covers(d) && r.set.Vector.At(d.Actor) == 0 {
+			out = append(out, d)
+		}
+	}
+	return out
+}
+
+// merge joins a state from elsewhere into the set. What was pruned still keeps old versions down, as those of an archive. Their
+// entries come back with them, so that other copies learn of it.
+func (r record) merge(s version.Set) version.Set {
+	return version.Set{Vector: r.set.Vector.Join(s.Vector), Versions: version.Merge(r.whole(), s).Versions}
+}
+
+// whole returns the set as it would be had nothing been pruned.
+func (r record) whole() version.Set {
+	return version.Set{Vector: r.set.Vector.Join(r.pruned), Versions: r.set.Versions}
 }
 
 const recordHeadSizeBytes = 1 + 3*8
@@ -52,12 +80,18 @@ func (r record) encode(dbKey []byte) []byte {
 	b = binary.BigEndian.AppendUint64(b, r.tenure.node)
 	b = binary.BigEndian.AppendUint64(b, r.tenure.incarnation)
 	b = binary.BigEndian.AppendUint64(b, r.tenure.epoch)
+	if len(r.pruned) > 0 {
+		b[0] = recordFormatPruned
+		pruned := EncodeEntries(r.pruned)
+		b = binary.AppendUvarint(b, uint64(len(pruned)))
+		b = append(b, pruned...)
+	}
 	b = append(b, r.set.Encode()...)
 	return binary.BigEndian.AppendUint32(b, recordSum(dbKey, b))
 }
 
 // decodeRecord reads what encode wrote. Anything else gives an error that wraps store.ErrCorrupt.
-func decodeRecord(dbKey, b []byte) (record, error) {
+func decodeRecord(dbKey, b []byte) (rec record, err error) {
 	if len(b) < recordHeadSizeBytes+4 {
 		return record{}, fmt.Errorf("record of %d bytes: %w", len(b), store.ErrCorrupt)
 	}
@@ -65,10 +99,23 @@ func decodeRecord(dbKey, b []byte) (record, error) {
 	if got := recordSum(dbKey, body); got != sum {
 		return record{}, fmt.Errorf("record with checksum %08x, want %08x: %w", got, sum, store.ErrCorrupt)
 	}
-	if body[0] != recordFormat {
-		return record{}, fmt.Errorf("record of format %d, want %d: %w", body[0], recordFormat, store.ErrCorrupt)
+	rest := body[recordHeadSizeBytes:]
+	var pruned version.Vector
+	switch body[0] {
+	case recordFormat:
+	case recordFormatPruned:
+		size, n := binary.Uvarint(rest)
+		if n <= 0 || n != len(binary.AppendUvarint(nil, size)) || size > uint64(len(rest)-n) {
+			return record{}, fmt.Errorf("record without its pruned entries: %w", store.ErrCorrupt)
+		}
+		if pruned, err = DecodeEntries(rest[n : n+int(size)]); err != nil || len(pruned) == 0 {
+			return record{}, fmt.Errorf("record: pruned entries: %w", errors.Join(err, store.ErrCorrupt))
+		}
+		rest = rest[n+int(size):]
+	default:
+		return record{}, fmt.Errorf("record of format %d, want %d or %d: %w", body[0], recordFormat, recordFormatPruned, store.ErrCorrupt)
 	}
-	set, err := version.DecodeSet(body[recordHeadSizeBytes:])
+	set, err := version.DecodeSet(rest)
 	if err != nil {
 		return record{}, fmt.Errorf("record: %w", err)
 	}
@@ -81,8 +128,29 @@ func decodeRecord(dbKey, b []byte) (record, error) {
 			incarnation: binary.BigEndian.Uint64(body[9:]),
 			epoch:       binary.BigEndian.Uint64(body[17:]),
 		},
-		set: set,
+		set:    set,
+		pruned: pruned,
 	}, nil
+}
+
+// EncodeEntries returns the canonical bytes of entries of a vector, none for none.
+func EncodeEntries(v version.Vector) []byte {
+	if len(v) == 0 {
+		return nil
+	}
+	return version.Set{Vector: v}.Encode()
+}
+
+// DecodeEntries reads what EncodeEntries wrote. Anything else gives an error that wraps store.ErrCorrupt.
+func DecodeEntries(b []byte) (version.Vector, error) {
+	s, err := version.DecodeSet(b)
+	if err == nil && len(s.Versions) > 0 {
+		err = fmt.Errorf("entries of a vector with %d versions: %w", len(s.Versions), store.ErrCorrupt)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return s.Vector, nil
 }
 
 func recordSum(dbKey, body []byte) uint32 {

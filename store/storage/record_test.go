@@ -22,10 +22,13 @@ func TestRecordsSurviveEncodingAndDamageIsSeen(t *testing.T) {
 				Value: rapid.SliceOfN(rapid.Byte(), 1, 20).Draw(t, "value"),
 			})
 		}
+		for n := range rapid.IntRange(0, 3).Draw(t, "pruned") {
+			r.pruned = r.pruned.With(version.Dot{Actor: version.Actor{Node: number.Draw(t, "gone"), Epoch: uint64(n)}, Counter: uint64(n) + 1})
+		}
 		key := []byte("d/k")
 		b := r.encode(key)
 		got, err := decodeRecord(key, b)
-		if err != nil || got.tenure != r.tenure || !got.set.Equal(r.set) {
+		if err != nil || got.tenure != r.tenure || !got.set.Equal(r.set) || !got.pruned.Equal(r.pruned) {
 			t.Fatalf("decode: got %v, %v, want %v", got, err, r)
 		}
 		if _, err := decodeRecord([]byte("d/l"), b); !errors.Is(err, store.ErrCorrupt) {

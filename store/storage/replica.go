@@ -335,9 +335,21 @@ type heldHint struct {
 // Get returns what this node knows of a key: its own record joined with every hint that
 // it holds of it, so that a stand-in shows readers what it took for an owner.
 func (r *Replica) Get(ctx context.Context, p ring.Partition, key store.Key) (version.Set, error) {
+	c, err := r.get(ctx, p, key)
+	return c.joined(), err
+}
+
+// Recall is Get for a reader whose session may have seen events of actors that were pruned since: the set's vector has them, too.
+func (r *Replica) Recall(ctx context.Context, p ring.Partition, key store.Key) (version.Set, error) {
+	c, err := r.get(ctx, p, key)
+	c.own.set = c.own.whole()
+	return c.joined(), err
+}
+
+func (r *Replica) get(ctx context.Context, p ring.Partition, key store.Key) (copies, error) {
 	leave, err := r.enter(ctx, p, key, "")
 	if err != nil {
-		return version.Set{}, fmt.Errorf("get %q: %w", key, err)
+		return copies{}, fmt.Errorf("get %q: %w", key, err)
 	}
 	defer leave()
 	c, err := r.load(p, key)
@@ -345,26 +357,15 @@ func (r *Replica) Get(ctx context.Context, p ring.Partition, key store.Key) (ver
 		err = errDamaged()
 	}
 	if err != nil {
-		return version.Set{}, fmt.Errorf("get %q: %w", key, err)
+		return copies{}, fmt.Errorf("get %q: %w", key, err)
 	}
-	return c.joined(), nil
+	return c, nil
 }
 
 // Record returns this node's own record of a key, without hints.
 func (r *Replica) Record(ctx context.Context, p ring.Partition, key store.Key) (version.Set, error) {
-	leave, err := r.enter(ctx, p, key, "")
-	if err != nil {
-		return version.Set{}, fmt.Errorf("read record %q: %w", key, err)
-	}
-	defer leave()
-	c, err := r.loadOwn(p, key)
-	if err == nil && c.damaged {
-		err = errDamaged()
-	}
-	if err != nil {
-		return version.Set{}, fmt.Errorf("read record %q: %w", key, err)
-	}
-	return c.own.set, nil
+	s, err := r.State(ctx, p, key)
+	return s.Set, err
 }
 
 // Hints returns the hints held of one key, sorted by target.

@@ -14,12 +14,26 @@ import (
 // latest (nanoseconds since 1970), behind a key, in order, at most limit of them. It looks at every record, a page at a
 // time: next is where to go on, empty at the end.
 func (r *Replica) Tombstones(ctx context.Context, p ring.Partition, latest int64, after store.Key, limit int) (leaves []merkle.Leaf, next store.Key, err error) {
+	next, err = r.eachRecord(ctx, p, after, func() bool { return len(leaves) >= limit }, func(key store.Key, rec record) {
+		if dead(rec, latest) {
+			leaves = append(leaves, merkle.Leaf{Key: key, Sum: sumOf(key, rec)})
+		}
+	})
+	if err != nil {
+		return nil, "", fmt.Errorf("list tombstones of partition %d: %w", p, err)
+	}
+	return leaves, next, nil
+}
+
+// eachRecord calls fn with the node's own records of a partition behind a key, in order, without those that are damaged, until full says so or
+// a page of them was looked at. next is where to go on, empty at the end.
+func (r *Replica) eachRecord(ctx context.Context, p ring.Partition, after store.Key, full func() bool, fn func(key store.Key, rec record)) (next store.Key, err error) {
 	if !r.gate.enter() {
-		return nil, "", fmt.Errorf("list tombstones of partition %d: %w", p, store.ErrClosed)
+		return "", store.ErrClosed
 	}
 	defer r.gate.leave()
 	if err := ctx.Err(); err != nil {
-		return nil, "", fmt.Errorf("list tombstones of partition %d: %w", p, context.Cause(ctx))
+		return "", context.Cause(ctx)
 	}
 	lo, hi := append(dataKey(p, after), 0), prefixEnd(dataKey(p, ""))
 	if after == "" {
@@ -32,18 +46,18 @@ func (r *Replica) Tombstones(ctx context.Context, p ring.Partition, latest int64
 			return true // reads of the key tell of it
 		}
 		seen, next = seen+1, key
-		if rec, bad := r.decode(at, b); bad == nil && dead(rec, latest) && !r.quarantine.has(p, key) {
-			leaves = append(leaves, merkle.Leaf{Key: key, Sum: sumOf(key, rec)})
+		if rec, bad := r.decode(at, b); bad == nil && !r.quarantine.has(p, key) {
+			fn(key, rec)
 		}
-		return seen < r.pageKeys && len(leaves) < limit
+		return seen < r.pageKeys && !full()
 	})
 	if err != nil {
-		return nil, "", fmt.Errorf("list tombstones of partition %d: %w", p, err)
+		return "", err
 	}
-	if seen < r.pageKeys && len(leaves) < limit {
+	if seen < r.pageKeys && !full() {
 		next = ""
 	}
-	return leaves, next, nil
+	return next, nil
 }
 
 // HintsHeld returns how many hints the node holds, for whomever. Those that were set aside because they are damaged

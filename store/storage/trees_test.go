@@ -112,7 +112,7 @@ func TestTreesAreThoseOfTheRecords(t *testing.T) {
 				var batch []State
 				for _, k := range all {
 					if n++; part(k) == p {
-						batch = append(batch, State{k, mustPut(t, other, k, "", n, nil)})
+						batch = append(batch, State{Key: k, Set: mustPut(t, other, k, "", n, nil)})
 					}
 				}
 				if _, err := r.MergeAll(t.Context(), p, batch); err != nil {

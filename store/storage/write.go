@@ -75,13 +75,16 @@ func (r *Replica) put(ctx context.Context, p ring.Partition, key store.Key, hint
 	if !w.Tombstone {
 		v.Value = append([]byte{}, w.Value...) // never nil: an empty value is not a tombstone's
 	}
-	rec = record{tenure: tenure, set: rec.set.Put(w.Past, v)}
+	after := rec.set.Put(w.Past, v)
+	// What the owners have pruned since the client was shown it stays so: it would be back in all of their vectors.
+	after, _ = after.Prune(rec.brings(w.Past))
+	rec = record{tenure: tenure, set: after, pruned: rec.pruned}
 	if err := r.save(p, key, hintFor, rec, size, w.Buffered); err != nil {
 		return version.Set{}, err
 	}
-	after := version.Merge(before, rec.set)
-	r.warnSiblings(key, before, after)
-	return after, nil
+	shown := version.Merge(before, rec.set)
+	r.warnSiblings(key, before, shown)
+	return shown, nil
 }
 
 // checkRoom refuses a put that would only add to a key which has too much already. One that
@@ -170,7 +173,7 @@ func (r *Replica) merge(ctx context.Context, p ring.Partition, key store.Key, hi
 		return false, err
 	}
 	before := rec.set
-	rec.set = version.Merge(before, s)
+	rec.set = rec.merge(s)
 	if rec.set.Equal(before) {
 		if hintFor == "" {
 			err = r.rehash(p, key, rec)

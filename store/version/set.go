@@ -100,6 +100,36 @@ func compareHeads(x, y []Version) int {
 	return x[0].Dot.compare(y[0].Dot)
 }
 
+// Retired returns the entries of actors that made none of the versions: all of their events are superseded.
+func (s Set) Retired() Vector {
+	var out Vector
+	for _, d := range s.Vector {
+		if !s.made(d.Actor) {
+			out = append(out, d)
+		}
+	}
+	return out
+}
+
+func (s Set) made(a Actor) bool {
+	return slices.ContainsFunc(s.Versions, func(v Version) bool { return v.Dot.Actor == a })
+}
+
+// Prune returns s without those entries that its vector has with just these counters and that are retired, and which they
+// were. A copy that was pruned takes old versions of such an actor for news, so the caller knows that none is left anywhere.
+// What a client's context says of it later does no harm: it claims what is so.
+func (s Set) Prune(entries Vector) (out Set, pruned Vector) {
+	out = Set{Versions: s.Versions}
+	for _, d := range s.Vector {
+		if entries.At(d.Actor) == d.Counter && !s.made(d.Actor) {
+			pruned = append(pruned, d)
+		} else {
+			out.Vector = append(out.Vector, d)
+		}
+	}
+	return out, pruned
+}
+
 // Equal reports whether two copies are the same to the byte.
 func (s Set) Equal(t Set) bool {
 	return s.Vector.Equal(t.Vector) && slices.EqualFunc(s.Versions, t.Versions, func(a, b Version) bool {

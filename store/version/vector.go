@@ -77,6 +77,15 @@ func (v Vector) With(d Dot) Vector {
 	return out
 }
 
+// Without returns v without the entry of an actor.
+func (v Vector) Without(a Actor) Vector {
+	i, ok := v.find(a)
+	if !ok {
+		return v
+	}
+	return slices.Delete(slices.Clone(v), i, i+1)
+}
+
 // Join returns the events of v and of w: for each actor the higher counter.
 func (v Vector) Join(w Vector) Vector {
 	if len(v) == 0 {
