@@ -47,6 +47,7 @@ type world struct {
 type replica struct {
 	behaviour
 	records map[store.NodeID]version.Set
+	pruned  version.Vector
 	events  uint64
 }
 
@@ -241,6 +242,10 @@ func (l local) Get(ctx context.Context, _ ring.Partition, _ store.Key) (version.
 	return l.get(ctx, l.self)
 }
 
+func (l local) Recall(ctx context.Context, _ ring.Partition, _ store.Key) (version.Set, error) {
+	return l.recall(l.get(ctx, l.self))(l.self)
+}
+
 func (l local) Put(ctx context.Context, _ ring.Partition, _ store.Key, hintFor store.NodeID, write storage.Write) (s version.Set, err error) {
 	at := hintFor
 	if at == "" {
@@ -264,6 +269,21 @@ type peers struct{ *world }
 func (p peers) Get(ctx context.Context, at history.Stamp, to store.NodeID, _ store.Key) (version.Set, error) {
 	p.stamped(at)
 	return p.get(ctx, to)
+}
+
+func (p peers) Recall(ctx context.Context, at history.Stamp, to store.NodeID, _ store.Key) (version.Set, error) {
+	p.stamped(at)
+	return p.recall(p.get(ctx, to))(to)
+}
+
+// recall adds what a replica has pruned to what it shows.
+func (w *world) recall(s version.Set, err error) func(of store.NodeID) (version.Set, error) {
+	return func(of store.NodeID) (version.Set, error) {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		s.Vector = s.Vector.Join(w.nodes[of].pruned)
+		return s, err
+	}
 }
 
 func (p peers) Merge(ctx context.Context, at history.Stamp, to store.NodeID, _ store.Key, hintFor store.NodeID, s version.Set) error {

@@ -55,6 +55,15 @@ func TestASessionsReadShowsNoLessThanItHasSeen(t *testing.T) {
 			values: []string{"bread", "milk"}, after: 3*62500*time.Microsecond + 3*time.Millisecond, askedWide: true,
 		},
 		{
+			name: "its actor was pruned", options: store.ReadOptions{R: 1},
+			prepare: func(w *world) {
+				bread := w.at(1).joined()
+				w.at(2).pruned = bread.Vector
+				w.at(1).records = map[store.NodeID]version.Set{}
+			},
+			values: []string{"milk"}, after: 3 * time.Millisecond,
+		},
+		{
 			name: "nobody has it any more", options: store.ReadOptions{R: 1, Timeout: 400 * time.Millisecond},
 			prepare: func(w *world) { w.at(1).records = map[store.NodeID]version.Set{} },
 			unmet:   true, after: 400 * time.Millisecond, askedWide: true,

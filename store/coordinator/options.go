@@ -20,6 +20,8 @@ import (
 type Local interface {
 	// Get returns all that this node knows of a key, hints that it holds included.
 	Get(ctx context.Context, p ring.Partition, key store.Key) (version.Set, error)
+	// Recall is Get with the entries that were pruned from the vector: what a session has seen may be among them.
+	Recall(ctx context.Context, p ring.Partition, key store.Key) (version.Set, error)
 	// Put makes an event in this node's own record, or in the hint for an owner, and
 	// returns all that the node knows of the key then. An error that is not a
 	// *storage.WriteError means that nothing was written.
@@ -34,6 +36,8 @@ type Local interface {
 type Peers interface {
 	// Get returns what the node knows of a key, hints that it holds included.
 	Get(ctx context.Context, at history.Stamp, to store.NodeID, key store.Key) (version.Set, error)
+	// Recall is Get with the entries that were pruned from the vector.
+	Recall(ctx context.Context, at history.Stamp, to store.NodeID, key store.Key) (version.Set, error)
 	// Merge joins a state into the node's own record, or into the hint that it holds for
 	// an owner. It returns when the result is durable there.
 	Merge(ctx context.Context, at history.Stamp, to store.NodeID, key store.Key, hintFor store.NodeID, s version.Set) error

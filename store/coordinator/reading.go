@@ -121,10 +121,14 @@ func (r *reading) start(a ask, ok bool) {
 		began := r.c.opts.Now()
 		var set version.Set
 		var err error
+		local, remote := r.c.opts.Local.Get, r.c.opts.Peers.Get
+		if len(r.floor) > 0 {
+			local, remote = r.c.opts.Local.Recall, r.c.opts.Peers.Recall
+		}
 		if a.node == r.c.opts.Self {
-			set, err = r.c.opts.Local.Get(ctx, r.partition, r.key)
+			set, err = local(ctx, r.partition, r.key)
 		} else {
-			set, err = r.c.opts.Peers.Get(ctx, r.at, a.node, r.key)
+			set, err = remote(ctx, r.at, a.node, r.key)
 		}
 		r.answers <- readAnswer{answer: answer{ask: a, err: err, rtt: r.c.opts.Now() - began}, set: set}
 	})

@@ -387,3 +387,109 @@ func TestANodeWithADiskOfThePastBringsNothingBack(t *testing.T) {
 		}
 	})
 }
+
+// An image of a disk that was taken between the node's note of a sweep and its word that it holds no hints any more has a hint from before
+// the delete. The node has noted a further sweep before anything was collected, so the image is known for one of the past.
+func TestAnImageFromBeforeANodeWasReadyBringsNothingBack(t *testing.T) {
+	inClusterOf(t, collecting, func(t *testing.T, c *cluster) {
+		key, list := c.keyOf("n1")
+		absent, standIn := list[1], list[3]
+		c.crash(absent)
+		time.Sleep(5 * time.Second)
+		c.put("n1", key, "old", store.WriteOptions{W: 3})
+		c.net.split([]store.NodeID{absent}, []store.NodeID{standIn}) // the hint stays
+		c.start(absent)
+		time.Sleep(30 * time.Second)
+		before := c.version(standIn)
+		c.remove("n1", key)
+		c.waitFor("the sweep to be noted by all", func() bool { return c.version(standIn) > before })
+		time.Sleep(20 * time.Second)
+		if c.gone(key) {
+			t.Fatal("collected while a hint waited")
+		}
+		image := c.disks[standIn].CrashClone(vfs.CrashCloneCfg{})
+		c.net.split()
+		c.waitFor("collection", func() bool { return c.gone(key) })
+		c.crash(standIn)
+		c.disks[standIn] = image
+		c.start(standIn)
+		time.Sleep(2 * time.Minute)
+		for _, o := range list[:3] {
+			if got, err := c.admin(o).ReadReplica(context.Background(), key); err != nil || len(got.Siblings) > 0 {
+				t.Errorf("%s shows %q, %v", o, values(got.Siblings), err)
+			}
+		}
+		if st, err := c.admin(standIn).Status(context.Background()); err != nil || st.Fault == "" {
+			t.Errorf("%s says of itself %q, %v", standIn, st.Fault, err)
+		}
+	})
+}
+
+// version returns the number of the version that a node goes by, once it has settled.
+func (c *cluster) version(id store.NodeID) uint64 {
+	m, err := c.admin(id).Members(context.Background())
+	if err != nil || len(m.Live) != 1 {
+		return 0
+	}
+	return m.Live[0].Stamp.Number
+}
+
+// Each time that a node has lost its end of the log it goes on as another actor, and a client that is unlucky finds another coordinator each
+// time. What is over goes from the vectors, sessions that have seen it go on, and a member that comes is told.
+func TestRetiredActorsArePruned(t *testing.T) {
+	inClusterOf(t, collecting, func(t *testing.T, c *cluster) {
+		ctx := context.Background()
+		key, list := c.keyOf("n1")
+		session := c.client("n1").Session()
+		entries := func() int {
+			read, err := c.client("n2").Get(ctx, key, store.ReadOptions{R: 3, Mode: store.Strict})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return read.Meta.VectorEntries
+		}
+		most := 0
+		for i := range 4 {
+			for _, at := range list[:3] {
+				if _, err := c.client(at).Update(ctx, key, func([]store.Sibling) ([]byte, error) { return fmt.Append(nil, i, at), nil }); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if _, err := session.Get(ctx, key, store.ReadOptions{}); err != nil {
+				t.Fatal(err)
+			}
+			most = max(most, entries())
+			for _, at := range list[:3] {
+				c.crash(at)
+				c.start(at)
+				time.Sleep(5 * time.Second)
+			}
+		}
+		c.waitFor("pruning", func() bool { return entries() <= 3 })
+		if most < 4 {
+			t.Errorf("%d entries at most prove nothing", most)
+		}
+		c.settle()
+		shown := func(read store.ReadResult, err error) {
+			t.Helper()
+			if err != nil || len(read.Siblings) != 1 || string(read.Siblings[0].Value) != "3"+string(list[2]) {
+				t.Errorf("got %q, %v", values(read.Siblings), err)
+			}
+		}
+		shown(session.Get(ctx, key, store.ReadOptions{}))
+		for _, at := range list[:3] { // the memory is on disk
+			c.crash(at)
+			c.start(at)
+			time.Sleep(5 * time.Second)
+		}
+		shown(session.Get(ctx, key, store.ReadOptions{}))
+		if _, err := session.Put(ctx, key, []byte("after"), store.WriteOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := c.client("n3").Get(ctx, key, store.ReadOptions{}); err != nil || !slices.Equal(values(got.Siblings), []string{"after"}) {
+			t.Errorf("a context with entries that are gone: got %q, %v", values(got.Siblings), err)
+		}
+		c.settle()
+		c.checkTrees()
+	})
+}

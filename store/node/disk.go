@@ -69,6 +69,15 @@ func (d *disk) DropAll(ctx context.Context, p ring.Partition, known []merkle.Lea
 	return dropped, err
 }
 
+// Prune takes entries from vectors (see [storage.Replica.Prune]).
+func (d *disk) Prune(ctx context.Context, p ring.Partition, known []storage.Retired) (int, error) {
+	pruned, err := d.Replica.Prune(ctx, p, known)
+	if pruned > 0 || err != nil {
+		d.note()
+	}
+	return pruned, err
+}
+
 // note is called when a change is complete; of two at once the later moment stays.
 func (d *disk) note() {
 	d.changes.Add(1)

@@ -51,6 +51,12 @@ func (f foreground) Get(ctx context.Context, p ring.Partition, key store.Key) (v
 	return f.disk.Get(ctx, p, key)
 }
 
+// Recall reads (see [storage.Replica.Recall]).
+func (f foreground) Recall(ctx context.Context, p ring.Partition, key store.Key) (version.Set, error) {
+	defer f.observe(ctx, f.now())
+	return f.disk.Recall(ctx, p, key)
+}
+
 // Put makes an event (see [storage.Replica.Put]).
 func (f foreground) Put(ctx context.Context, p ring.Partition, key store.Key, hintFor store.NodeID, w storage.Write) (version.Set, error) {
 	defer f.observe(ctx, f.now())

@@ -150,6 +150,7 @@ func (n *Node) counters() map[string]uint64 {
 		"tombstones_collected":     tombs.Collected,
 		"tombstones_held":          uint64(tombs.Held),
 		"tombstones_looks":         tombs.Looks,
+		"actors_pruned":            tombs.Pruned,
 		"gossip_rounds":            g.Rounds,
 		"gossip_failed":            g.Failed,
 		"gossip_told":              g.Told,

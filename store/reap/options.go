@@ -24,6 +24,12 @@ type Local interface {
 	Confirm(ctx context.Context, p ring.Partition, leaves []merkle.Leaf) (equal []bool, err error)
 	// DropAll deletes the records that still have these leaves.
 	DropAll(ctx context.Context, p ring.Partition, known []merkle.Leaf) (dropped int, err error)
+	// Retired lists entries of actors that may be pruned from vectors of more than most entries; next is empty at the end.
+	Retired(ctx context.Context, p ring.Partition, most int, after store.Key, limit int) (found []storage.Retired, next store.Key, err error)
+	// ConfirmRetired returns of what is asked that which is retired by the records on disk.
+	ConfirmRetired(ctx context.Context, p ring.Partition, asked []storage.Retired) (both []storage.Retired, err error)
+	// Prune takes the entries from the vectors that still have them.
+	Prune(ctx context.Context, p ring.Partition, known []storage.Retired) (pruned int, err error)
 	// HintsHeld returns how many hints are held, for whomever.
 	HintsHeld() int
 	// Trees describes the trees of the partitions that owned accepts and that hold a key.
@@ -33,8 +39,10 @@ type Local interface {
 // Peers reaches other nodes. The stamp is that of the version by which the step is taken.
 type Peers interface {
 	Confirm(ctx context.Context, at history.Stamp, of store.NodeID, p ring.Partition, leaves []merkle.Leaf) (equal []bool, err error)
+	ConfirmRetired(ctx context.Context, at history.Stamp, of store.NodeID, p ring.Partition, asked []storage.Retired) (both []storage.Retired, err error)
 	Ready(ctx context.Context, at history.Stamp, is store.NodeID) (waitsFor string, err error)
 	Drop(ctx context.Context, at history.Stamp, on store.NodeID, p ring.Partition, leaves []merkle.Leaf) (dropped int, err error)
+	Prune(ctx context.Context, at history.Stamp, on store.NodeID, p ring.Partition, known []storage.Retired) (pruned int, err error)
 }
 
 // A Placement is what this node knows of the layouts, and of the requests that go by them.
@@ -62,7 +70,7 @@ type Options struct {
 	// rests on it: it is for the sessions of clients, which are refused when what they have seen of a key is gone.
 	Grace   time.Duration
 	Clock   clock.Clock   // tells the age; default clock.System
-	Poll    time.Duration // between two looks at whether a sweep has settled; default 1s
+	Poll    time.Duration // between two looks at whether a sweep has settled, a quarter of it at first; default 1s
 	Page    int           // leaves confirmed and dropped at a time; default 256, at most 1024
 	KeysMax int           // tombstones that one round takes up; default 65536
 	// Admit waits until the node has room for the next page beside its foreground, or ends with the error of its context; default at once.

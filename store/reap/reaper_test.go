@@ -12,12 +12,14 @@ import (
 	"cartwheel/store/ring"
 	"cartwheel/store/ring/history"
 	"cartwheel/store/storage"
+	"cartwheel/store/version"
 )
 
 // A world is three nodes that hold the same tombstones in one partition.
 type world struct {
 	h      history.History
 	have   map[store.NodeID]map[store.Key]bool
+	keeps  map[store.NodeID]bool // whose actor of the record "w" is not retired
 	drops  []string              // "node: keys", in order
 	refuse map[store.NodeID]bool // who drops nothing
 	lacks  store.NodeID          // who lacks the first key
@@ -85,6 +87,31 @@ func (d disk) DropAll(_ context.Context, _ ring.Partition, known []merkle.Leaf) 
 	return len(known), nil
 }
 
+// The record "w" has two entries more than it may, of which some may not go.
+func (d disk) Retired(_ context.Context, p ring.Partition, most int, _ store.Key, _ int) (found []storage.Retired, next store.Key, err error) {
+	if p == 0 && most == 3 && d.have[d.id]["w"] {
+		found = append(found, storage.Retired{Key: "w", Entries: entries})
+	}
+	return found, "", nil
+}
+
+func (d disk) ConfirmRetired(_ context.Context, _ ring.Partition, asked []storage.Retired) (both []storage.Retired, err error) {
+	for _, a := range asked {
+		if d.have[d.id][a.Key] && !d.keeps[d.id] {
+			both = append(both, a)
+		}
+	}
+	return both, nil
+}
+
+func (d disk) Prune(_ context.Context, _ ring.Partition, known []storage.Retired) (int, error) {
+	for _, k := range known {
+		delete(d.have[d.id], k.Key)
+		d.drops = append(d.drops, fmt.Sprintf("%s prunes %s", d.id, k.Key))
+	}
+	return len(known), nil
+}
+
 func (d disk) HintsHeld() int                                     { return 0 }
 func (d disk) Trees(func(ring.Partition) bool) []storage.TreeStat { return nil }
 
@@ -105,6 +132,17 @@ func (p peers) Ready(_ context.Context, _ history.Stamp, is store.NodeID) (strin
 func (p peers) Drop(ctx context.Context, _ history.Stamp, on store.NodeID, part ring.Partition, leaves []merkle.Leaf) (int, error) {
 	return disk{p.world, on}.DropAll(ctx, part, leaves)
 }
+
+func (p peers) ConfirmRetired(ctx context.Context, _ history.Stamp, of store.NodeID, part ring.Partition, asked []storage.Retired) ([]storage.Retired, error) {
+	return disk{p.world, of}.ConfirmRetired(ctx, part, asked)
+}
+
+func (p peers) Prune(ctx context.Context, _ history.Stamp, on store.NodeID, part ring.Partition, known []storage.Retired) (int, error) {
+	return disk{p.world, on}.Prune(ctx, part, known)
+}
+
+// entries is one that is retired.
+var entries = version.Vector{{Actor: version.Actor{Node: 7, Epoch: 1}, Counter: 3}}
 
 // begin returns the world and the reaper of the first owner of partition 0, whose loop does not run.
 func begin(t *testing.T) (*world, *Reaper, []store.NodeID) {
@@ -147,6 +185,10 @@ func TestCollectionTakesItsSteps(t *testing.T) {
 		}
 	}
 	w.waits = ""
+	if err := r.collect(t.Context()); err != nil || len(w.drops) > 0 || w.h.Newest().Kind != history.Sweep {
+		t.Errorf("all are ready, of which no disk has a note yet: %v, dropped %v, newest %s", err, w.drops, w.h.Newest())
+	}
+	w.settle()
 	if err := r.collect(t.Context()); err != nil {
 		t.Error(err)
 	}
@@ -160,6 +202,84 @@ func TestCollectionTakesItsSteps(t *testing.T) {
 	}
 }
 
+// twice collects with a sweep before and one after all are found to be ready.
+func (r *Reaper) twice(t *testing.T, w *world) error {
+	t.Helper()
+	if err := r.collect(t.Context()); err != nil || len(w.drops) > 0 && len(r.held) == 0 {
+		t.Fatalf("%v, dropped %v", err, w.drops)
+	}
+	w.settle()
+	return r.collect(t.Context())
+}
+
+// Entries that all owners agree on go from their vectors in the same steps; an actor that one of them may go on with stays.
+func TestRetiredActorsArePruned(t *testing.T) {
+	w, r, owners := begin(t)
+	for _, o := range owners {
+		w.have[o] = map[store.Key]bool{"w": true}
+	}
+	w.keeps = map[store.NodeID]bool{owners[2]: true}
+	if _, err := r.gather(t.Context()); err != nil || len(r.held) > 0 || !w.h.Settled() {
+		t.Fatalf("%v, held %v", err, r.held)
+	}
+	w.keeps = nil
+	if _, err := r.gather(t.Context()); err != nil || len(r.held) != 1 {
+		t.Fatalf("%v, held %v", err, r.held)
+	}
+	w.settle()
+	if err := r.twice(t, w); err != nil {
+		t.Error(err)
+	}
+	want := []string{string(owners[2]) + " prunes w", string(owners[1]) + " prunes w", string(owners[0]) + " prunes w"}
+	if !slices.Equal(w.drops, want) || r.Stats().Pruned != 1 {
+		t.Errorf("%v, %+v", w.drops, r.Stats())
+	}
+}
+
+// A plan that has settled ends what was on its way, as a sweep does, and leaves no note by which a disk of the past is known.
+func TestAPlanIsNoNoteOfASweep(t *testing.T) {
+	plan := func(w *world) {
+		t.Helper()
+		roles := slices.Clone(w.h.Newest().Layout.Roles())
+		roles[3].Address = "elsewhere:1"
+		h, err := w.h.Commit(roles[0].ID, w.h.Newest().Number+1, roles)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.h = h
+	}
+	for _, before := range []bool{true, false} {
+		w, r, _ := begin(t)
+		if _, err := r.gather(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if before { // it overtakes the first sweep
+			plan(w)
+			w.settle()
+		} else { // it comes behind the second
+			w.settle()
+			if err := r.collect(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			plan(w)
+			w.settle()
+		}
+		for range 4 {
+			swept := w.h.Swept()
+			if err := r.collect(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if len(w.drops) > 0 && swept <= r.ready.Number {
+				t.Errorf("plan first %t: dropped at sweep %d, all were ready by version %d", before, swept, r.ready.Number)
+			}
+			w.settle()
+		}
+		if len(w.drops) == 0 {
+			t.Errorf("plan first %t: nothing was dropped", before)
+		}
+	}
+}
+
 // What an owner could not drop is found again: the first owner keeps its tombstone until all others have dropped theirs.
 func TestWhatAnOwnerCannotDropIsFoundAgain(t *testing.T) {
 	w, r, owners := begin(t)
@@ -169,7 +289,7 @@ func TestWhatAnOwnerCannotDropIsFoundAgain(t *testing.T) {
 			t.Fatal(err)
 		}
 		w.settle()
-		if err := r.collect(t.Context()); err == nil || !w.have[owners[0]]["a"] || !w.have[owners[1]]["a"] || w.have[owners[2]]["a"] {
+		if err := r.twice(t, w); err == nil || !w.have[owners[0]]["a"] || !w.have[owners[1]]["a"] || w.have[owners[2]]["a"] {
 			t.Fatalf("%v, left %v", err, w.have)
 		}
 		w.have[owners[2]] = map[store.Key]bool{"a": true, "b": true} // as the owners repair it
@@ -179,7 +299,7 @@ func TestWhatAnOwnerCannotDropIsFoundAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.settle()
-	if err := r.collect(t.Context()); err != nil || len(w.have[owners[0]])+len(w.have[owners[1]])+len(w.have[owners[2]]) > 0 {
+	if err := r.twice(t, w); err != nil || len(w.have[owners[0]])+len(w.have[owners[1]])+len(w.have[owners[2]]) > 0 {
 		t.Errorf("%v, left %v", err, w.have)
 	}
 }

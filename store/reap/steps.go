@@ -8,6 +8,7 @@ import (
 	"cartwheel/store/merkle"
 	"cartwheel/store/ring"
 	"cartwheel/store/ring/history"
+	"cartwheel/store/storage"
 )
 
 // settled returns what is known here if no change is pending and the stamp is that of the version in force.
@@ -55,4 +56,22 @@ func (r *Reaper) Drop(ctx context.Context, at history.Stamp, p ring.Partition, l
 	dropped, err = r.opts.Local.DropAll(ctx, p, leaves)
 	r.note(func(s *Stats) { s.Collected += uint64(dropped) })
 	return dropped, err
+}
+
+// ConfirmRetired returns of the entries of each record those that are in this node's own, on disk, and retired. The keys must ascend.
+func (r *Reaper) ConfirmRetired(ctx context.Context, at history.Stamp, p ring.Partition, asked []storage.Retired) (both []storage.Retired, err error) {
+	if _, err := r.settled(at); err != nil {
+		return nil, err
+	}
+	return r.opts.Local.ConfirmRetired(ctx, p, asked)
+}
+
+// Prune takes the entries from the vectors of this node's records that still have them, and returns how many went. The keys must ascend.
+func (r *Reaper) Prune(ctx context.Context, at history.Stamp, p ring.Partition, known []storage.Retired) (pruned int, err error) {
+	if _, err := r.settled(at); err != nil {
+		return 0, err
+	}
+	pruned, err = r.opts.Local.Prune(ctx, p, known)
+	r.note(func(s *Stats) { s.Pruned += uint64(pruned) })
+	return pruned, err
 }

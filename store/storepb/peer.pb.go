@@ -28,9 +28,11 @@ const (
 type ReapRequest_Step int32
 
 const (
-	ReapRequest_CONFIRM ReapRequest_Step = 0 // which of the leaves are those of this node's records, on disk
-	ReapRequest_READY   ReapRequest_Step = 1 // whether nothing older than the settled version is left that could bring a deleted value back
-	ReapRequest_DROP    ReapRequest_Step = 2 // delete the records that still have these leaves
+	ReapRequest_CONFIRM         ReapRequest_Step = 0 // which of the leaves are those of this node's records, on disk
+	ReapRequest_READY           ReapRequest_Step = 1 // whether nothing older than the settled version is left that could bring a deleted value back
+	ReapRequest_DROP            ReapRequest_Step = 2 // delete the records that still have these leaves
+	ReapRequest_CONFIRM_RETIRED ReapRequest_Step = 3 // which of the entries are in this node's vectors, on disk, and retired
+	ReapRequest_PRUNE           ReapRequest_Step = 4 // take them from the vectors that still have them
 )
 
 // Enum value maps for ReapRequest_Step.
@@ -39,11 +41,15 @@ var (
 		0: "CONFIRM",
 		1: "READY",
 		2: "DROP",
+		3: "CONFIRM_RETIRED",
+		4: "PRUNE",
 	}
 	ReapRequest_Step_value = map[string]int32{
-		"CONFIRM": 0,
-		"READY":   1,
-		"DROP":    2,
+		"CONFIRM":         0,
+		"READY":           1,
+		"DROP":            2,
+		"CONFIRM_RETIRED": 3,
+		"PRUNE":           4,
 	}
 )
 
@@ -238,6 +244,7 @@ type ReplicaGetRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Key           []byte                 `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
 	Stamp         *Stamp                 `protobuf:"bytes,2,opt,name=stamp,proto3" json:"stamp,omitempty"`
+	Recall        bool                   `protobuf:"varint,3,opt,name=recall,proto3" json:"recall,omitempty"` // the vector is to have the entries that were pruned, too
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -284,6 +291,13 @@ func (x *ReplicaGetRequest) GetStamp() *Stamp {
 		return x.Stamp
 	}
 	return nil
+}
+
+func (x *ReplicaGetRequest) GetRecall() bool {
+	if x != nil {
+		return x.Recall
+	}
+	return false
 }
 
 type ReplicaGetReply struct {
@@ -964,8 +978,9 @@ type FetchReply struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// In the order of the keys, as many as fit into about a megabyte, at least one. Empty: no record. The keys
 	// behind are to be asked for again.
-	States        [][]byte `protobuf:"bytes,1,rep,name=states,proto3" json:"states,omitempty"`
-	Damaged       []uint32 `protobuf:"varint,2,rep,packed,name=damaged,proto3" json:"damaged,omitempty"` // places of those whose record cannot be read; their state is empty
+	States        [][]byte   `protobuf:"bytes,1,rep,name=states,proto3" json:"states,omitempty"`
+	Damaged       []uint32   `protobuf:"varint,2,rep,packed,name=damaged,proto3" json:"damaged,omitempty"` // places of those whose record cannot be read; their state is empty
+	Pruned        []*Retired `protobuf:"bytes,3,rep,name=pruned,proto3" json:"pruned,omitempty"`           // of those records that were pruned, in their order
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1014,10 +1029,18 @@ func (x *FetchReply) GetDamaged() []uint32 {
 	return nil
 }
 
+func (x *FetchReply) GetPruned() []*Retired {
+	if x != nil {
+		return x.Pruned
+	}
+	return nil
+}
+
 type KeyState struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Key           []byte                 `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
 	State         []byte                 `protobuf:"bytes,2,opt,name=state,proto3" json:"state,omitempty"`
+	Pruned        []byte                 `protobuf:"bytes,3,opt,name=pruned,proto3" json:"pruned,omitempty"` // entries that were pruned from its vector
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1062,6 +1085,13 @@ func (x *KeyState) GetKey() []byte {
 func (x *KeyState) GetState() []byte {
 	if x != nil {
 		return x.State
+	}
+	return nil
+}
+
+func (x *KeyState) GetPruned() []byte {
+	if x != nil {
+		return x.Pruned
 	}
 	return nil
 }
@@ -1168,7 +1198,8 @@ type ReapRequest struct {
 	Step          ReapRequest_Step       `protobuf:"varint,2,opt,name=step,proto3,enum=cartwheel.store.v1.ReapRequest_Step" json:"step,omitempty"`
 	Format        uint32                 `protobuf:"varint,3,opt,name=format,proto3" json:"format,omitempty"` // of the sums
 	Partition     uint32                 `protobuf:"varint,4,opt,name=partition,proto3" json:"partition,omitempty"`
-	Leaves        []*ReapRequest_Leaf    `protobuf:"bytes,5,rep,name=leaves,proto3" json:"leaves,omitempty"` // by key, ascending, at most 1024
+	Leaves        []*ReapRequest_Leaf    `protobuf:"bytes,5,rep,name=leaves,proto3" json:"leaves,omitempty"`   // by key, ascending, at most 1024
+	Retired       []*Retired             `protobuf:"bytes,6,rep,name=retired,proto3" json:"retired,omitempty"` // likewise, of the last two steps
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1238,18 +1269,79 @@ func (x *ReapRequest) GetLeaves() []*ReapRequest_Leaf {
 	return nil
 }
 
+func (x *ReapRequest) GetRetired() []*Retired {
+	if x != nil {
+		return x.Retired
+	}
+	return nil
+}
+
+// Retired are entries of a key's vector whose actors issue no further event of it.
+type Retired struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Key           []byte                 `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
+	Entries       []byte                 `protobuf:"bytes,2,opt,name=entries,proto3" json:"entries,omitempty"` // as a version set without versions
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Retired) Reset() {
+	*x = Retired{}
+	mi := &file_store_storepb_peer_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Retired) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Retired) ProtoMessage() {}
+
+func (x *Retired) ProtoReflect() protoreflect.Message {
+	mi := &file_store_storepb_peer_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Retired.ProtoReflect.Descriptor instead.
+func (*Retired) Descriptor() ([]byte, []int) {
+	return file_store_storepb_peer_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *Retired) GetKey() []byte {
+	if x != nil {
+		return x.Key
+	}
+	return nil
+}
+
+func (x *Retired) GetEntries() []byte {
+	if x != nil {
+		return x.Entries
+	}
+	return nil
+}
+
 type ReapReply struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Equal         []uint32               `protobuf:"varint,1,rep,packed,name=equal,proto3" json:"equal,omitempty"`               // CONFIRM: places of the leaves that are
 	WaitsFor      string                 `protobuf:"bytes,2,opt,name=waits_for,json=waitsFor,proto3" json:"waits_for,omitempty"` // READY: what is left; empty: nothing
-	Dropped       uint32                 `protobuf:"varint,3,opt,name=dropped,proto3" json:"dropped,omitempty"`                  // DROP: how many records went
+	Dropped       uint32                 `protobuf:"varint,3,opt,name=dropped,proto3" json:"dropped,omitempty"`                  // DROP: how many records went; PRUNE: how many entries
+	Retired       []*Retired             `protobuf:"bytes,4,rep,name=retired,proto3" json:"retired,omitempty"`                   // CONFIRM_RETIRED: those that are
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ReapReply) Reset() {
 	*x = ReapReply{}
-	mi := &file_store_storepb_peer_proto_msgTypes[20]
+	mi := &file_store_storepb_peer_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1261,7 +1353,7 @@ func (x *ReapReply) String() string {
 func (*ReapReply) ProtoMessage() {}
 
 func (x *ReapReply) ProtoReflect() protoreflect.Message {
-	mi := &file_store_storepb_peer_proto_msgTypes[20]
+	mi := &file_store_storepb_peer_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1274,7 +1366,7 @@ func (x *ReapReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReapReply.ProtoReflect.Descriptor instead.
 func (*ReapReply) Descriptor() ([]byte, []int) {
-	return file_store_storepb_peer_proto_rawDescGZIP(), []int{20}
+	return file_store_storepb_peer_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *ReapReply) GetEqual() []uint32 {
@@ -1298,6 +1390,13 @@ func (x *ReapReply) GetDropped() uint32 {
 	return 0
 }
 
+func (x *ReapReply) GetRetired() []*Retired {
+	if x != nil {
+		return x.Retired
+	}
+	return nil
+}
+
 type GossipRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	From          *Member                `protobuf:"bytes,1,opt,name=from,proto3" json:"from,omitempty"`       // where the caller wants to be reached
@@ -1309,7 +1408,7 @@ type GossipRequest struct {
 
 func (x *GossipRequest) Reset() {
 	*x = GossipRequest{}
-	mi := &file_store_storepb_peer_proto_msgTypes[21]
+	mi := &file_store_storepb_peer_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1321,7 +1420,7 @@ func (x *GossipRequest) String() string {
 func (*GossipRequest) ProtoMessage() {}
 
 func (x *GossipRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_store_storepb_peer_proto_msgTypes[21]
+	mi := &file_store_storepb_peer_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1334,7 +1433,7 @@ func (x *GossipRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GossipRequest.ProtoReflect.Descriptor instead.
 func (*GossipRequest) Descriptor() ([]byte, []int) {
-	return file_store_storepb_peer_proto_rawDescGZIP(), []int{21}
+	return file_store_storepb_peer_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *GossipRequest) GetFrom() *Member {
@@ -1369,7 +1468,7 @@ type GossipReply struct {
 
 func (x *GossipReply) Reset() {
 	*x = GossipReply{}
-	mi := &file_store_storepb_peer_proto_msgTypes[22]
+	mi := &file_store_storepb_peer_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1381,7 +1480,7 @@ func (x *GossipReply) String() string {
 func (*GossipReply) ProtoMessage() {}
 
 func (x *GossipReply) ProtoReflect() protoreflect.Message {
-	mi := &file_store_storepb_peer_proto_msgTypes[22]
+	mi := &file_store_storepb_peer_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1394,7 +1493,7 @@ func (x *GossipReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GossipReply.ProtoReflect.Descriptor instead.
 func (*GossipReply) Descriptor() ([]byte, []int) {
-	return file_store_storepb_peer_proto_rawDescGZIP(), []int{22}
+	return file_store_storepb_peer_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *GossipReply) GetFrom() *Member {
@@ -1428,7 +1527,7 @@ type TreeRootsReply_Root struct {
 
 func (x *TreeRootsReply_Root) Reset() {
 	*x = TreeRootsReply_Root{}
-	mi := &file_store_storepb_peer_proto_msgTypes[23]
+	mi := &file_store_storepb_peer_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1440,7 +1539,7 @@ func (x *TreeRootsReply_Root) String() string {
 func (*TreeRootsReply_Root) ProtoMessage() {}
 
 func (x *TreeRootsReply_Root) ProtoReflect() protoreflect.Message {
-	mi := &file_store_storepb_peer_proto_msgTypes[23]
+	mi := &file_store_storepb_peer_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1480,7 +1579,7 @@ type TreeLeavesReply_Leaf struct {
 
 func (x *TreeLeavesReply_Leaf) Reset() {
 	*x = TreeLeavesReply_Leaf{}
-	mi := &file_store_storepb_peer_proto_msgTypes[24]
+	mi := &file_store_storepb_peer_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1492,7 +1591,7 @@ func (x *TreeLeavesReply_Leaf) String() string {
 func (*TreeLeavesReply_Leaf) ProtoMessage() {}
 
 func (x *TreeLeavesReply_Leaf) ProtoReflect() protoreflect.Message {
-	mi := &file_store_storepb_peer_proto_msgTypes[24]
+	mi := &file_store_storepb_peer_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1532,7 +1631,7 @@ type ReapRequest_Leaf struct {
 
 func (x *ReapRequest_Leaf) Reset() {
 	*x = ReapRequest_Leaf{}
-	mi := &file_store_storepb_peer_proto_msgTypes[25]
+	mi := &file_store_storepb_peer_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1544,7 +1643,7 @@ func (x *ReapRequest_Leaf) String() string {
 func (*ReapRequest_Leaf) ProtoMessage() {}
 
 func (x *ReapRequest_Leaf) ProtoReflect() protoreflect.Message {
-	mi := &file_store_storepb_peer_proto_msgTypes[25]
+	mi := &file_store_storepb_peer_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1588,10 +1687,11 @@ const file_store_storepb_peer_proto_rawDesc = "" +
 	"\x03put\x18\x02 \x01(\v2\x1e.cartwheel.store.v1.PutRequestH\x00R\x03put\x12;\n" +
 	"\x06delete\x18\x03 \x01(\v2!.cartwheel.store.v1.DeleteRequestH\x00R\x06delete\x12/\n" +
 	"\x05stamp\x18\x04 \x01(\v2\x19.cartwheel.store.v1.StampR\x05stampB\a\n" +
-	"\x05write\"V\n" +
+	"\x05write\"n\n" +
 	"\x11ReplicaGetRequest\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\fR\x03key\x12/\n" +
-	"\x05stamp\x18\x02 \x01(\v2\x19.cartwheel.store.v1.StampR\x05stamp\"'\n" +
+	"\x05stamp\x18\x02 \x01(\v2\x19.cartwheel.store.v1.StampR\x05stamp\x12\x16\n" +
+	"\x06recall\x18\x03 \x01(\bR\x06recall\"'\n" +
 	"\x0fReplicaGetReply\x12\x14\n" +
 	"\x05state\x18\x01 \x01(\fR\x05state\"\xa5\x01\n" +
 	"\x13ReplicaMergeRequest\x12\x10\n" +
@@ -1639,36 +1739,45 @@ const file_store_storepb_peer_proto_rawDesc = "" +
 	"\fFetchRequest\x12\x1c\n" +
 	"\tpartition\x18\x01 \x01(\rR\tpartition\x12\x12\n" +
 	"\x04keys\x18\x02 \x03(\fR\x04keys\x12/\n" +
-	"\x05stamp\x18\x03 \x01(\v2\x19.cartwheel.store.v1.StampR\x05stamp\">\n" +
+	"\x05stamp\x18\x03 \x01(\v2\x19.cartwheel.store.v1.StampR\x05stamp\"s\n" +
 	"\n" +
 	"FetchReply\x12\x16\n" +
 	"\x06states\x18\x01 \x03(\fR\x06states\x12\x18\n" +
-	"\adamaged\x18\x02 \x03(\rR\adamaged\"2\n" +
+	"\adamaged\x18\x02 \x03(\rR\adamaged\x123\n" +
+	"\x06pruned\x18\x03 \x03(\v2\x1b.cartwheel.store.v1.RetiredR\x06pruned\"J\n" +
 	"\bKeyState\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\fR\x03key\x12\x14\n" +
-	"\x05state\x18\x02 \x01(\fR\x05state\"y\n" +
+	"\x05state\x18\x02 \x01(\fR\x05state\x12\x16\n" +
+	"\x06pruned\x18\x03 \x01(\fR\x06pruned\"y\n" +
 	"\x0fHandOverRequest\x12\x12\n" +
 	"\x04from\x18\x01 \x01(\tR\x04from\x12\x1c\n" +
 	"\tpartition\x18\x02 \x01(\rR\tpartition\x124\n" +
 	"\x06states\x18\x03 \x03(\v2\x1c.cartwheel.store.v1.KeyStateR\x06states\"\x0f\n" +
-	"\rHandOverReply\"\xc2\x02\n" +
+	"\rHandOverReply\"\x99\x03\n" +
 	"\vReapRequest\x12/\n" +
 	"\x05stamp\x18\x01 \x01(\v2\x19.cartwheel.store.v1.StampR\x05stamp\x128\n" +
 	"\x04step\x18\x02 \x01(\x0e2$.cartwheel.store.v1.ReapRequest.StepR\x04step\x12\x16\n" +
 	"\x06format\x18\x03 \x01(\rR\x06format\x12\x1c\n" +
 	"\tpartition\x18\x04 \x01(\rR\tpartition\x12<\n" +
-	"\x06leaves\x18\x05 \x03(\v2$.cartwheel.store.v1.ReapRequest.LeafR\x06leaves\x1a*\n" +
+	"\x06leaves\x18\x05 \x03(\v2$.cartwheel.store.v1.ReapRequest.LeafR\x06leaves\x125\n" +
+	"\aretired\x18\x06 \x03(\v2\x1b.cartwheel.store.v1.RetiredR\aretired\x1a*\n" +
 	"\x04Leaf\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\fR\x03key\x12\x10\n" +
-	"\x03sum\x18\x02 \x01(\fR\x03sum\"(\n" +
+	"\x03sum\x18\x02 \x01(\fR\x03sum\"H\n" +
 	"\x04Step\x12\v\n" +
 	"\aCONFIRM\x10\x00\x12\t\n" +
 	"\x05READY\x10\x01\x12\b\n" +
-	"\x04DROP\x10\x02\"X\n" +
+	"\x04DROP\x10\x02\x12\x13\n" +
+	"\x0fCONFIRM_RETIRED\x10\x03\x12\t\n" +
+	"\x05PRUNE\x10\x04\"5\n" +
+	"\aRetired\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\fR\x03key\x12\x18\n" +
+	"\aentries\x18\x02 \x01(\fR\aentries\"\x8f\x01\n" +
 	"\tReapReply\x12\x14\n" +
 	"\x05equal\x18\x01 \x03(\rR\x05equal\x12\x1b\n" +
 	"\twaits_for\x18\x02 \x01(\tR\bwaitsFor\x12\x18\n" +
-	"\adropped\x18\x03 \x01(\rR\adropped\"q\n" +
+	"\adropped\x18\x03 \x01(\rR\adropped\x125\n" +
+	"\aretired\x18\x04 \x03(\v2\x1b.cartwheel.store.v1.RetiredR\aretired\"q\n" +
 	"\rGossipRequest\x12.\n" +
 	"\x04from\x18\x01 \x01(\v2\x1a.cartwheel.store.v1.MemberR\x04from\x12\x16\n" +
 	"\x06digest\x18\x02 \x01(\x06R\x06digest\x12\x18\n" +
@@ -1706,7 +1815,7 @@ func file_store_storepb_peer_proto_rawDescGZIP() []byte {
 
 var (
 	file_store_storepb_peer_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-	file_store_storepb_peer_proto_msgTypes  = make([]protoimpl.MessageInfo, 26)
+	file_store_storepb_peer_proto_msgTypes  = make([]protoimpl.MessageInfo, 27)
 	file_store_storepb_peer_proto_goTypes   = []any{
 		ReapRequest_Step(0),          // 0: cartwheel.store.v1.ReapRequest.Step
 		(*Stamp)(nil),                // 1: cartwheel.store.v1.Stamp
@@ -1729,64 +1838,68 @@ var (
 		(*HandOverRequest)(nil),      // 18: cartwheel.store.v1.HandOverRequest
 		(*HandOverReply)(nil),        // 19: cartwheel.store.v1.HandOverReply
 		(*ReapRequest)(nil),          // 20: cartwheel.store.v1.ReapRequest
-		(*ReapReply)(nil),            // 21: cartwheel.store.v1.ReapReply
-		(*GossipRequest)(nil),        // 22: cartwheel.store.v1.GossipRequest
-		(*GossipReply)(nil),          // 23: cartwheel.store.v1.GossipReply
-		(*TreeRootsReply_Root)(nil),  // 24: cartwheel.store.v1.TreeRootsReply.Root
-		(*TreeLeavesReply_Leaf)(nil), // 25: cartwheel.store.v1.TreeLeavesReply.Leaf
-		(*ReapRequest_Leaf)(nil),     // 26: cartwheel.store.v1.ReapRequest.Leaf
-		(*PutRequest)(nil),           // 27: cartwheel.store.v1.PutRequest
-		(*DeleteRequest)(nil),        // 28: cartwheel.store.v1.DeleteRequest
-		(*Member)(nil),               // 29: cartwheel.store.v1.Member
-		(*PutReply)(nil),             // 30: cartwheel.store.v1.PutReply
+		(*Retired)(nil),              // 21: cartwheel.store.v1.Retired
+		(*ReapReply)(nil),            // 22: cartwheel.store.v1.ReapReply
+		(*GossipRequest)(nil),        // 23: cartwheel.store.v1.GossipRequest
+		(*GossipReply)(nil),          // 24: cartwheel.store.v1.GossipReply
+		(*TreeRootsReply_Root)(nil),  // 25: cartwheel.store.v1.TreeRootsReply.Root
+		(*TreeLeavesReply_Leaf)(nil), // 26: cartwheel.store.v1.TreeLeavesReply.Leaf
+		(*ReapRequest_Leaf)(nil),     // 27: cartwheel.store.v1.ReapRequest.Leaf
+		(*PutRequest)(nil),           // 28: cartwheel.store.v1.PutRequest
+		(*DeleteRequest)(nil),        // 29: cartwheel.store.v1.DeleteRequest
+		(*Member)(nil),               // 30: cartwheel.store.v1.Member
+		(*PutReply)(nil),             // 31: cartwheel.store.v1.PutReply
 	}
 )
 
 var file_store_storepb_peer_proto_depIdxs = []int32{
-	27, // 0: cartwheel.store.v1.ForwardRequest.put:type_name -> cartwheel.store.v1.PutRequest
-	28, // 1: cartwheel.store.v1.ForwardRequest.delete:type_name -> cartwheel.store.v1.DeleteRequest
+	28, // 0: cartwheel.store.v1.ForwardRequest.put:type_name -> cartwheel.store.v1.PutRequest
+	29, // 1: cartwheel.store.v1.ForwardRequest.delete:type_name -> cartwheel.store.v1.DeleteRequest
 	1,  // 2: cartwheel.store.v1.ForwardRequest.stamp:type_name -> cartwheel.store.v1.Stamp
 	1,  // 3: cartwheel.store.v1.ReplicaGetRequest.stamp:type_name -> cartwheel.store.v1.Stamp
 	1,  // 4: cartwheel.store.v1.ReplicaMergeRequest.stamp:type_name -> cartwheel.store.v1.Stamp
 	1,  // 5: cartwheel.store.v1.TreeRootsRequest.stamp:type_name -> cartwheel.store.v1.Stamp
-	24, // 6: cartwheel.store.v1.TreeRootsReply.roots:type_name -> cartwheel.store.v1.TreeRootsReply.Root
+	25, // 6: cartwheel.store.v1.TreeRootsReply.roots:type_name -> cartwheel.store.v1.TreeRootsReply.Root
 	1,  // 7: cartwheel.store.v1.TreeNodesRequest.stamp:type_name -> cartwheel.store.v1.Stamp
 	1,  // 8: cartwheel.store.v1.TreeLeavesRequest.stamp:type_name -> cartwheel.store.v1.Stamp
-	25, // 9: cartwheel.store.v1.TreeLeavesReply.leaves:type_name -> cartwheel.store.v1.TreeLeavesReply.Leaf
+	26, // 9: cartwheel.store.v1.TreeLeavesReply.leaves:type_name -> cartwheel.store.v1.TreeLeavesReply.Leaf
 	1,  // 10: cartwheel.store.v1.FetchRequest.stamp:type_name -> cartwheel.store.v1.Stamp
-	17, // 11: cartwheel.store.v1.HandOverRequest.states:type_name -> cartwheel.store.v1.KeyState
-	1,  // 12: cartwheel.store.v1.ReapRequest.stamp:type_name -> cartwheel.store.v1.Stamp
-	0,  // 13: cartwheel.store.v1.ReapRequest.step:type_name -> cartwheel.store.v1.ReapRequest.Step
-	26, // 14: cartwheel.store.v1.ReapRequest.leaves:type_name -> cartwheel.store.v1.ReapRequest.Leaf
-	29, // 15: cartwheel.store.v1.GossipRequest.from:type_name -> cartwheel.store.v1.Member
-	29, // 16: cartwheel.store.v1.GossipReply.from:type_name -> cartwheel.store.v1.Member
-	2,  // 17: cartwheel.store.v1.Peer.Forward:input_type -> cartwheel.store.v1.ForwardRequest
-	3,  // 18: cartwheel.store.v1.Peer.ReplicaGet:input_type -> cartwheel.store.v1.ReplicaGetRequest
-	5,  // 19: cartwheel.store.v1.Peer.ReplicaMerge:input_type -> cartwheel.store.v1.ReplicaMergeRequest
-	7,  // 20: cartwheel.store.v1.Peer.TreeRoots:input_type -> cartwheel.store.v1.TreeRootsRequest
-	9,  // 21: cartwheel.store.v1.Peer.TreeNodes:input_type -> cartwheel.store.v1.TreeNodesRequest
-	11, // 22: cartwheel.store.v1.Peer.TreeLeaves:input_type -> cartwheel.store.v1.TreeLeavesRequest
-	15, // 23: cartwheel.store.v1.Peer.Fetch:input_type -> cartwheel.store.v1.FetchRequest
-	18, // 24: cartwheel.store.v1.Peer.HandOver:input_type -> cartwheel.store.v1.HandOverRequest
-	20, // 25: cartwheel.store.v1.Peer.Reap:input_type -> cartwheel.store.v1.ReapRequest
-	22, // 26: cartwheel.store.v1.Peer.Gossip:input_type -> cartwheel.store.v1.GossipRequest
-	13, // 27: cartwheel.store.v1.Peer.Ping:input_type -> cartwheel.store.v1.PingRequest
-	30, // 28: cartwheel.store.v1.Peer.Forward:output_type -> cartwheel.store.v1.PutReply
-	4,  // 29: cartwheel.store.v1.Peer.ReplicaGet:output_type -> cartwheel.store.v1.ReplicaGetReply
-	6,  // 30: cartwheel.store.v1.Peer.ReplicaMerge:output_type -> cartwheel.store.v1.ReplicaMergeReply
-	8,  // 31: cartwheel.store.v1.Peer.TreeRoots:output_type -> cartwheel.store.v1.TreeRootsReply
-	10, // 32: cartwheel.store.v1.Peer.TreeNodes:output_type -> cartwheel.store.v1.TreeNodesReply
-	12, // 33: cartwheel.store.v1.Peer.TreeLeaves:output_type -> cartwheel.store.v1.TreeLeavesReply
-	16, // 34: cartwheel.store.v1.Peer.Fetch:output_type -> cartwheel.store.v1.FetchReply
-	19, // 35: cartwheel.store.v1.Peer.HandOver:output_type -> cartwheel.store.v1.HandOverReply
-	21, // 36: cartwheel.store.v1.Peer.Reap:output_type -> cartwheel.store.v1.ReapReply
-	23, // 37: cartwheel.store.v1.Peer.Gossip:output_type -> cartwheel.store.v1.GossipReply
-	14, // 38: cartwheel.store.v1.Peer.Ping:output_type -> cartwheel.store.v1.PingReply
-	28, // [28:39] is the sub-list for method output_type
-	17, // [17:28] is the sub-list for method input_type
-	17, // [17:17] is the sub-list for extension type_name
-	17, // [17:17] is the sub-list for extension extendee
-	0,  // [0:17] is the sub-list for field type_name
+	21, // 11: cartwheel.store.v1.FetchReply.pruned:type_name -> cartwheel.store.v1.Retired
+	17, // 12: cartwheel.store.v1.HandOverRequest.states:type_name -> cartwheel.store.v1.KeyState
+	1,  // 13: cartwheel.store.v1.ReapRequest.stamp:type_name -> cartwheel.store.v1.Stamp
+	0,  // 14: cartwheel.store.v1.ReapRequest.step:type_name -> cartwheel.store.v1.ReapRequest.Step
+	27, // 15: cartwheel.store.v1.ReapRequest.leaves:type_name -> cartwheel.store.v1.ReapRequest.Leaf
+	21, // 16: cartwheel.store.v1.ReapRequest.retired:type_name -> cartwheel.store.v1.Retired
+	21, // 17: cartwheel.store.v1.ReapReply.retired:type_name -> cartwheel.store.v1.Retired
+	30, // 18: cartwheel.store.v1.GossipRequest.from:type_name -> cartwheel.store.v1.Member
+	30, // 19: cartwheel.store.v1.GossipReply.from:type_name -> cartwheel.store.v1.Member
+	2,  // 20: cartwheel.store.v1.Peer.Forward:input_type -> cartwheel.store.v1.ForwardRequest
+	3,  // 21: cartwheel.store.v1.Peer.ReplicaGet:input_type -> cartwheel.store.v1.ReplicaGetRequest
+	5,  // 22: cartwheel.store.v1.Peer.ReplicaMerge:input_type -> cartwheel.store.v1.ReplicaMergeRequest
+	7,  // 23: cartwheel.store.v1.Peer.TreeRoots:input_type -> cartwheel.store.v1.TreeRootsRequest
+	9,  // 24: cartwheel.store.v1.Peer.TreeNodes:input_type -> cartwheel.store.v1.TreeNodesRequest
+	11, // 25: cartwheel.store.v1.Peer.TreeLeaves:input_type -> cartwheel.store.v1.TreeLeavesRequest
+	15, // 26: cartwheel.store.v1.Peer.Fetch:input_type -> cartwheel.store.v1.FetchRequest
+	18, // 27: cartwheel.store.v1.Peer.HandOver:input_type -> cartwheel.store.v1.HandOverRequest
+	20, // 28: cartwheel.store.v1.Peer.Reap:input_type -> cartwheel.store.v1.ReapRequest
+	23, // 29: cartwheel.store.v1.Peer.Gossip:input_type -> cartwheel.store.v1.GossipRequest
+	13, // 30: cartwheel.store.v1.Peer.Ping:input_type -> cartwheel.store.v1.PingRequest
+	31, // 31: cartwheel.store.v1.Peer.Forward:output_type -> cartwheel.store.v1.PutReply
+	4,  // 32: cartwheel.store.v1.Peer.ReplicaGet:output_type -> cartwheel.store.v1.ReplicaGetReply
+	6,  // 33: cartwheel.store.v1.Peer.ReplicaMerge:output_type -> cartwheel.store.v1.ReplicaMergeReply
+	8,  // 34: cartwheel.store.v1.Peer.TreeRoots:output_type -> cartwheel.store.v1.TreeRootsReply
+	10, // 35: cartwheel.store.v1.Peer.TreeNodes:output_type -> cartwheel.store.v1.TreeNodesReply
+	12, // 36: cartwheel.store.v1.Peer.TreeLeaves:output_type -> cartwheel.store.v1.TreeLeavesReply
+	16, // 37: cartwheel.store.v1.Peer.Fetch:output_type -> cartwheel.store.v1.FetchReply
+	19, // 38: cartwheel.store.v1.Peer.HandOver:output_type -> cartwheel.store.v1.HandOverReply
+	22, // 39: cartwheel.store.v1.Peer.Reap:output_type -> cartwheel.store.v1.ReapReply
+	24, // 40: cartwheel.store.v1.Peer.Gossip:output_type -> cartwheel.store.v1.GossipReply
+	14, // 41: cartwheel.store.v1.Peer.Ping:output_type -> cartwheel.store.v1.PingReply
+	31, // [31:42] is the sub-list for method output_type
+	20, // [20:31] is the sub-list for method input_type
+	20, // [20:20] is the sub-list for extension type_name
+	20, // [20:20] is the sub-list for extension extendee
+	0,  // [0:20] is the sub-list for field type_name
 }
 
 func init() { file_store_storepb_peer_proto_init() }
@@ -1805,7 +1918,7 @@ func file_store_storepb_peer_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_store_storepb_peer_proto_rawDesc), len(file_store_storepb_peer_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   26,
+			NumMessages:   27,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -58,7 +58,7 @@ type PeerClient interface {
 	// HandOver joins states into the records of this node, which owns their partition, and returns when the
 	// result is on disk. A node that was removed may call it too: so what it still held is not lost.
 	HandOver(ctx context.Context, in *HandOverRequest, opts ...grpc.CallOption) (*HandOverReply, error)
-	// Reap takes one step towards the collection of tombstones of a partition.
+	// Reap takes one step towards the collection of tombstones and retired actors of a partition.
 	Reap(ctx context.Context, in *ReapRequest, opts ...grpc.CallOption) (*ReapReply, error)
 	// Gossip tells what the caller knows of the layouts, and returns what this node knows.
 	Gossip(ctx context.Context, in *GossipRequest, opts ...grpc.CallOption) (*GossipReply, error)
@@ -206,7 +206,7 @@ type PeerServer interface {
 	// HandOver joins states into the records of this node, which owns their partition, and returns when the
 	// result is on disk. A node that was removed may call it too: so what it still held is not lost.
 	HandOver(context.Context, *HandOverRequest) (*HandOverReply, error)
-	// Reap takes one step towards the collection of tombstones of a partition.
+	// Reap takes one step towards the collection of tombstones and retired actors of a partition.
 	Reap(context.Context, *ReapRequest) (*ReapReply, error)
 	// Gossip tells what the caller knows of the layouts, and returns what this node knows.
 	Gossip(context.Context, *GossipRequest) (*GossipReply, error)

@@ -127,7 +127,7 @@ func (t *Transfers) bring(ctx context.Context, j job, keys []store.Key) (changed
 				t.log.Error("a record cannot be copied because its owner cannot read it; the other owners are asked, too", "key", string(keys[i]), "peer", j.peer)
 			}
 			if size += f.SizeBytes; !f.Set.IsZero() {
-				states = append(states, storage.State{Key: keys[i], Set: f.Set})
+				states = append(states, storage.State{Key: keys[i], Set: f.Set, Pruned: f.Pruned})
 			}
 		}
 		n, err := t.opts.Local.MergeAll(ctx, j.partition, states)

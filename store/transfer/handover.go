@@ -77,7 +77,7 @@ func (t *Transfers) hand(ctx context.Context, v history.Version, j job, segments
 	for batch := range slices.Chunk(keys, t.opts.Batch) {
 		var states []storage.State
 		for _, k := range batch {
-			set, err := t.opts.Local.Record(ctx, j.partition, k)
+			state, err := t.opts.Local.State(ctx, j.partition, k)
 			if errors.Is(err, store.ErrCorrupt) {
 				t.log.Error("a record that another node owns cannot be read; it stays here", "key", string(k), "err", err)
 				continue
@@ -85,8 +85,8 @@ func (t *Transfers) hand(ctx context.Context, v history.Version, j job, segments
 			if err != nil {
 				return err
 			}
-			if !set.IsZero() {
-				states = append(states, storage.State{Key: k, Set: set})
+			if !state.Set.IsZero() {
+				states = append(states, state)
 			}
 		}
 		if err := t.send(ctx, j, states); err != nil {

@@ -21,8 +21,8 @@ type Local interface {
 	repair.WalkLocal
 	// Trees describes the trees that hold a key in the partitions that owned accepts, by partition.
 	Trees(owned func(ring.Partition) bool) []storage.TreeStat
-	// Record returns the node's own record of a key.
-	Record(ctx context.Context, p ring.Partition, key store.Key) (version.Set, error)
+	// State returns all that is in the node's own record of a key.
+	State(ctx context.Context, p ring.Partition, key store.Key) (storage.State, error)
 	// MergeAll joins states into the node's own records; the keys ascend.
 	MergeAll(ctx context.Context, p ring.Partition, states []storage.State) (changed int, err error)
 	// DropAll deletes records whose leaves are still those given; the keys ascend.
@@ -50,8 +50,9 @@ type Peers interface {
 
 // Fetched is one record of an answer.
 type Fetched struct {
-	Set       version.Set // zero: there is none
-	SizeBytes int         // as sent
+	Set       version.Set    // zero: there is none
+	Pruned    version.Vector // entries that were pruned from its vector
+	SizeBytes int            // as sent
 	Damaged   bool
 }
 

@@ -16,6 +16,7 @@ import (
 	"cartwheel/store/ring"
 	"cartwheel/store/ring/history"
 	"cartwheel/store/storage"
+	"cartwheel/store/version"
 )
 
 // A world is nodes with real disks and nothing but transfers between them: no anti-entropy brings what these forget.
@@ -75,12 +76,12 @@ func (l line) Fetch(ctx context.Context, from store.NodeID, p ring.Partition, ke
 		return nil, err
 	}
 	for _, k := range keys[:min(2, len(keys))] {
-		set, err := d.Record(ctx, p, k)
+		s, err := d.State(ctx, p, k)
 		if err != nil {
 			return nil, err
 		}
 		l.w.fetched[from]++
-		out = append(out, Fetched{Set: set, SizeBytes: len(set.Encode())})
+		out = append(out, Fetched{Set: s.Set, Pruned: s.Pruned, SizeBytes: len(s.Set.Encode())})
 	}
 	return out, nil
 }
@@ -249,6 +250,28 @@ func TestACopyHasWhatAnyOldOwnerHas(t *testing.T) {
 	}
 	if got := w.fetched["n1"] + w.fetched["n2"] + w.fetched["n3"]; got != 60 {
 		t.Errorf("a restart fetched %d records, want the 20 that differ from each of three", got)
+	}
+}
+
+// What the old owners have pruned from a vector the new one is told.
+func TestANewOwnerIsToldWhatWasPruned(t *testing.T) {
+	w := newWorld(t)
+	w.put("n1", "k", "")
+	set, err := w.disks["n1"].Record(t.Context(), w.part("k"), "k")
+	if err != nil {
+		t.Fatal(err)
+	}
+	state := storage.State{Key: "k", Set: set, Pruned: version.Vector{{Actor: version.Actor{Node: 7, Epoch: 1}, Counter: 3}}}
+	for _, n := range nodes[:3] {
+		if _, err := w.disks[n].MergeAll(t.Context(), w.part("k"), []storage.State{state}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.start("n4").Sync(t.Context(), w.h, w.h.Newest()); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := w.disks["n4"].State(t.Context(), w.part("k"), "k"); err != nil || !got.Pruned.Equal(state.Pruned) || !got.Set.Equal(set) {
+		t.Errorf("got %v, %v, want %v", got, err, state)
 	}
 }
 

@@ -67,7 +67,11 @@ func (p peerServer) ReplicaGet(ctx context.Context, r *storepb.ReplicaGetRequest
 			return nil, err
 		}
 		key := store.Key(r.GetKey())
-		set, err := p.s.Local.Get(ctx, h.Newest().Layout.Partition(key), key)
+		get := p.s.Local.Get
+		if r.GetRecall() {
+			get = p.s.Local.Recall
+		}
+		set, err := get(ctx, h.Newest().Layout.Partition(key), key)
 		if err != nil {
 			return nil, err
 		}

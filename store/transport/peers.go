@@ -73,9 +73,19 @@ func NewPeers(o PeersOptions) *Peers {
 }
 
 // Get returns what a node knows of a key, hints that it holds included.
-func (p *Peers) Get(ctx context.Context, at history.Stamp, to store.NodeID, key store.Key) (set version.Set, err error) {
+func (p *Peers) Get(ctx context.Context, at history.Stamp, to store.NodeID, key store.Key) (version.Set, error) {
+	return p.get(ctx, at, to, &storepb.ReplicaGetRequest{Key: []byte(key)})
+}
+
+// Recall is Get with the entries that were pruned from the vector.
+func (p *Peers) Recall(ctx context.Context, at history.Stamp, to store.NodeID, key store.Key) (version.Set, error) {
+	return p.get(ctx, at, to, &storepb.ReplicaGetRequest{Key: []byte(key), Recall: true})
+}
+
+func (p *Peers) get(ctx context.Context, at history.Stamp, to store.NodeID, r *storepb.ReplicaGetRequest) (set version.Set, err error) {
+	r.Stamp = p.stamp(at)
 	err = p.call(ctx, to, p.opts.Timeout, func(ctx context.Context, c storepb.PeerClient) error {
-		reply, err := c.ReplicaGet(ctx, &storepb.ReplicaGetRequest{Key: []byte(key), Stamp: p.stamp(at)})
+		reply, err := c.ReplicaGet(ctx, r)
 		if err != nil {
 			return err
 		}

@@ -28,6 +28,8 @@ type Coordinator interface {
 // Local is what peers may ask of this node's disk.
 type Local interface {
 	Get(ctx context.Context, p ring.Partition, key store.Key) (version.Set, error)
+	// Recall is Get with the entries that were pruned from the vector.
+	Recall(ctx context.Context, p ring.Partition, key store.Key) (version.Set, error)
 	Merge(ctx context.Context, p ring.Partition, key store.Key, hintFor store.NodeID, s version.Set) (changed bool, err error)
 	// Buffer is Merge, and may return before the result is on disk.
 	Buffer(ctx context.Context, p ring.Partition, key store.Key, hintFor store.NodeID, s version.Set) (changed bool, err error)

@@ -88,6 +88,10 @@ func (f fakeDisk) Get(ctx context.Context, _ ring.Partition, key store.Key) (ver
 	return stateOf(string(key)), f.work(ctx)
 }
 
+func (f fakeDisk) Recall(ctx context.Context, p ring.Partition, key store.Key) (version.Set, error) {
+	return f.Get(ctx, p, "recalled "+key)
+}
+
 func (f fakeDisk) Merge(ctx context.Context, _ ring.Partition, key store.Key, hintFor store.NodeID, s version.Set) (bool, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -114,14 +118,22 @@ func (f fakeDisk) TreeSegments(_ ring.Partition, group int) merkle.Sums {
 }
 
 // Records are 0.6 MiB each, so that two fill an answer; that of "bad" is damaged and "none" has none.
-func (f fakeDisk) Record(ctx context.Context, _ ring.Partition, key store.Key) (version.Set, error) {
+func (f fakeDisk) State(ctx context.Context, _ ring.Partition, key store.Key) (storage.State, error) {
 	switch key {
 	case "bad":
-		return version.Set{}, store.ErrCorrupt
+		return storage.State{}, store.ErrCorrupt
 	case "none":
-		return version.Set{}, nil
+		return storage.State{}, nil
 	}
-	return stateOf(string(key) + strings.Repeat(".", 600<<10)), f.work(ctx)
+	return storage.State{Key: key, Set: stateOf(string(key) + strings.Repeat(".", 600<<10)), Pruned: prunedOf(key)}, f.work(ctx)
+}
+
+// prunedOf are the entries that the fake has pruned from every second key.
+func prunedOf(key store.Key) version.Vector {
+	if len(key)%2 == 0 {
+		return nil
+	}
+	return version.Vector{{Actor: version.Actor{Node: 9, Epoch: 1}, Counter: uint64(len(key))}}
 }
 
 func (f fakeDisk) MergeAll(ctx context.Context, _ ring.Partition, states []storage.State) (int, error) {
@@ -129,6 +141,9 @@ func (f fakeDisk) MergeAll(ctx context.Context, _ ring.Partition, states []stora
 	defer f.mu.Unlock()
 	for _, s := range states {
 		f.merges = append(f.merges, fmt.Sprintf("%s: %s", s.Key, s.Set.Siblings()[0].Value))
+		if len(s.Pruned) > 0 {
+			f.merges[len(f.merges)-1] += " but " + s.Pruned.String()
+		}
 	}
 	return len(states), f.work(ctx)
 }
@@ -198,6 +213,9 @@ func TestPeersReachTheServer(t *testing.T) {
 	p, n, s, b := between(t)
 	if got, err := p.Get(ctx, now(p), "n2", "milk"); err != nil || !got.Equal(stateOf("milk")) {
 		t.Errorf("get: %v, %v", got, err)
+	}
+	if got, err := p.Recall(ctx, now(p), "n2", "milk"); err != nil || !got.Equal(stateOf("recalled milk")) {
+		t.Errorf("recall: %v, %v", got, err)
 	}
 	for _, c := range []struct {
 		hintFor store.NodeID

@@ -24,7 +24,7 @@ const (
 
 // Bulk is what transfers ask of this node's disk.
 type Bulk interface {
-	Record(ctx context.Context, p ring.Partition, key store.Key) (version.Set, error)
+	State(ctx context.Context, p ring.Partition, key store.Key) (storage.State, error)
 	MergeAll(ctx context.Context, p ring.Partition, states []storage.State) (changed int, err error)
 }
 
@@ -54,6 +54,15 @@ func (p *Peers) Fetch(ctx context.Context, from store.NodeID, part ring.Partitio
 			}
 			out[i].Damaged = true
 		}
+		pruned, err := retiredFromProto(reply.GetPruned())
+		if err != nil {
+			return err
+		}
+		for i := range out {
+			if len(pruned) > 0 && pruned[0].Key == keys[i] {
+				out[i].Pruned, pruned = pruned[0].Entries, pruned[1:]
+			}
+		}
 		return nil
 	})
 	return out, err
@@ -65,7 +74,7 @@ func (p *Peers) HandOver(ctx context.Context, to store.NodeID, part ring.Partiti
 	return p.call(ctx, to, p.opts.Timeout, func(ctx context.Context, c storepb.PeerClient) error {
 		r := &storepb.HandOverRequest{From: string(p.opts.Self), Partition: uint32(part)}
 		for _, s := range states {
-			r.States = append(r.States, &storepb.KeyState{Key: []byte(s.Key), State: stateToProto(s.Set)})
+			r.States = append(r.States, &storepb.KeyState{Key: []byte(s.Key), State: stateToProto(s.Set), Pruned: storage.EncodeEntries(s.Pruned)})
 		}
 		_, err := c.HandOver(ctx, r)
 		return err
@@ -87,13 +96,16 @@ func (p peerServer) Fetch(ctx context.Context, r *storepb.FetchRequest) (*storep
 			if got := h.Newest().Layout.Partition(key); uint32(got) != r.GetPartition() {
 				return nil, fmt.Errorf("fetch %q: it is of partition %d, not %d: %w", key, got, r.GetPartition(), store.ErrInvalid)
 			}
-			set, err := p.s.Local.Record(ctx, ring.Partition(r.GetPartition()), key)
+			s, err := p.s.Local.State(ctx, ring.Partition(r.GetPartition()), key)
 			if errors.Is(err, store.ErrCorrupt) {
 				reply.Damaged = append(reply.Damaged, uint32(len(reply.States)))
 			} else if err != nil {
 				return nil, err
 			}
-			state := stateToProto(set)
+			if len(s.Pruned) > 0 {
+				reply.Pruned = append(reply.Pruned, retiredToProto([]storage.Retired{{Key: key, Entries: s.Pruned}})...)
+			}
+			state := stateToProto(s.Set)
 			reply.States = append(reply.States, state)
 			if size += len(state); size >= fetchSizeBytesMax {
 				break
@@ -126,7 +138,13 @@ func (p peerServer) HandOver(ctx context.Context, r *storepb.HandOverRequest) (*
 			if h.Newest().Layout.Partition(key) != part {
 				return nil, fmt.Errorf("hand over %q: it is not of partition %d: %w", key, part, store.ErrInvalid)
 			}
-			states = append(states, storage.State{Key: key, Set: set})
+			var pruned version.Vector
+			if len(s.GetPruned()) > 0 {
+				if pruned, err = storage.DecodeEntries(s.GetPruned()); err != nil {
+					return nil, fmt.Errorf("hand over %q: %w: %w", key, store.ErrInvalid, err)
+				}
+			}
+			states = append(states, storage.State{Key: key, Set: set, Pruned: pruned})
 		}
 		if _, err := p.s.Local.MergeAll(ctx, part, states); err != nil {
 			return nil, err

@@ -29,6 +29,9 @@ func TestFetchAnswersForAsManyKeysAsFit(t *testing.T) {
 	if got[0].Set.IsZero() || got[0].SizeBytes < 600<<10 || !got[1].Damaged || got[1].SizeBytes > 0 || !got[2].Set.IsZero() || got[2].Damaged || got[3].Set.IsZero() {
 		t.Errorf("got %v %v %v", got[1], got[2], got[0].SizeBytes)
 	}
+	if !got[0].Pruned.Equal(prunedOf("a")) || got[1].Pruned != nil || got[2].Pruned != nil || !got[3].Pruned.Equal(prunedOf("x")) {
+		t.Errorf("pruned: %v %v %v %v", got[0].Pruned, got[1].Pruned, got[2].Pruned, got[3].Pruned)
+	}
 	if _, err := p.Fetch(t.Context(), "n2", 1, keys[:1]); !errors.Is(err, store.ErrInvalid) {
 		t.Errorf("a key of another partition: %v", err)
 	}
@@ -41,11 +44,12 @@ func TestOwnersTakeWhatOthersHandOver(t *testing.T) {
 	if err := p.HandOver(t.Context(), "n2", 0, []storage.State{state}); err != nil {
 		t.Fatal(err)
 	}
+	state.Pruned = prunedOf("k")
 	p.opts.Self = "stranger"
 	if err := p.HandOver(t.Context(), "n2", 0, []storage.State{state}); err != nil {
 		t.Errorf("from one who is no member: %v", err)
 	}
-	if want := []string{"k: v", "k: v"}; !slices.Equal(n.merges, want) {
+	if want := []string{"k: v", "k: v but " + prunedOf("k").String()}; !slices.Equal(n.merges, want) {
 		t.Errorf("got %q, want %q", n.merges, want)
 	}
 	s.Self = "n3"
