@@ -48,6 +48,10 @@ type StoreOptions struct {
 	NoAntiEntropy bool   `json:"no_anti_entropy,omitempty"` // replicas do not compare what they hold: hints and reads alone repair
 	HintBytes     uint64 `json:"hint_bytes,omitempty"`      // bytes of hints that a node keeps for others; 0: the store's default
 	HintRate      int    `json:"hint_rate,omitempty"`       // bytes of hints a second that a node delivers to one owner; 0: the store's default
+	// CacheBytes and MemtableBytes are kept in memory of what a node has read from its disk and of what it has written, by each of its
+	// databases: with little of both reads go to the disk. 0: the store's default.
+	CacheBytes    int `json:"cache_bytes,omitempty"`
+	MemtableBytes int `json:"memtable_bytes,omitempty"`
 	// CheckInterval is the time after which a node goes through all of its records to see whether they are what their hash trees
 	// say; 0: the store's default.
 	CheckInterval time.Duration `json:"check_interval,omitempty"`

@@ -14,6 +14,7 @@ import (
 
 	"cartwheel/harness"
 	"cartwheel/harness/target/cartwheel"
+	"cartwheel/nemesis"
 	"cartwheel/nemesis/schedule"
 )
 
@@ -89,6 +90,22 @@ func (k Knobs) validate() error {
 	return errors.Join(problems...)
 }
 
+// What nodes keep in memory where disks are bad at their files: no block that was read, and few writes. Otherwise a store has all
+// that a run writes in memory, and a disk that fails to read has nothing to fail at.
+const (
+	cacheLittle    = 1
+	memtableLittle = 16 << 10
+)
+
+// disturbsFiles reports whether disks are bad where a process meets them. A simulated disk is bad above the engine, whatever that keeps.
+func (k Knobs) disturbsFiles() bool {
+	disk := func(name string) bool {
+		kind, _, _ := strings.Cut(strings.TrimSpace(name), "=")
+		return kind == nemesis.DiskKind || kind == AllNemeses
+	}
+	return k.Cluster == "docker" && slices.ContainsFunc(strings.Split(k.Nemesis, ","), disk)
+}
+
 // apply sets the knobs of a workload's store and of its requests. Workloads invoke by
 // [harness.Perform]; one whose requests are to ask for something else does so with the new knobs.
 func (k Knobs) apply(w harness.Workload) harness.Workload {
@@ -96,6 +113,9 @@ func (k Knobs) apply(w harness.Workload) harness.Workload {
 	w.Store.HintBytes = cmp.Or(k.HintBytes, w.Store.HintBytes)
 	w.Store.HintRate = cmp.Or(k.HintRate, w.Store.HintRate)
 	w.Store.FlushAfter = cmp.Or(k.FlushAfter, w.Store.FlushAfter)
+	if k.disturbsFiles() {
+		w.Store.CacheBytes, w.Store.MemtableBytes = cmp.Or(w.Store.CacheBytes, cacheLittle), cmp.Or(w.Store.MemtableBytes, memtableLittle)
+	}
 	if k.R == 0 && k.W == 0 && k.Quorum == "" && k.Repair == "" && k.Durability == "" {
 		return w
 	}

@@ -161,6 +161,22 @@ func TestQuorumKnobsReachTheClient(t *testing.T) {
 	}
 }
 
+// Where a disk fails to read files, the store is set up to read some.
+func TestNodesWithBadDisksKeepLittleInMemory(t *testing.T) {
+	for _, tt := range []struct {
+		cluster, nemesis string
+		little           bool
+	}{
+		{"docker", "disk", true}, {"docker", "partition, disk=slow+read-errors", true}, {"docker", AllNemeses, true},
+		{"docker", "partition,kill", false}, {"sim", "disk", false},
+	} {
+		w := Knobs{Cluster: tt.cluster, Nemesis: tt.nemesis}.apply(harness.Workload{})
+		if got := w.Store.CacheBytes > 0 && w.Store.MemtableBytes > 0; got != tt.little {
+			t.Errorf("%s under %s: the store is set up as %+v", tt.cluster, tt.nemesis, w.Store)
+		}
+	}
+}
+
 func TestScheduleIsReplayed(t *testing.T) {
 	nodes := []harness.NodeID{"n1", "n2", "n3", "n4", "n5"}
 	read := func(path string) ([]byte, error) { return os.ReadFile(path) }

@@ -178,6 +178,9 @@ func (e emitter) engine(name string, m *pebble.Metrics) {
 	e.gauge("engine_disk_bytes", "Bytes on disk.", float64(m.DiskSpaceUsage()), "engine", name)
 	e.gauge("engine_read_amplification", "Places a read may have to look at.", float64(m.ReadAmp()), "engine", name)
 	e.gauge("engine_compaction_debt_bytes", "Bytes that compactions still have to move.", float64(m.Compact.EstimatedDebt), "engine", name)
+	e.gauge("engine_cache_bytes", "Bytes of tables in memory.", float64(m.BlockCache.Size), "engine", name)
+	e.put(prometheus.CounterValue, "engine_cache_hits_total", "Blocks of tables that were in memory.", float64(m.BlockCache.Hits), "engine", name)
+	e.put(prometheus.CounterValue, "engine_cache_misses_total", "Blocks of tables that were read from the disk.", float64(m.BlockCache.Misses), "engine", name)
 	var fsync dto.Metric
 	if m.LogWriter.FsyncLatency == nil || m.LogWriter.FsyncLatency.Write(&fsync) != nil {
 		return

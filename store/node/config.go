@@ -71,6 +71,9 @@ type Config struct {
 	HintRateBytes     int    // a second, of hints delivered to one owner; default 10 MiB
 	HintSizeBytesMax  uint64 // of all hints kept for others, half of it for one; default 1 GiB
 
+	// MemtableSizeBytes and CacheSizeBytes are those of each of the node's two databases, as in [storage.PebbleOptions]; default 16 MiB.
+	MemtableSizeBytes, CacheSizeBytes int
+
 	// Protocol is the versions of the protocol between nodes that this one speaks; default transport.Current.
 	Protocol transport.Protocol
 	// OnMembers is called when the members or their addresses may have changed, with all that this node may be asked to reach, and at first;

@@ -21,7 +21,7 @@ func (n *Node) openDisk() (err error) {
 	}
 	replica, err := storage.Open(storage.Options{
 		FS: c.FS, Dir: c.Dir, Self: c.ID, Rand: c.Rand, Clock: c.Clock, Logger: c.Logger, Wrap: c.Disk,
-		HintSizeBytesMax: c.HintSizeBytesMax, FlushAfter: c.FlushAfter,
+		MemtableSizeBytes: c.MemtableSizeBytes, CacheSizeBytes: c.CacheSizeBytes, HintSizeBytesMax: c.HintSizeBytesMax, FlushAfter: c.FlushAfter,
 		Admit: n.admission.Of(admission.Rebuild), OnStall: n.admission.Stalled,
 	})
 	if err != nil {

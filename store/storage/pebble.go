@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -13,12 +14,16 @@ import (
 	"cartwheel/store"
 )
 
-// Sizes of one Pebble instance. They are modest because a node has two and a test
+// Sizes of one Pebble instance. The defaults are modest because a node has two and a test
 // has many nodes in one process; a larger cache changes speed only.
 const (
-	memtableSizeBytes = 16 << 20
-	cacheSizeBytes    = 16 << 20
-	openFilesMax      = 500
+	MemtableSizeBytesDefault = 16 << 20
+	MemtableSizeBytesMin     = 8 << 10
+	MemtableSizeBytesMax     = 1 << 30
+	CacheSizeBytesDefault    = 16 << 20
+	CacheSizeBytesMin        = 1 // no block is so small: none is kept
+	CacheSizeBytesMax        = 1 << 40
+	openFilesMax             = 500
 )
 
 // PebbleOptions say where a Pebble instance lives.
@@ -26,8 +31,42 @@ type PebbleOptions struct {
 	FS     vfs.FS       // default the operating system's
 	Dir    string       // created if missing; required
 	Logger *slog.Logger // default discards
+	// MemtableSizeBytes of writes are kept in memory before they become a table on disk: from MemtableSizeBytesMin to
+	// MemtableSizeBytesMax; default MemtableSizeBytesDefault.
+	MemtableSizeBytes int
+	// CacheSizeBytes of tables' blocks are kept in memory after they were read: from CacheSizeBytesMin, which keeps none, to
+	// CacheSizeBytesMax; default CacheSizeBytesDefault.
+	CacheSizeBytes int
 	// OnStall is called when the instance begins and when it ceases to hold writes up, as compactions do not keep pace. It must not block; default none.
 	OnStall func(begins bool)
+}
+
+func (o PebbleOptions) withDefaults() PebbleOptions {
+	if o.FS == nil {
+		o.FS = vfs.Default
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.OnStall == nil {
+		o.OnStall = func(bool) {}
+	}
+	o.MemtableSizeBytes = cmp.Or(o.MemtableSizeBytes, MemtableSizeBytesDefault)
+	o.CacheSizeBytes = cmp.Or(o.CacheSizeBytes, CacheSizeBytesDefault)
+	return o
+}
+
+func (o PebbleOptions) validate() error {
+	within := func(name string, n, least, most int) error {
+		if n >= least && n <= most {
+			return nil
+		}
+		return fmt.Errorf("%s of %d bytes, want %d to %d: %w", name, n, least, most, store.ErrInvalid)
+	}
+	return errors.Join(
+		within("a memtable", o.MemtableSizeBytes, MemtableSizeBytesMin, MemtableSizeBytesMax),
+		within("a cache", o.CacheSizeBytes, CacheSizeBytesMin, CacheSizeBytesMax),
+	)
 }
 
 // OpenPebble opens or creates a Pebble instance as a KV.
@@ -40,22 +79,16 @@ func OpenPebble(o PebbleOptions) (KV, error) {
 }
 
 func openPebble(o PebbleOptions) (*pebbleKV, error) {
-	if o.FS == nil {
-		o.FS = vfs.Default
-	}
-	if o.Logger == nil {
-		o.Logger = slog.New(slog.DiscardHandler)
-	}
-	if o.OnStall == nil {
-		o.OnStall = func(bool) {}
+	if o = o.withDefaults(); o.validate() != nil {
+		return nil, fmt.Errorf("open %s: %w", o.Dir, o.validate())
 	}
 	k := &pebbleKV{log: &pebbleLogger{log: o.Logger.With("component", "pebble", "dir", o.Dir)}}
-	cache := pebble.NewCache(cacheSizeBytes)
+	cache := pebble.NewCache(int64(o.CacheSizeBytes))
 	defer cache.Unref() // the instance holds a reference of its own
 	db, err := pebble.Open(o.Dir, &pebble.Options{
 		FS:                 o.FS,
 		Cache:              cache,
-		MemTableSize:       memtableSizeBytes,
+		MemTableSize:       uint64(o.MemtableSizeBytes),
 		MaxOpenFiles:       openFilesMax,
 		FormatMajorVersion: pebble.FormatNewest,
 		Logger:             k.log,

@@ -43,6 +43,9 @@ type Options struct {
 	Logger *slog.Logger // default discards
 	Wrap   func(KV) KV  // put around each of the two databases; default none
 
+	// MemtableSizeBytes and CacheSizeBytes are those of each of the two databases, as in [PebbleOptions].
+	MemtableSizeBytes, CacheSizeBytes int
+
 	HintSizeBytesMax       uint64 // of all hints as stored; what would exceed it is refused; default 1 GiB
 	HintTargetSizeBytesMax uint64 // of those for one owner; default half of HintSizeBytesMax
 
@@ -148,7 +151,10 @@ func (r *Replica) open() (err error) {
 		name string
 		kv   *KV
 	}{{"data", &r.data}, {"hints", &r.hints}} {
-		kv, err := openPebble(PebbleOptions{FS: r.opts.FS, Dir: path.Join(r.opts.Dir, db.name), Logger: r.opts.Logger, OnStall: r.opts.OnStall})
+		kv, err := openPebble(PebbleOptions{
+			FS: r.opts.FS, Dir: path.Join(r.opts.Dir, db.name), Logger: r.opts.Logger, OnStall: r.opts.OnStall,
+			MemtableSizeBytes: r.opts.MemtableSizeBytes, CacheSizeBytes: r.opts.CacheSizeBytes,
+		})
 		if err != nil {
 			return err
 		}

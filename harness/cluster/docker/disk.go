@@ -16,20 +16,21 @@ import (
 
 // A disk is made bad where a process meets it: at its system calls. A tracer, a container
 // that shares the store's processes and has the right to trace them, lets strace delay or
-// fail what waits for the disk (fsync, fdatasync). The store is any binary, its file system
-// and the kernel are as they were, and the tracer's log has a line for each call that it hit.
+// fail what waits for the disk (fsync, fdatasync), and fail what reads from a place in a file (pread64). The store is any binary,
+// its file system and the kernel are as they were, and the tracer's log has a line for each call that it hit.
 //
 // Writes that were not synced are in the page cache when the sync fails, as on a real disk:
-// so each failed write may have taken effect. Failing reads are left out: a store whose data fit
-// in its memory has read all of them when it listens, before a tracer can hold it, and what little it
-// reads by the same call later is the kernel's idea of its share of processors. Such a fault would be
-// in force and hit nothing, so it is skipped, and counted as that.
+// so each failed write may have taken effect. A read fails also where the page cache has the bytes; what the store itself keeps in its
+// memory it does not read: one that is to meet failing reads has to keep little (see [harness.StoreOptions]). Reads of what the
+// kernel makes up, such as the process's share of processors, fail as well, and do not count as hit.
 const (
 	attachLimit = 10 * time.Second // for a tracer to take hold of a store
 	syncCalls   = "fsync,fdatasync"
+	readCalls   = "pread64"
 	attached    = "attached"  // what strace says once it holds a process
 	delayedCall = "(DELAYED)" // and of each call that it hits
 	failedCall  = "(INJECTED)"
+	resumedCall = " resumed>"
 )
 
 // diskFaults lists what a tracer can do to disks, and what needs none.
@@ -38,7 +39,7 @@ func (k kernel) diskFaults() []string {
 	if !k.traces {
 		return atRest
 	}
-	return append([]string{harness.DiskSlow, harness.DiskWriteErrors, harness.DiskFull, harness.DiskReadOnly}, atRest...)
+	return append([]string{harness.DiskSlow, harness.DiskReadErrors, harness.DiskWriteErrors, harness.DiskFull, harness.DiskReadOnly}, atRest...)
 }
 
 // DiskFaults lists what can be done to disks here: only damage to files where processes may not
@@ -95,9 +96,9 @@ func (c *Cluster) Disturbed(ctx context.Context, n harness.NodeID) (hit uint64, 
 	return hit, err
 }
 
-// traceArgs is the command that does what a fault says.
+// traceArgs is the command that does what a fault says. Descriptors are shown with their files, by which reads of disks are known.
 func traceArgs(f harness.DiskFault) []string {
-	args := []string{"strace", "-f", "-p", "1", "-e", "signal=none", "-e", "trace=" + syncCalls}
+	args := []string{"strace", "-f", "-y", "-p", "1", "-e", "signal=none"}
 	every, errno := 1, ""
 	switch {
 	case f.ReadOnly:
@@ -105,7 +106,7 @@ func traceArgs(f harness.DiskFault) []string {
 	case f.Full:
 		errno = "ENOSPC"
 	case f.WriteErrors > 0:
-		errno, every = "EIO", max(1, int(1/f.WriteErrors+0.5))
+		errno, every = "EIO", oneIn(f.WriteErrors)
 	}
 	how := ""
 	if errno != "" {
@@ -114,8 +115,18 @@ func traceArgs(f harness.DiskFault) []string {
 	if f.Slow > 0 {
 		how += fmt.Sprintf(":delay_enter=%dus", f.Slow.Microseconds())
 	}
-	return append(args, "-e", "inject="+syncCalls+how)
+	var calls, inject []string
+	if how != "" {
+		calls, inject = append(calls, syncCalls), append(inject, "-e", "inject="+syncCalls+how)
+	}
+	if f.ReadErrors > 0 {
+		calls, inject = append(calls, readCalls), append(inject, "-e", fmt.Sprintf("inject=%s:error=EIO:when=1+%d", readCalls, oneIn(f.ReadErrors)))
+	}
+	return append(append(args, "-e", "trace="+strings.Join(calls, ",")), inject...)
 }
+
+// oneIn is of how many calls one fails, by their chance to fail.
+func oneIn(chance float64) int { return max(1, int(1/chance+0.5)) }
 
 // trace puts the node's fault into force, instead of whatever was before, and returns once
 // the tracer holds the store. One that is frozen is held as soon as it is not; one that is
@@ -179,14 +190,27 @@ func (r *running) traced(ctx context.Context, p *pod) (uint64, error) {
 }
 
 // hits counts the calls of which a tracer's log says that they were delayed or failed. One
-// that was both has one line with both words.
+// that was both has one line with both words. One that another thread's call interrupts has two lines, of which only the first names its file.
 func hits(said string) (n uint64) {
+	elsewhere := map[string]bool{} // by thread: its call under way is of no file on a disk
 	for line := range strings.Lines(said) {
-		if strings.Contains(line, failedCall) || strings.Contains(line, delayedCall) {
+		thread := ""
+		if rest, ok := strings.CutPrefix(line, "[pid "); ok {
+			thread, _, _ = strings.Cut(rest, "]")
+		}
+		if !strings.Contains(line, resumedCall) {
+			elsewhere[thread] = strings.Contains(line, readCalls+"(") && !ofDisk(line)
+		}
+		if hit := strings.Contains(line, failedCall) || strings.Contains(line, delayedCall); hit && !elsewhere[thread] {
 			n++
 		}
 	}
 	return n
+}
+
+// ofDisk reports whether a call's descriptor is shown with a file, and that is not one that the kernel makes up.
+func ofDisk(line string) bool {
+	return strings.Contains(line, "</") && !strings.Contains(line, "</proc/") && !strings.Contains(line, "</sys/")
 }
 
 func (r *running) said(ctx context.Context, id string) (string, error) {
@@ -204,7 +228,7 @@ func (p *plan) startTracer(ctx context.Context, n harness.NodeID, of string, com
 			NetworkMode:    "none",
 			PidMode:        container.PidMode("container:" + of),
 			ReadonlyRootfs: true,
-			CapDrop:        []string{"ALL"}, CapAdd: []string{"SYS_PTRACE"},
+			CapDrop:        []string{"ALL"}, CapAdd: []string{"SYS_PTRACE", "DAC_READ_SEARCH"}, // the second to see which file a descriptor is
 			SecurityOpt: []string{"no-new-privileges"},
 			LogConfig:   container.LogConfig{Type: "json-file", Config: map[string]string{"max-size": "64m", "max-file": "1"}},
 		},

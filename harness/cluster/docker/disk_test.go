@@ -19,6 +19,8 @@ func TestATracerIsToldWhatAFaultDoes(t *testing.T) {
 		{harness.DiskFault{Full: true}, "inject=fsync,fdatasync:error=ENOSPC:when=1+1"},
 		{harness.DiskFault{ReadOnly: true, Slow: time.Millisecond}, "inject=fsync,fdatasync:error=EROFS:when=1+1:delay_enter=1000us"},
 		{harness.DiskFault{WriteErrors: 0.34}, "inject=fsync,fdatasync:error=EIO:when=1+3"},
+		{harness.DiskFault{ReadErrors: 0.26}, "inject=pread64:error=EIO:when=1+4"},
+		{harness.DiskFault{ReadErrors: 1, WriteErrors: 1}, "inject=pread64:error=EIO:when=1+1"},
 		{harness.DiskFault{Slow: time.Second}, "inject=fsync,fdatasync:delay_enter=1000000us"},
 	} {
 		if args := traceArgs(tt.fault); args[len(args)-1] != tt.want {
@@ -34,9 +36,16 @@ func TestATracersLogTellsWhatItHit(t *testing.T) {
 [pid     9] <... fdatasync resumed>)    = 0 (DELAYED)
 [pid     9] fsync(4)                    = -1 ENOSPC (No space left on device) (INJECTED) (DELAYED)
 [pid     9] fdatasync(15)               = 0
+[pid    12] pread64(9</data/data/000007.sst>, 0xc000, 53, 812) = -1 EIO (Input/output error) (INJECTED)
+[pid    12] pread64(4</sys/fs/cgroup/cpu.max>, 0xc000, 128, 0) = -1 EIO (Input/output error) (INJECTED)
+[pid    12] pread64(4, 0xc000, 128, 0) = -1 EIO (Input/output error) (INJECTED)
+[pid    12] pread64(4</sys/fs/cgroup/cpu.max> <unfinished ...>
+[pid     9] pread64(9</data/data/000007.sst> <unfinished ...>
+[pid    12] <... pread64 resumed>, 0xc000, 128, 0) = -1 EIO (Input/output error) (INJECTED)
+[pid     9] <... pread64 resumed>, 0xc000, 53, 812) = -1 EIO (Input/output error) (INJECTED)
 `
-	if got := hits(log); got != 3 {
-		t.Errorf("got %d, want 3", got)
+	if got := hits(log); got != 5 {
+		t.Errorf("got %d, want 5: three are of no file on a disk", got)
 	}
 }
 
@@ -85,7 +94,8 @@ func TestDisksAreBadOneByOneAndOverLives(t *testing.T) {
 		want  string
 	}{
 		{harness.DiskFault{Slow: 300 * time.Millisecond}, "<nil>"},
-		{harness.DiskFault{WriteErrors: 1}, "input/output error"},
+		{harness.DiskFault{WriteErrors: 1}, "notes: input/output error"},
+		{harness.DiskFault{ReadErrors: 1}, "read /data/notes: input/output error"},
 		{harness.DiskFault{Full: true}, "no space left on device"},
 		{harness.DiskFault{ReadOnly: true}, "read-only file system"},
 	} {

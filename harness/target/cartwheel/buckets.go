@@ -28,6 +28,7 @@ func Configure(o harness.StoreOptions) func(*storenode.Config) {
 			c.Buckets = append(c.Buckets, b)
 		}
 		c.HintSizeBytesMax, c.HintRateBytes = o.HintBytes, o.HintRate
+		c.CacheSizeBytes, c.MemtableSizeBytes = o.CacheBytes, o.MemtableBytes
 		c.CheckInterval, c.TombstoneInterval = o.CheckInterval, o.TombstoneInterval
 		if o.NoAntiEntropy {
 			c.RepairInterval = -1

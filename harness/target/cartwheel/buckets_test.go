@@ -38,14 +38,14 @@ func TestBothWorldsDeclareTheSameBuckets(t *testing.T) {
 
 // What a workload wants of the store reaches it in both worlds.
 func TestBothWorldsSetTheStoreUpAlike(t *testing.T) {
-	o := harness.StoreOptions{NoAntiEntropy: true, HintBytes: 4096, HintRate: 512}
+	o := harness.StoreOptions{NoAntiEntropy: true, HintBytes: 4096, HintRate: 512, CacheBytes: 1, MemtableBytes: 1 << 17}
 	var c storenode.Config
 	Configure(o)(&c)
-	if c.RepairInterval >= 0 || c.HintSizeBytesMax != 4096 || c.HintRateBytes != 512 {
-		t.Errorf("in a simulation: repair every %v, %d bytes of hints, %d a second", c.RepairInterval, c.HintSizeBytesMax, c.HintRateBytes)
+	if c.RepairInterval >= 0 || c.HintSizeBytesMax != 4096 || c.HintRateBytes != 512 || c.CacheSizeBytes != 1 || c.MemtableSizeBytes != 1<<17 {
+		t.Errorf("in a simulation: repair every %v, %d bytes of hints, %d a second, %d and %d bytes in memory", c.RepairInterval, c.HintSizeBytesMax, c.HintRateBytes, c.CacheSizeBytes, c.MemtableSizeBytes)
 	}
 	words := strings.Join(Command(o)("n1", map[harness.NodeID]string{"n1": "n1:7070"}), " ")
-	for _, want := range []string{"--repair-interval 0s", "--hint-bytes 4096", "--hint-rate 512"} {
+	for _, want := range []string{"--repair-interval 0s", "--hint-bytes 4096", "--hint-rate 512", "--cache-bytes 1", "--memtable-bytes 131072"} {
 		if !strings.Contains(words, want) {
 			t.Errorf("in a container: %q lacks %q", words, want)
 		}

@@ -64,6 +64,12 @@ func common(o harness.StoreOptions) []string {
 	if o.FlushAfter > 0 {
 		words = append(words, "--object-buffer", "--flush-after", o.FlushAfter.String())
 	}
+	if o.CacheBytes > 0 {
+		words = append(words, "--cache-bytes", strconv.Itoa(o.CacheBytes))
+	}
+	if o.MemtableBytes > 0 {
+		words = append(words, "--memtable-bytes", strconv.Itoa(o.MemtableBytes))
+	}
 	if o.HintBytes > 0 {
 		words = append(words, "--hint-bytes", strconv.FormatUint(o.HintBytes, 10))
 	}

@@ -16,6 +16,7 @@ import (
 	"cartwheel/store"
 	"cartwheel/store/clock"
 	"cartwheel/store/ring"
+	"cartwheel/store/storage"
 )
 
 // envPrefix and the flag's name in capitals make the name of the variable that a flag
@@ -48,6 +49,8 @@ type settings struct {
 	objectBuffer   bool
 	flushAfter     time.Duration
 	clockSkew      string
+	cacheSize      int
+	memtableSize   int
 	hintSize       uint64
 	hintRate       int
 	logLevel       string
@@ -77,6 +80,8 @@ func (s *settings) register(f *pflag.FlagSet) {
 	f.StringArrayVar(&s.bucketFlags, "bucket", nil, "defaults for the keys that begin with NAME/, the same on every node; may be repeated:\n"+
 		"NAME:n=3,r=2,w=2,pr=1,pw=1,dw=2,node-confirms=2,mode=strict,repair=blocking,not-found=does-not-count,durability=one,last-write-wins\n"+
 		"(the empty NAME: keys of no other bucket; CARTWHEELD_BUCKET holds one)")
+	f.IntVar(&s.cacheSize, "cache-bytes", storage.CacheSizeBytesDefault, "bytes of tables that each of the node's two databases keeps in memory after it has read them, so that they are not read again; 1: none")
+	f.IntVar(&s.memtableSize, "memtable-bytes", storage.MemtableSizeBytesDefault, "bytes of writes that each of the two keeps in memory before they become a table on the disk, 8192 to 1 GiB; the log has them at once")
 	f.Uint64Var(&s.hintSize, "hint-bytes", 1<<30, "bytes of hints kept for other nodes, half of it for one; what exceeds it is refused and does not count toward W")
 	f.IntVar(&s.hintRate, "hint-rate", 10<<20, "bytes of hints a second that this node delivers to one owner")
 	f.DurationVar(&s.replicaTimeout, "replica-timeout", time.Second, "how long a replica may take to answer")
@@ -198,6 +203,17 @@ func (s *settings) checkDisk() (errs []error) {
 	if s.storage == "memory" && s.restore != "" {
 		errs = append(errs, errors.New("--restore needs --storage disk"))
 	}
+	for _, size := range []struct {
+		flag               string
+		value, least, most int
+	}{
+		{"cache-bytes", s.cacheSize, storage.CacheSizeBytesMin, storage.CacheSizeBytesMax},
+		{"memtable-bytes", s.memtableSize, storage.MemtableSizeBytesMin, storage.MemtableSizeBytesMax},
+	} {
+		if size.value < size.least || size.value > size.most {
+			errs = append(errs, fmt.Errorf("--%s is %d, want %d to %d", size.flag, size.value, size.least, size.most))
+		}
+	}
 	if s.flushAfter <= 0 {
 		errs = append(errs, fmt.Errorf("--flush-after is %v, want more than 0", s.flushAfter))
 	}
@@ -264,7 +280,7 @@ func (s *settings) clock(log *slog.Logger) clock.Clock {
 func (s *settings) log(l *slog.Logger) {
 	l.Info("configured",
 		"id", s.id, "listen", s.listen, "advertise", s.advertise, "members", s.members, "join", s.join, "data", s.data, "storage", s.storage, "partitions", s.partitions, "replicas", s.replicas,
-		"read_quorum", s.readQuorum, "write_quorum", s.writeQuorum, "buckets", s.bucketFlags, "hint_bytes", s.hintSize, "hint_rate", s.hintRate, "replica_timeout", s.replicaTimeout,
+		"read_quorum", s.readQuorum, "write_quorum", s.writeQuorum, "buckets", s.bucketFlags, "cache_bytes", s.cacheSize, "memtable_bytes", s.memtableSize, "hint_bytes", s.hintSize, "hint_rate", s.hintRate, "replica_timeout", s.replicaTimeout,
 		"repair_interval", s.repairInterval, "check_interval", s.checkInterval, "tombstone_interval", s.tombstoneEvery, "tombstone_grace", s.tombstoneGrace, "restore", s.restore, "durability", s.durabilityName, "object_buffer", s.objectBuffer, "flush_after", s.flushAfter, "clock_skew", s.clockSkew, "requests_max", s.requestsMax, "connections_max", s.connectionsMax, "transfer_rate", s.transferRate, "admission", s.admission, "debug_listen", s.debugListen, "admin_listen", s.adminListen, "admin_token_file", s.adminToken, "log_level", s.logLevel,
 		"tls_cert", s.tls.files.Cert, "tls_key", s.tls.files.Key, "tls_ca", s.tls.files.CA, "tls_client_cert_optional", s.tls.optional,
 		"tls_peer_names", s.tls.guard.Peers, "tls_admin_names", s.tls.guard.Admins)

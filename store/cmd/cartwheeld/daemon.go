@@ -83,7 +83,7 @@ func serve(ctx context.Context, s settings, log *slog.Logger) (err error) {
 		ID: store.NodeID(s.id), Address: s.advertise, Members: s.memberList(), Seeds: s.join, Partitions: s.partitions, N: s.replicas, R: s.readQuorum, W: s.writeQuorum, Buckets: s.buckets,
 		Dir: s.data, FS: s.fs(log), Clock: s.clock(log), Now: func() time.Duration { return time.Since(began) }, Rand: draw, ReplicaTimeout: s.replicaTimeout,
 		Durability: s.durability, ObjectBuffer: s.objectBuffer, FlushAfter: s.flushAfter,
-		InFlight: s.requestsMax, AdmissionTarget: s.target, TransferRateBytes: s.transferRate, RepairInterval: s.repairEvery(), CheckInterval: s.checkInterval, TombstoneInterval: s.tombstoneEvery, TombstoneGrace: s.tombstoneGrace, HintSizeBytesMax: s.hintSize, HintRateBytes: s.hintRate, Logger: log, Peers: conns.peer,
+		InFlight: s.requestsMax, AdmissionTarget: s.target, TransferRateBytes: s.transferRate, RepairInterval: s.repairEvery(), CheckInterval: s.checkInterval, TombstoneInterval: s.tombstoneEvery, TombstoneGrace: s.tombstoneGrace, MemtableSizeBytes: s.memtableSize, CacheSizeBytes: s.cacheSize, HintSizeBytesMax: s.hintSize, HintRateBytes: s.hintRate, Logger: log, Peers: conns.peer,
 		OnMembers: func(m []store.Member) { conns.keep(s.join, m) },
 		OnDrain:   func(draining bool) { alive.SetServingStatus("", healthOf(draining)) },
 	})

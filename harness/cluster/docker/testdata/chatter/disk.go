@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// note writes to a file and syncs it, for ever. The function that it returns tells how long
-// the last sync took, in milliseconds, and how it ended.
+// note writes to a file, syncs it and reads it back, for ever. The function that it returns tells how long
+// the last sync took, in milliseconds, and how it or the read ended.
 func note(path string) (func() string, error) {
 	f, err := os.Create(path)
 	if err != nil {
@@ -23,8 +23,12 @@ func note(path string) (func() string, error) {
 			if err == nil {
 				err = f.Sync()
 			}
+			took := time.Since(begun)
+			if err == nil {
+				_, err = f.ReadAt(make([]byte, 6), 0)
+			}
 			mu.Lock()
-			last = fmt.Sprintf("%d %v", time.Since(begun).Milliseconds(), err)
+			last = fmt.Sprintf("%d %v", took.Milliseconds(), err)
 			mu.Unlock()
 		}
 	}()
