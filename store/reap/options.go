@@ -70,7 +70,7 @@ type Options struct {
 	// rests on it: it is for the sessions of clients, which are refused when what they have seen of a key is gone.
 	Grace   time.Duration
 	Clock   clock.Clock   // tells the age; default clock.System
-	Poll    time.Duration // between two looks at whether a sweep has settled, a quarter of it at first; default 1s
+	Poll    time.Duration // between two times that members are asked for what they hold, four looks at whether a sweep has settled; default 1s
 	Page    int           // leaves confirmed and dropped at a time; default 256, at most 1024
 	KeysMax int           // tombstones that one round takes up; default 65536
 	// Admit waits until the node has room for the next page beside its foreground, or ends with the error of its context; default at once.

@@ -33,7 +33,7 @@ type fleet struct {
 	seen      []version.Vector // contexts that clients hold
 	reaper    *Reaper
 	unasked   bool // every owner prunes by itself
-	impatient bool // hints are not waited for
+	impatient bool // hints are not waited for, though they stay
 	puts      int
 	wrong     string // the first difference that was found
 }
@@ -230,7 +230,7 @@ func (f *fleet) act() {
 		if s := f.record(place{node: a}); !s.IsZero() {
 			f.merge(place{node: b}, s, f.clear[place{node: a}])
 		}
-	case n == 11: // a hint is delivered
+	case n == 11 && !f.impatient: // a hint is delivered
 		hints, err := f.on[f.nodes[3]].Hints(f.t.Context(), 0, pruneKey)
 		f.must(err)
 		for _, h := range hints {
@@ -352,7 +352,7 @@ func play(t *testing.T, seed uint64, change func(f *fleet)) (wrong string, prune
 // Whatever comes between the steps, a store that prunes shows what one shows that does not, and serves the sessions that the other serves.
 func TestAStoreThatPrunesShowsWhatOneShowsThatDoesNot(t *testing.T) {
 	all := uint64(0)
-	for seed := range uint64(30) {
+	for _, seed := range seeds(20) {
 		wrong, pruned := play(t, seed, func(*fleet) {})
 		if wrong != "" {
 			t.Errorf("seed %d: %s", seed, wrong)
@@ -360,7 +360,7 @@ func TestAStoreThatPrunesShowsWhatOneShowsThatDoesNot(t *testing.T) {
 		all += pruned
 	}
 	t.Logf("%d entries pruned", all)
-	if all < 30 {
+	if all < 50 {
 		t.Errorf("%d entries pruned in all prove too little", all)
 	}
 }
@@ -371,7 +371,7 @@ func TestNoStepOfPruningIsSpare(t *testing.T) {
 		"nobody is asked":          func(f *fleet) { f.unasked = true },
 		"hints are not waited for": func(f *fleet) { f.impatient = true },
 	} {
-		found := slices.ContainsFunc(seeds(400), func(seed uint64) bool {
+		found := slices.ContainsFunc(seeds(60), func(seed uint64) bool {
 			wrong, _ := play(t, seed, without)
 			return wrong != ""
 		})

@@ -32,17 +32,14 @@ type Reaper struct {
 	held  []batch
 	base  history.Version // by which it was
 	ready history.Version // by which all members were ready; number 0: they were not yet
-	polls int             // looks at it since
+	polls int             // quarters of Options.Poll since
 
 	mu    sync.Mutex // guards stats
 	stats Stats
 }
 
-// patience is after how many looks it is told that tombstones wait, and for what.
-const patience = 60
-
-// quick is how many of the first looks come after a quarter of the time.
-const quick = 8
+// patience is after how many quarters of Options.Poll it is told that tombstones wait, and for what.
+const patience = 240
 
 // A batch is tombstones, or retired actors, of one partition that all owners have.
 type batch struct {
@@ -112,7 +109,7 @@ func (r *Reaper) loop(ctx context.Context) {
 			r.polls = 0
 			looked, err = r.gather(ctx)
 		} else {
-			r.polls, err = r.polls+1, r.collect(ctx)
+			err = r.collect(ctx)
 		}
 		if ctx.Err() != nil {
 			return
@@ -139,11 +136,14 @@ func (r *Reaper) loop(ctx context.Context) {
 }
 
 func (r *Reaper) pause(round uint64) time.Duration {
-	if len(r.held) > 0 {
-		if r.polls < quick { // a sweep of members that are all well settles within a moment
-			return r.opts.Poll / 4
-		}
+	switch {
+	case len(r.held) == 0:
+	case r.opts.Placement.Now().Settled(): // members are asked for more than this node knows
+		r.polls += 4
 		return r.opts.Poll
+	default:
+		r.polls++
+		return r.opts.Poll / 4
 	}
 	name := fnv.New64a()
 	name.Write([]byte("reap: pause"))
