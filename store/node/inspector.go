@@ -75,13 +75,18 @@ func (i inspector) Trees(ctx context.Context, check bool) (transport.TreeReport,
 	return report, nil
 }
 
-// tombstones counts the records of partitions that the node owns which may be collected by their age.
+// looksMissed is so many intervals that every node has looked for tombstones several times, also when each was late by a quarter.
+const looksMissed = 5
+
+// tombstones counts the records of partitions that the node owns which could have been collected by their age for several looks
+// of all nodes. A stamp may be ahead of the clock, where a wrong clock has made it or a later write has followed one that
+// such a clock made: what has come of age since those looks is not overdue.
 func (n *Node) tombstones(ctx context.Context) (count int, err error) {
 	h := n.placement.Now()
 	if !h.Joined() {
 		return 0, nil
 	}
-	latest := n.config.Clock.Now().Add(-n.config.TombstoneGrace).UnixNano()
+	latest := n.config.Clock.Now().Add(-n.config.TombstoneGrace - looksMissed*n.config.TombstoneInterval).UnixNano()
 	for p := range ring.Partition(h.Oldest().Layout.Partitions()) {
 		var after store.Key
 		for more := h.Owns(n.config.ID, p); more; more = after != "" {

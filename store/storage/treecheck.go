@@ -19,7 +19,7 @@ type TreeCheck struct {
 	Damaged int // records that cannot be read
 	Trees   int // trees whose sums were not those of their leaves
 
-	// Tombstones is how many of the node's own records could be collected by their age. The node counts them, not the check.
+	// Tombstones is how many of the node's own records could have been collected by their age for several looks. The node counts them, not the check.
 	Tombstones int
 }
 
