@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"time"
 
 	"cartwheel/harness"
@@ -12,6 +13,9 @@ import (
 
 // standMost is the longest that the heal of a fault that struck late waits, so that it is in force for a while.
 const standMost = 2 * time.Second
+
+// pendingEvery is how often a load in its overtime looks whether it may end.
+const pendingEvery = 100 * time.Millisecond
 
 // fault plays one fault of the schedule, the i-th. It is healed at its planned stop,
 // or at once when the load is over or cancelled; then it is not begun either. One that struck late, as
@@ -22,6 +26,9 @@ func (r *run) fault(ctx context.Context, i int, f harness.Fault, over <-chan str
 	if !r.until(ctx, f.Start+own, over) {
 		return
 	}
+	r.pending.Add(1)
+	proven := sync.OnceFunc(func() { r.pending.Add(-1) })
+	defer proven()
 	var evidence harness.Evidence
 	if err := r.resolve(ctx, &f, over); err != nil {
 		r.act(f, Inject, &evidence, func() error { return err })
@@ -43,6 +50,7 @@ func (r *run) fault(ctx context.Context, i int, f harness.Fault, over <-chan str
 	if !r.until(ctx, stop+own, over) {
 		sleep(context.WithoutCancel(ctx), own+1)
 	}
+	proven()
 	r.act(f, Heal, &evidence, func() error {
 		// An interrupted run heals too. What other faults hold up may take until they are over.
 		limit := r.o.FaultLimit + max(0, r.o.Time-r.now())

@@ -75,7 +75,7 @@ func (s *scheduler) serve(ctx context.Context) error {
 	for t := range s.o.Concurrency {
 		s.threads = append(s.threads, thread{process: t, worker: s.hire(ctx, t)})
 	}
-	for s.err == nil && ctx.Err() == nil && s.now() < s.o.Time {
+	for s.err == nil && ctx.Err() == nil && s.now() < s.end() {
 		if done := s.draw(ctx); done {
 			break
 		}
@@ -96,6 +96,15 @@ func (s *scheduler) serve(ctx context.Context) error {
 	return s.err
 }
 
+// end is when the load is over, or when to ask again: it may go on until the faults that have begun are proven.
+func (s *scheduler) end() time.Duration {
+	now := s.now()
+	if now < s.o.Time || s.pending.Load() == 0 {
+		return s.o.Time
+	}
+	return min(now+pendingEvery, s.o.Time+s.o.Overtime)
+}
+
 // draw asks the generator once and acts on the answer.
 func (s *scheduler) draw(ctx context.Context) (done bool) {
 	now := s.now()
@@ -106,7 +115,7 @@ func (s *scheduler) draw(ctx context.Context) (done bool) {
 	}
 	c := s.context(now)
 	if len(c.Free) == 0 {
-		s.wait(ctx, min(s.nextGiveUp(), s.o.Time))
+		s.wait(ctx, min(s.nextGiveUp(), s.end()))
 		return false
 	}
 	var d harness.Draw
@@ -122,13 +131,13 @@ func (s *scheduler) draw(ctx context.Context) (done bool) {
 		return true
 	case d.State == harness.Pending:
 		s.gen = next
-		until := s.o.Time
+		until := s.end()
 		if d.At > now {
 			until = min(until, d.At)
 		}
 		s.wait(ctx, min(until, s.nextGiveUp()))
 	case d.At > now:
-		s.wait(ctx, min(d.At, s.o.Time, s.nextGiveUp()))
+		s.wait(ctx, min(d.At, s.end(), s.nextGiveUp()))
 	default:
 		s.gen = next
 		s.begin(d.Op)

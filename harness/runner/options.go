@@ -44,6 +44,9 @@ type Options struct {
 	// StallAfter is how much longer than its limits allow a run may record nothing, or take in all, before it is given up as
 	// [ErrStalled]; default: it is not watched, as is right where time is virtual.
 	StallAfter time.Duration
+	// Overtime is how much longer than Time a load may go on, so that faults which a busy machine strikes late still meet operations;
+	// default: none, as is right where time is virtual.
+	Overtime time.Duration
 
 	Started time.Time // for the record and the folder's name, where time.Now is virtual; default now
 	Dir     string    // where results go, one folder a run; empty: nothing is written

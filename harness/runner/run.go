@@ -126,6 +126,8 @@ type run struct {
 	epoch atomic.Pointer[time.Time] // the begin of the load, once it has begun
 	board board
 
+	pending atomic.Int32 // faults that have begun, and have not been in force for long enough
+
 	journal *history.Writer
 	memory  *bytes.Buffer // the journal, if nothing is written to disk
 

@@ -138,6 +138,36 @@ func TestAFaultThatStrikesLateIsInForceAllTheSame(t *testing.T) {
 	}
 }
 
+// Where the load may go on for it, one that strikes after the load's time meets operations. Otherwise the load ends when its time is up.
+func TestALoadGoesOnForFaultsThatStrikeLate(t *testing.T) {
+	for _, overtime := range []time.Duration{0, 3 * time.Second, 30 * time.Second} {
+		synctest.Test(t, func(t *testing.T) {
+			d := newBed(bugs{}, 1)
+			d.options.Time, d.options.Overtime = 10*time.Second, overtime
+			d.options.Nemesis = slow{&nemesis.Pause{}, 9 * time.Second}
+			d.options.Schedule = []harness.Fault{{ID: "f1", Kind: nemesis.PauseKind, Name: "one", Nodes: []harness.NodeID{"n2"}, Start: 5 * time.Second, Stop: 7 * time.Second}}
+			res, h, err := d.run(t)
+			if err != nil || len(res.Faults) != 1 {
+				t.Fatalf("%v: %+v", err, res.Faults)
+			}
+			last := 0 * time.Second
+			for _, op := range h {
+				if op.Phase == harness.Load && op.Kind == harness.Invoke && op.Process >= 0 {
+					last = op.Time
+				}
+			}
+			// It strikes at 14s, and is in force for one.
+			want := min(10*time.Second+overtime, 15*time.Second)
+			if last > want+time.Second || last < want-time.Second {
+				t.Errorf("with %v of overtime the last operation began at %v, want about %v", overtime, last, want)
+			}
+			if e := res.Faults[0].Evidence; overtime > 5*time.Second && e.Healed-e.Injected < time.Second {
+				t.Errorf("in force from %v to %v", e.Injected, e.Healed)
+			}
+		})
+	}
+}
+
 func reasons(res harness.Result) string { return strings.Join(res.Reasons, "\n") }
 
 func TestAGoodRunIsValidAndWasHard(t *testing.T) {
@@ -481,9 +511,10 @@ type bare struct{ harness.Cluster }
 
 // What does not heed its context cannot hang a run: it ends, says so, and keeps what the harness was doing.
 func TestARunThatStallsEndsAsUnknown(t *testing.T) {
+	dir := t.TempDir() // removed when all that was left to itself has ended
 	synctest.Test(t, func(t *testing.T) {
 		d := newBed(bugs{stuckLook: true}, 1)
-		d.options.Time, d.options.StallAfter, d.options.Dir = 10*time.Second, 5*time.Second, t.TempDir()
+		d.options.Time, d.options.StallAfter, d.options.Dir = 10*time.Second, 5*time.Second, dir
 		began := time.Now()
 		defer close(d.store.stuck) // the leak ends after the run
 		res, h, err := d.run(t)

@@ -30,6 +30,9 @@ func worlds() []entry[world] {
 // stallAfter is how much longer than its limits allow a run in containers may be silent before it is given up.
 const stallAfter = 30 * time.Second
 
+// overtime is how much longer a load in containers may go on for faults that struck late.
+const overtime = 30 * time.Second
+
 // tiesRound is what arrivals are rounded to where they are to meet: packets take half a
 // millisecond to five.
 const tiesRound = 2 * time.Millisecond
@@ -99,7 +102,8 @@ func inDocker(ctx context.Context, k Knobs, h Hooks, o runner.Options) (harness.
 	if err != nil {
 		return failed(err)
 	}
-	o.Cluster, o.Target, o.StallAfter = cluster, cartwheel.New().On(o.Workload.Store), stallAfter
+	o.Cluster, o.Target = cluster, cartwheel.New().On(o.Workload.Store)
+	o.StallAfter, o.Overtime = stallAfter, overtime
 	return runner.Run(ctx, o)
 }
 
