@@ -3,7 +3,6 @@ package checker
 import (
 	"context"
 	"slices"
-	"strings"
 
 	"cartwheel/harness"
 	"cartwheel/harness/history"
@@ -88,8 +87,8 @@ func SiblingsMerged() harness.Event {
 
 // MinorityAck is a write that a node acknowledged while a partition cut it into the
 // smaller side, from its call to its answer, and that none but this side has stored: the store
-// stayed writeable (section 2.3). Nodes that were added since the begin may hear both sides; a tour of the
-// members adds and removes some all the time, so that it need not happen.
+// stayed writeable (section 2.3). It need not happen where another fault strikes a node of that side meanwhile, or members change:
+// nodes that were added since the begin may hear both sides.
 func MinorityAck() harness.Event {
 	return harness.Event{
 		Name: "a cut-off minority acknowledged a write",
@@ -103,10 +102,20 @@ func MinorityAck() harness.Event {
 			})
 		},
 		Needs: func(p harness.Plan) bool {
-			tours := slices.ContainsFunc(p.Schedule, func(f harness.Fault) bool { return f.Kind == "membership" && strings.HasPrefix(f.Name, "tour") })
-			return !p.Write.Strict && !tours && slices.ContainsFunc(p.Schedule, func(f harness.Fault) bool { return minority(f, p.Nodes) != nil })
+			return !p.Write.Strict && slices.ContainsFunc(p.Schedule, func(f harness.Fault) bool {
+				side := minority(f, p.Nodes)
+				return side != nil && !slices.ContainsFunc(p.Schedule, func(g harness.Fault) bool { return g.ID != f.ID && disturbs(g, f, side) })
+			})
 		},
 	}
+}
+
+// disturbs reports whether a fault is planned for a part of the time of another, and strikes one of some nodes or changes the members.
+func disturbs(g, f harness.Fault, nodes []harness.NodeID) bool {
+	struck := slices.ContainsFunc(nodes, func(n harness.NodeID) bool {
+		return slices.Contains(g.Nodes, n) || slices.ContainsFunc(g.Links, func(l harness.Link) bool { return l.From == n || l.To == n })
+	})
+	return g.Start < f.Stop && f.Start < g.Stop && (struck || g.Role != nil || g.Kind == "membership")
 }
 
 // storedBy reports whether no other nodes than these are known to have stored a write.

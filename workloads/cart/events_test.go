@@ -2,6 +2,7 @@ package cart
 
 import (
 	"testing"
+	"time"
 
 	"cartwheel/harness"
 )
@@ -10,7 +11,7 @@ import (
 func TestAMinorityMustAcknowledgeOnlyWhereItCan(t *testing.T) {
 	all := []harness.NodeID{"n1", "n2", "n3", "n4", "n5"}
 	cut := func(name string, side ...harness.NodeID) harness.Fault {
-		f := harness.Fault{Kind: "partition", Name: name, Nodes: side}
+		f := harness.Fault{ID: "f1", Kind: "partition", Name: name, Nodes: side, Start: 2 * time.Second, Stop: 6 * time.Second}
 		for _, a := range side {
 			for _, b := range all {
 				if a != b && (len(side) < 2 || b != side[0] && b != side[1]) {
@@ -20,20 +21,28 @@ func TestAMinorityMustAcknowledgeOnlyWhereItCan(t *testing.T) {
 		}
 		return f
 	}
+	beside := func(kind string, from time.Duration, nodes ...harness.NodeID) []harness.Fault {
+		return []harness.Fault{{ID: "f2", Kind: kind, Nodes: nodes, Start: from, Stop: from + 3*time.Second}}
+	}
 	for _, c := range []struct {
-		name  string
-		w     int
-		fault harness.Fault
-		want  bool
+		name   string
+		w      int
+		fault  harness.Fault
+		others []harness.Fault
+		want   bool
 	}{
-		{"two nodes, the store's W", 0, cut("minority", "n1", "n2"), true},
-		{"one node, the store's W", 0, cut("minority", "n1"), false},
-		{"one node, W=1", 1, cut("minority", "n1"), true},
-		{"two nodes, W=3", 3, cut("halves", "n1", "n2"), false},
-		{"a shape that splits nothing", 0, cut("bridge", "n1", "n2"), false},
+		{"two nodes, the store's W", 0, cut("minority", "n1", "n2"), nil, true},
+		{"one node, the store's W", 0, cut("minority", "n1"), nil, false},
+		{"one node, W=1", 1, cut("minority", "n1"), nil, true},
+		{"two nodes, W=3", 3, cut("halves", "n1", "n2"), nil, false},
+		{"a shape that splits nothing", 0, cut("bridge", "n1", "n2"), nil, false},
+		{"one of them is paused as well", 0, cut("minority", "n1", "n2"), beside("pause", 5*time.Second, "n2", "n3"), false},
+		{"one of them is paused afterwards", 0, cut("minority", "n1", "n2"), beside("pause", 6*time.Second, "n2"), true},
+		{"one of the others is paused", 0, cut("minority", "n1", "n2"), beside("pause", 2*time.Second, "n4"), true},
+		{"members change meanwhile", 0, cut("minority", "n1", "n2"), beside("membership", 0, "n4"), false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			p := harness.Plan{Nodes: all, Write: harness.WriteOptions{W: c.w}, Schedule: []harness.Fault{c.fault}}
+			p := harness.Plan{Nodes: all, Write: harness.WriteOptions{W: c.w}, Schedule: append(c.others, c.fault)}
 			for _, e := range events() {
 				if e.Name == "a cut-off minority acknowledged a write" && e.Needs(p) != c.want {
 					t.Errorf("needed: %v, want %v", !c.want, c.want)
