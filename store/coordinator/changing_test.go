@@ -20,7 +20,13 @@ import (
 // 3, so that the owners are 0, 1 and 2, and 0, 1 and 3.
 func inChange(t *testing.T, f func(t *testing.T, w *world, v history.Version)) {
 	t.Helper()
-	inWorld(t, 0, func(t *testing.T, w *world) {
+	asPartOf(t, 0, f)
+}
+
+// asPartOf is inChange with another coordinator: the one at a position.
+func asPartOf(t *testing.T, self int, f func(t *testing.T, w *world, v history.Version)) {
+	t.Helper()
+	inWorld(t, self, func(t *testing.T, w *world) {
 		w.update(func(h history.History) (history.History, error) {
 			roles := slices.DeleteFunc(slices.Clone(h.Newest().Layout.Roles()), func(r ring.Role) bool { return r.ID == w.list[2] })
 			return h.Commit(w.self, h.Newest().Number+1, roles)
@@ -97,6 +103,26 @@ func TestAWriteNeedsItsQuorumInBothLayouts(t *testing.T) {
 					t.Errorf("got %v", err)
 				}
 			})
+		})
+	}
+}
+
+// A node that is about to leave sees to it that it holds no hints, and then notes that. A write of its own that runs on
+// behind that note must not park one there.
+func TestWhoLeavesParksNoHintOnItself(t *testing.T) {
+	for _, mode := range []store.Mode{store.Sloppy, store.Strict} {
+		asPartOf(t, 2, func(t *testing.T, w *world, _ history.Version) {
+			w.believeDown(1, 4) // an owner, and the only fallback
+			if _, err := w.put("milk", store.WriteOptions{Mode: mode}); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Minute)
+			if got := w.holdings(2); got != "2:milk" {
+				t.Errorf("%s: the node that leaves holds %q, want nothing but its own copy", mode, got)
+			}
+			if got := w.holdings(0) + " " + w.holdings(3); !strings.Contains(got, "1:milk") {
+				t.Errorf("%s: the owners that stay hold %q, want the hint with one of them", mode, got)
+			}
 		})
 	}
 }
@@ -195,6 +221,27 @@ func TestARequestKeepsTheLayoutThatItBeganWith(t *testing.T) {
 		}
 		if len(w.stamps) != 2 {
 			t.Errorf("%d messages", len(w.stamps))
+		}
+	})
+}
+
+// A node that leaves and owns nothing of the key would have to begin a write with a hint.
+func TestAFallbackThatLeavesCoordinatesNoWrite(t *testing.T) {
+	inWorld(t, 4, func(t *testing.T, w *world) {
+		w.update(func(h history.History) (history.History, error) {
+			roles := slices.DeleteFunc(slices.Clone(h.Newest().Layout.Roles()), func(r ring.Role) bool { return r.ID == w.self })
+			return h.Commit(w.list[0], 2, roles)
+		})
+		w.forward = func(store.NodeID) (store.WriteResult, error) { return store.WriteResult{}, nil }
+		if _, err := w.put("milk", store.WriteOptions{}); err != nil || !strings.HasPrefix(w.who(), "forward ") {
+			t.Errorf("asked %q, %v; want the write handed on", w.who(), err)
+		}
+		_, err := w.c.Forwarded(context.Background(), coordinator.Write{Key: key, Value: []byte("milk")})
+		if !errors.Is(err, store.ErrNotOwner) || !store.Definite(err) {
+			t.Errorf("handed here by one that does not know yet: %v", err)
+		}
+		if got := w.holdings(4); got != "" {
+			t.Errorf("it holds %q", got)
 		}
 	})
 }

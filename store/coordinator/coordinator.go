@@ -110,14 +110,19 @@ func (c *Coordinator) mayCoordinate(h history.History) error {
 	return nil
 }
 
-// placeWrite returns where a write of a key goes: to n owners in each live version of the layout.
+// placeWrite returns where a write of a key goes: to n owners in each live version of the layout, or to those that stand in for
+// them, which are to stay.
 func placeWrite(h history.History, key store.Key, n int) (ring.Partition, placement) {
 	p := h.Newest().Layout.Partition(key)
 	var lists [][]store.NodeID
 	for _, v := range h.Live() {
 		lists = append(lists, v.Layout.PreferenceList(p))
 	}
-	return p, placed(lists, n)
+	place := placed(lists, n)
+	if !h.Settled() {
+		place = place.staying(h.Stays)
+	}
+	return p, place
 }
 
 // placeRead returns where a read goes: to n owners in the version that reads go by. What it shows is

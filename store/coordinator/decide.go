@@ -14,6 +14,7 @@ type placement struct {
 	count  int              // so many of the list are owners
 	n      int              // owners in each version of the layout
 	owning [][]store.NodeID // owners by version of the layout
+	leave  []store.NodeID   // owners that are about to leave: they take no hints, so that they hold none when they go
 }
 
 // placed joins the preference lists of versions of a layout, of each of which the first n are owners.
@@ -34,6 +35,24 @@ func placed(lists [][]store.NodeID, n int) placement {
 	return p
 }
 
+// staying takes those out of the fallbacks that do not stay, and notes which owners do not. A fallback that is to leave would
+// have to get rid of its hints first.
+func (p placement) staying(stays func(store.NodeID) bool) placement {
+	list := slices.Clone(p.owners())
+	for _, n := range list {
+		if !stays(n) {
+			p.leave = append(p.leave, n)
+		}
+	}
+	for _, n := range p.fallbacks() {
+		if stays(n) {
+			list = append(list, n)
+		}
+	}
+	p.list = list
+	return p
+}
+
 func union(list, more []store.NodeID) []store.NodeID {
 	for _, n := range more {
 		if !slices.Contains(list, n) {
@@ -43,9 +62,10 @@ func union(list, more []store.NodeID) []store.NodeID {
 	return list
 }
 
-func (p placement) owners() []store.NodeID         { return p.list[:p.count] }
-func (p placement) fallbacks() []store.NodeID      { return p.list[p.count:] }
-func (p placement) isOwner(node store.NodeID) bool { return slices.Contains(p.owners(), node) }
+func (p placement) owners() []store.NodeID            { return p.list[:p.count] }
+func (p placement) fallbacks() []store.NodeID         { return p.list[p.count:] }
+func (p placement) isOwner(node store.NodeID) bool    { return slices.Contains(p.owners(), node) }
+func (p placement) isFallback(node store.NodeID) bool { return slices.Contains(p.fallbacks(), node) }
 
 // coordinators returns the nodes that may coordinate a write which self was asked for,
 // the one to try first in front. If self may, it alone is returned: a hop is saved.

@@ -111,6 +111,24 @@ func TestConditionsAreMeasuredByTheNodesThatAreUp(t *testing.T) {
 	}
 }
 
+// An owner that leaves is written to all the same, and a fallback that does is passed over.
+func TestWhoLeavesIsToHoldNoHints(t *testing.T) {
+	for _, c := range []struct{ leaves, want, leave string }{
+		{leaves: "", want: "a b c | d e", leave: ""},
+		{leaves: "c", want: "a b c | d e", leave: "c"},
+		{leaves: "d", want: "a b c | e", leave: ""},
+		{leaves: "a e", want: "a b c | d", leave: "a"},
+	} {
+		p := place.staying(upBut(c.leaves))
+		if got := names(p.owners()) + " | " + names(p.fallbacks()); got != c.want || names(p.leave) != c.leave {
+			t.Errorf("%q leave: got %q, of which %q leave, want %q and %q", c.leaves, got, names(p.leave), c.want, c.leave)
+		}
+	}
+	if names(place.list) != "a b c d e" {
+		t.Errorf("the placement itself has become %q", names(place.list))
+	}
+}
+
 // TestTheRosterAsksEachNodeOnce walks a roster through failures and compares what it asks
 // for, as node>owner.
 func TestTheRosterAsksEachNodeOnce(t *testing.T) {
@@ -121,6 +139,8 @@ func TestTheRosterAsksEachNodeOnce(t *testing.T) {
 		down string
 		fail string // asks that fail, as "node>owner"; all others are settled
 		want string
+
+		leaves string // nodes that are about to leave
 	}{
 		{name: "all well", want: "a>a b>b c>c"},
 		{name: "an owner is down", down: "b", want: "a>a d>b c>c"},
@@ -133,11 +153,15 @@ func TestTheRosterAsksEachNodeOnce(t *testing.T) {
 		{name: "even who has stored it refuses", last: "a", fail: "b>b d>b e>b a>b c>b", want: "a>a b>b c>c d>b e>b a>b c>b"},
 		{name: "a stand-in keeps a second hint", last: "a", down: "b c", fail: "e>c a>c", want: "a>a d>b e>c a>c d>c"},
 		{name: "who stores it late keeps the hint", last: "a", down: "b d e", fail: "a>b", want: "a>a a>b c>c c>b"},
+		{name: "who leaves has others keep the hint", last: "a", leaves: "a", down: "b d e", want: "a>a c>c c>b"},
+		{name: "and keeps none beside its own copy", last: "c", leaves: "a", down: "b d e", fail: "c>b", want: "a>a c>b c>c"},
+		{name: "none is left to keep it", last: "a", leaves: "a c d e", down: "b", want: "a>a c>c"},
+		{name: "strict: who leaves has others keep it", mode: store.Strict, last: "a", leaves: "a", down: "b", want: "a>a c>c c>b"},
 		{name: "strict has no stand-ins", mode: store.Strict, down: "b", fail: "c>c", want: "a>a c>c"},
 		{name: "strict parks at the last resort", mode: store.Strict, last: "a", down: "b", fail: "c>c", want: "a>a a>b c>c a>c"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			r := newRoster(place, c.mode, c.last, upBut(c.down))
+			r := newRoster(place.staying(upBut(c.leaves)), c.mode, c.last, upBut(c.down))
 			var asked []string
 			var line []ask
 			push := func(a ask, ok bool) {

@@ -1,6 +1,10 @@
 package coordinator
 
-import "cartwheel/store"
+import (
+	"slices"
+
+	"cartwheel/store"
+)
 
 // An ask is a request to a node on behalf of an owner: itself, or one that it stands in for.
 type ask struct{ node, owner store.NodeID }
@@ -17,7 +21,7 @@ func (a ask) standsFor() store.NodeID {
 // fallback is asked once a request, and again only for an owner whose hint even the last resort refuses: then
 // those that have stored the write already are asked to keep it, owners too.
 type roster struct {
-	list     []store.NodeID                // all that may be asked, in order
+	keepers  []store.NodeID                // those that may be asked to keep a hint beside what they have stored, in order; none: nobody is
 	spare    []store.NodeID                // fallbacks that were not asked yet, in order
 	last     store.NodeID                  // takes over when there is no spare; nothing: nobody does
 	latest   map[store.NodeID]store.NodeID // by owner: the node asked last
@@ -28,14 +32,25 @@ type roster struct {
 	up       func(store.NodeID) bool
 }
 
-// newRoster returns the roster of a request. Strict quorums know no fallbacks.
+// newRoster returns the roster of a request. Strict quorums know no fallbacks. last is the last resort of a write, and nothing
+// for a read. One that is about to leave is none: it has others keep the hint that have stored the write.
 func newRoster(p placement, mode store.Mode, last store.NodeID, up func(store.NodeID) bool) *roster {
+	leaves := func(n store.NodeID) bool { return slices.Contains(p.leave, n) }
 	r := &roster{
-		list: p.list, last: last, latest: map[store.NodeID]store.NodeID{}, settled: map[store.NodeID]bool{},
+		latest: map[store.NodeID]store.NodeID{}, settled: map[store.NodeID]bool{},
 		stored: map[store.NodeID]bool{}, tried: map[ask]bool{}, up: up,
 	}
-	if mode == store.Strict {
-		r.list = p.owners()
+	if last != "" {
+		r.keepers = p.list
+		if mode == store.Strict {
+			r.keepers = p.owners()
+		}
+		if len(p.leave) > 0 {
+			r.keepers = slices.DeleteFunc(slices.Clone(r.keepers), leaves)
+		}
+	}
+	if !leaves(last) {
+		r.last = last
 	}
 	if mode != store.Strict {
 		for _, n := range p.fallbacks() {
@@ -96,17 +111,16 @@ func (r *roster) next(owner store.NodeID) (ask, bool) {
 			return r.turnTo(n, owner)
 		}
 	}
-	if r.last == "" {
-		return ask{}, false
-	}
-	if !r.tried[ask{r.last, owner}] {
+	if r.last != "" && !r.tried[ask{r.last, owner}] {
 		return r.turnTo(r.last, owner)
 	}
-	for _, n := range r.list {
+	for _, n := range r.keepers {
 		if r.stored[n] && r.up(n) && !r.tried[ask{n, owner}] {
 			return r.turnTo(n, owner)
 		}
 	}
-	r.stranded = append(r.stranded, owner)
+	if len(r.keepers) > 0 {
+		r.stranded = append(r.stranded, owner)
+	}
 	return ask{}, false
 }

@@ -70,9 +70,9 @@ func (c *Coordinator) write(ctx context.Context, w Write, forwarded bool) (store
 			end() // the other node goes by what it knows itself
 			return c.forward(ctx, w, to, rep)
 		}
-	} else if w.Options.Mode == store.Strict && !place.isOwner(c.opts.Self) {
-		leave()
-		return store.WriteResult{}, fmt.Errorf("coordinate a strict %s on %s: %w", w.op(), c.opts.Self, store.ErrNotOwner)
+	} else if !place.isOwner(c.opts.Self) && (w.Options.Mode == store.Strict || !place.isFallback(c.opts.Self)) {
+		leave() // sloppy: it is about to leave, and would have to begin with a hint
+		return store.WriteResult{}, fmt.Errorf("coordinate a %s %s on %s: %w", w.Options.Mode, w.op(), c.opts.Self, store.ErrNotOwner)
 	}
 	return c.coordinate(ctx, w, h.Stamp(), token, rep, leave)
 }

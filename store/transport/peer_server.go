@@ -101,6 +101,15 @@ func (p peerServer) ReplicaMerge(ctx context.Context, r *storepb.ReplicaMergeReq
 		if hintFor == p.s.Self {
 			hintFor = ""
 		}
+		if hintFor != "" {
+			// It counts as a write: once this node has acked a layout in which it is no member, none is on its way into
+			// its hints any more.
+			h, end := p.s.Placement.Write()
+			defer end()
+			if !h.Stays(p.s.Self) {
+				return nil, fmt.Errorf("keep a hint of %q for %s on %s, which is to leave or has left: %w", key, hintFor, p.s.Self, store.ErrNotMember)
+			}
+		}
 		set, err := version.DecodeSet(r.GetState())
 		if err != nil {
 			return nil, fmt.Errorf("merge %q: %w: %w", key, store.ErrInvalid, err)

@@ -34,6 +34,8 @@ type Joiner interface {
 	Placement
 	// Join begins to store what another node sends; end is called once it is stored, or refused.
 	Join() (h history.History, end func())
+	// Write begins what is a write as far as changes of the layout go; end is called when nothing of it is left.
+	Write() (h history.History, end func())
 }
 
 // PeersOptions are the options of [Peers].

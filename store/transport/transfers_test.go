@@ -10,8 +10,11 @@ import (
 
 	"cartwheel/store"
 	"cartwheel/store/gossip"
+	"cartwheel/store/placement"
+	"cartwheel/store/ring"
 	"cartwheel/store/ring/history"
 	"cartwheel/store/storage"
+	"cartwheel/store/version"
 )
 
 // An echo answers gossip with what it was told.
@@ -73,5 +76,66 @@ func TestGossipGoesToAnAddress(t *testing.T) {
 	}
 	if _, err := peers.Gossip(t.Context(), store.Member{Address: "3"}, m); !errors.Is(err, store.ErrDown) {
 		t.Errorf("nobody is there: %v", err)
+	}
+}
+
+// leaving commits a layout without n2, whose server it is.
+func leaving(h history.History) (history.History, error) {
+	return h.Commit("n1", h.Newest().Number+1, ring.Plain([]store.Member{{ID: "n1", Address: "1"}, {ID: "n3", Address: "3"}}))
+}
+
+// A node that leaves sees once that it holds no hints. None may come later, not even from a node that has not heard of it.
+func TestANodeThatLeavesTakesNoHints(t *testing.T) {
+	p, n, s, _ := between(t)
+	apart(t, p, s, leaving)
+	ctx := t.Context()
+	for _, merge := range []func(context.Context, history.Stamp, store.NodeID, store.Key, store.NodeID, version.Set) error{p.Merge, p.Buffer} {
+		if err := merge(ctx, now(p), "n2", "k", "n1", stateOf("milk")); !errors.Is(err, store.ErrNotMember) || !store.Definite(err) {
+			t.Errorf("a hint: %v", err)
+		}
+		if err := merge(ctx, now(p), "n2", "k", "", stateOf("milk")); err != nil {
+			t.Errorf("a copy, of which it is an owner till it has left: %v", err)
+		}
+	}
+	if want := []string{`k for "": milk`, `buffered k for "": milk`}; !slices.Equal(n.merges, want) {
+		t.Errorf("merged %q, want %q", n.merges, want)
+	}
+}
+
+// heldUp is a disk that a merge waits for.
+type heldUp struct {
+	Local
+	begun, free chan struct{}
+}
+
+func (d heldUp) Merge(ctx context.Context, p ring.Partition, key store.Key, hintFor store.NodeID, set version.Set) (bool, error) {
+	close(d.begun)
+	<-d.free
+	return d.Local.Merge(ctx, p, key, hintFor, set)
+}
+
+// A hint that was let in before the node heard that it leaves is stored before it acks that: what it hands over afterwards is all.
+func TestAChangeWaitsForHintsThatAreBeingStored(t *testing.T) {
+	p, _, s, _ := between(t)
+	own := placement.New(p.opts.Placement.Now())
+	d := heldUp{Local: s.Local, begun: make(chan struct{}), free: make(chan struct{})}
+	s.Placement, s.Local = own, d
+	stored := make(chan error, 1)
+	go func() { stored <- p.Merge(context.Background(), now(p), "n2", "k", "n1", stateOf("milk")) }()
+	<-d.begun
+	if err := own.Update(leaving); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := own.WritesEnded(ctx, own.Now().Newest()); !errors.Is(err, context.Canceled) {
+		t.Errorf("the layout without n2 may be acked with a hint on its way to its disk: %v", err)
+	}
+	close(d.free)
+	if err := <-stored; err != nil {
+		t.Fatal(err)
+	}
+	if err := own.WritesEnded(t.Context(), own.Now().Newest()); err != nil {
+		t.Error(err)
 	}
 }

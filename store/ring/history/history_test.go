@@ -409,3 +409,30 @@ func TestHistoriesNearAreReadAlike(t *testing.T) {
 		}
 	}
 }
+
+// Who stays is told by the newest version, whether or not it has settled.
+func TestWhoStaysIsAMemberOfTheNewestVersion(t *testing.T) {
+	if (History{}).Stays("n1") {
+		t.Error("n1 stays, in no cluster")
+	}
+	h := settledOn(t, "n1", "n2", "n3", "n4")
+	check := func(when, want string) {
+		t.Helper()
+		got := ""
+		for _, n := range []store.NodeID{"n1", "n2", "n3", "n4", "n5"} {
+			if h.Stays(n) {
+				got += string(n)
+			}
+		}
+		if got != want {
+			t.Errorf("%s: %s stay, want %s", when, got, want)
+		}
+	}
+	check("at rest", "n1n2n3n4")
+	h = must(t)(h.Commit("n1", h.Newest().Number+1, ring.Plain(members("n1", "n2", "n4", "n5"))))
+	check("n5 is to take the place of n3", "n1n2n4n5")
+	h = must(t)(h.ForceRemove("n1", h.Newest().Number+1, "n2"))
+	check("n2 is removed by force", "n1n4n5")
+	h = settleAll(h)
+	check("that has settled", "n1n4n5")
+}

@@ -54,6 +54,16 @@ func (h History) Member(n store.NodeID) (store.Member, bool) {
 	return store.Member{}, false
 }
 
+// Stays reports whether a node is a member of the newest version. One that does not stay takes no hints: its last step is to
+// see that it holds none, and what it took after that might be handed over when the tombstone is collected that supersedes it.
+func (h History) Stays(n store.NodeID) bool {
+	if len(h.live) == 0 || h.Fenced(n) {
+		return false
+	}
+	_, is := h.Newest().Layout.Member(n)
+	return is
+}
+
 // Owns reports whether the node owns the partition in some live version: whether writes of it go there.
 func (h History) Owns(n store.NodeID, p ring.Partition) bool {
 	return slices.ContainsFunc(h.live, func(v Version) bool { return int(p) < v.Layout.Partitions() && v.Layout.Owns(n, p) })
