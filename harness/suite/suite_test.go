@@ -167,8 +167,11 @@ func TestNodesWithBadDisksKeepLittleInMemory(t *testing.T) {
 		cluster, nemesis string
 		little           bool
 	}{
-		{"docker", "disk", true}, {"docker", "partition, disk=slow+read-errors", true}, {"docker", AllNemeses, true},
-		{"docker", "partition,kill", false}, {"sim", "disk", false},
+		{"docker", "disk", true},
+		{"docker", "partition, disk=slow+read-errors", true},
+		{"docker", AllNemeses, true},
+		{"docker", "partition,kill", false},
+		{"sim", "disk", false},
 	} {
 		w := Knobs{Cluster: tt.cluster, Nemesis: tt.nemesis}.apply(harness.Workload{})
 		if got := w.Store.CacheBytes > 0 && w.Store.MemtableBytes > 0; got != tt.little {

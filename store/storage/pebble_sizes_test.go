@@ -46,8 +46,10 @@ func TestADatabaseWithLittleMemoryReadsItsTables(t *testing.T) {
 
 func TestSizesOfADatabaseAreBounded(t *testing.T) {
 	for _, o := range []PebbleOptions{
-		{MemtableSizeBytes: MemtableSizeBytesMin - 1}, {MemtableSizeBytes: MemtableSizeBytesMax + 1},
-		{CacheSizeBytes: -1}, {CacheSizeBytes: CacheSizeBytesMax + 1},
+		{MemtableSizeBytes: MemtableSizeBytesMin - 1},
+		{MemtableSizeBytes: MemtableSizeBytesMax + 1},
+		{CacheSizeBytes: -1},
+		{CacheSizeBytes: CacheSizeBytesMax + 1},
 	} {
 		o.FS, o.Dir = vfs.NewMem(), "data"
 		if _, err := OpenPebble(o); !errors.Is(err, store.ErrInvalid) {
