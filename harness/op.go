@@ -112,6 +112,7 @@ const (
 	HintFlood   = "hint-flood"   // it has delivered more hints to one node at a time than it may
 	WastedCalls = "wasted-calls" // it went on to call a peer that did not answer
 	Unchecked   = "unchecked"    // it gave up to compare its hash trees with its records
+	AstrayHints = "astray-hints" // hints that it dropped though one whom they were for had not acknowledged them
 	StuckHints  = "stuck-hints"  // hints wait for a peer that is up, though all has been well for long
 	Starved     = "starved"      // background work went on as fast as ever while clients' requests were late
 )

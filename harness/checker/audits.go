@@ -21,7 +21,7 @@ func Audits() harness.Checker { return newCheck("audits", audits) }
 func audits(_ context.Context, x *index) harness.Finding {
 	c := x.collect(harness.TreeDrift, harness.DamagedRecord, harness.Amnesia,
 		harness.TwiceOwner, harness.UnevenShares, harness.OtherLayout, harness.ForgottenMember, harness.ReturnedMember,
-		harness.HintFlood, harness.WastedCalls, harness.Starved, harness.StuckHints, harness.Unchecked, harness.TombstoneLeft, harness.EndlessRepair)
+		harness.HintFlood, harness.WastedCalls, harness.Starved, harness.StuckHints, harness.AstrayHints, harness.Unchecked, harness.TombstoneLeft, harness.EndlessRepair)
 	nodes := 0
 	var doubts []string
 	bad := damagers(x.faults)

@@ -105,8 +105,8 @@ var promises = []promise{
 		note: "after the last change of the members",
 	},
 	{
-		says: "a node goes through all of its records, delivers its hints when all is well and no more at a time than it may, stops calling peers that do not answer, and slows background work down that makes requests late", checker: "audits",
-		kinds: []string{harness.HintFlood, harness.WastedCalls, harness.Starved, harness.StuckHints, harness.Unchecked}, keep: everywhere,
+		says: "a node goes through all of its records, delivers its hints when all is well, to all whom they are for and no more at a time than it may, stops calling peers that do not answer, and slows background work down that makes requests late", checker: "audits",
+		kinds: []string{harness.HintFlood, harness.WastedCalls, harness.Starved, harness.StuckHints, harness.AstrayHints, harness.Unchecked}, keep: everywhere,
 		note: "as its own counts tell since its last start; calls and hints that wait are counted in simulation, where no busy machine keeps a node from running",
 	},
 	{

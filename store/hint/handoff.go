@@ -46,7 +46,11 @@ type Detector interface {
 }
 
 // A Placement is what this node knows of the layouts of its cluster.
-type Placement interface{ Now() history.History }
+type Placement interface {
+	// Write begins a write that goes by what is known now, until end is called: till then the node acks no layout that comes
+	// in between. What is sent to an owner of the past only arrives before anybody copies from it.
+	Write() (h history.History, end func())
+}
 
 // Options of a handoff.
 type Options struct {
@@ -128,7 +132,7 @@ type Handoff struct {
 	most    int                  // of atOnce, of one target, ever
 	closed  bool
 
-	delivered, failed, kept, rerouted, setBack atomic.Uint64
+	delivered, failed, kept, rerouted, setBack, astray atomic.Uint64
 }
 
 // Start begins to deliver.
@@ -345,16 +349,18 @@ func (h *Handoff) pause(ctx context.Context, d time.Duration) bool {
 
 // deliverOne sends a hint and, once it is acknowledged, drops it.
 func (h *Handoff) deliverOne(ctx context.Context, one storage.Hint) error {
-	now := h.opts.Placement.Now()
+	now, end := h.opts.Placement.Write()
+	defer end()
 	if !now.Joined() {
 		return store.ErrNotMember
 	}
 	if !now.Newest().Layout.Owns(one.Target, one.Partition) { // it has left, or is about to
-		if err := h.reroute(ctx, now, one); err != nil {
+		took, err := h.reroute(ctx, now, one)
+		if err != nil {
 			h.failed.Add(1)
 			return err
 		}
-		return h.drop(ctx, one)
+		return h.drop(ctx, now, one, took...)
 	}
 	rctx, cancel := context.WithTimeout(ctx, h.opts.Timeout)
 	defer cancel()
@@ -362,22 +368,23 @@ func (h *Handoff) deliverOne(ctx context.Context, one storage.Hint) error {
 		h.failed.Add(1)
 		return fmt.Errorf("deliver hint of %q to %s: %w", one.Key, one.Target, err)
 	}
-	return h.drop(ctx, one)
+	return h.drop(ctx, now, one, one.Target)
 }
 
-// reroute sends a hint to all who own its partition, in the place of one that will not any more. While
+// reroute sends a hint to all who own its partition, in the place of one that will not any more, and returns them. While
 // the layout changes these are the owners of the old one, too: the change may be taken back.
-func (h *Handoff) reroute(ctx context.Context, now history.History, one storage.Hint) error {
+func (h *Handoff) reroute(ctx context.Context, now history.History, one storage.Hint) (took []store.NodeID, err error) {
 	for _, o := range now.Owners(one.Partition) {
 		if now.Fenced(o) {
 			continue
 		}
 		if err := h.hand(ctx, now.Stamp(), o, one); err != nil {
-			return fmt.Errorf("deliver hint of %q for %s, which owns it no more, to %s: %w", one.Key, one.Target, o, err)
+			return nil, fmt.Errorf("deliver hint of %q for %s, which owns it no more, to %s: %w", one.Key, one.Target, o, err)
 		}
+		took = append(took, o)
 	}
 	h.rerouted.Add(1)
-	return nil
+	return took, nil
 }
 
 func (h *Handoff) hand(ctx context.Context, at history.Stamp, to store.NodeID, one storage.Hint) error {
@@ -390,9 +397,13 @@ func (h *Handoff) hand(ctx context.Context, at history.Stamp, to store.NodeID, o
 	return h.opts.Peers.Merge(ctx, at, to, one.Key, "", one.Set)
 }
 
-// drop deletes a hint that was acknowledged.
-func (h *Handoff) drop(ctx context.Context, one storage.Hint) error {
+// drop deletes a hint that nodes have acknowledged. It does not know how they were chosen, so that one whom the hint was
+// kept from is seen.
+func (h *Handoff) drop(ctx context.Context, now history.History, one storage.Hint, took ...store.NodeID) error {
 	h.delivered.Add(1)
+	if slices.ContainsFunc(owed(now, one), func(n store.NodeID) bool { return !slices.Contains(took, n) }) {
+		h.astray.Add(1)
+	}
 	dropped, err := h.opts.Hints.DropHint(ctx, one)
 	if err != nil {
 		return err
@@ -403,6 +414,16 @@ func (h *Handoff) drop(ctx context.Context, one storage.Hint) error {
 	return nil
 }
 
+// owed lists who must have a hint before it may go: its target, or, when that owns the partition no more by the newest layout,
+// all who do and were not removed. To tell an owner of the past alone is not enough: it may have handed over what it held.
+func owed(now history.History, one storage.Hint) []store.NodeID {
+	l := now.Newest().Layout
+	if l.Owns(one.Target, one.Partition) {
+		return []store.NodeID{one.Target}
+	}
+	return slices.DeleteFunc(slices.Clone(l.Owners(one.Partition)), now.Fenced)
+}
+
 // Stats are counts since Start.
 type Stats struct {
 	Delivered uint64 // acknowledged by their owner
@@ -410,6 +431,7 @@ type Stats struct {
 	Kept      uint64 // delivered and kept, because they had changed meanwhile
 	Rerouted  uint64 // delivered to the owners of today, because the target owns the key no more
 	SetBack   uint64 // rounds that ended early and began anew slowly
+	Astray    uint64 // dropped though one whom they were for had not acknowledged them: always 0
 
 	AtOnce      uint64 // deliveries that were under way to one target at a time, at most
 	AtOnceLimit uint64 // and how many may be
@@ -423,7 +445,7 @@ func (h *Handoff) Stats() Stats {
 	return Stats{
 		AtOnce: uint64(most), AtOnceLimit: uint64(h.opts.Concurrency),
 		Delivered: h.delivered.Load(), Failed: h.failed.Load(), Kept: h.kept.Load(),
-		Rerouted: h.rerouted.Load(), SetBack: h.setBack.Load(),
+		Rerouted: h.rerouted.Load(), SetBack: h.setBack.Load(), Astray: h.astray.Load(),
 	}
 }
 

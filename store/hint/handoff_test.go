@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/fnv"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -379,6 +380,66 @@ func TestAHintForOneThatIsLeavingGoesToTheOwnersOfBothLayouts(t *testing.T) {
 			t.Errorf("%d hints held, owners hold %v", held(r), o.held)
 		}
 	})
+}
+
+// What is on its way to an owner of the old layout arrives before the node acks the new one: those who copy from that owner
+// begin when all have acked, and what came later they would never see.
+func TestAChangeWaitsForDeliveriesUnderWay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, o := openReplica(t, vfs.NewMem()), newOwners()
+		parked := park(t, r, "n2", "k")
+		p := placement.New(o.history(t))
+		began := time.Now()
+		h, err := Start(Options{
+			Self: "n1", Targets: []store.NodeID{"n2", "n3"}, Hints: r, Peers: o, Detector: o, Rand: named,
+			Placement: p, Now: func() time.Duration { return time.Since(began) },
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer closeAll(t, h, r)
+		time.Sleep(5 * time.Millisecond) // half of what a delivery takes
+		if err := p.Update(func(h history.History) (history.History, error) {
+			roles := h.Newest().Layout.Roles()
+			n4 := ring.Role{Member: store.Member{ID: "n4", Address: "n4:1"}}
+			return h.Commit("n1", 2, []ring.Role{roles[0], roles[2], n4})
+		}); err != nil {
+			t.Fatal(err)
+		}
+		if calls, _ := o.requests(); calls != 1 || o.has("n2", "k", parked) {
+			t.Fatalf("%d requests, want one that has not arrived", calls)
+		}
+		if err := p.WritesEnded(t.Context(), p.Now().Newest()); err != nil {
+			t.Fatal(err)
+		}
+		if !o.has("n2", "k", parked) || h.Stats().Astray != 0 {
+			t.Errorf("the new layout was acked with a hint on its way to an owner of the old, %+v", h.Stats())
+		}
+	})
+}
+
+// A hint may go when its owner has it. When that is no owner by the newest layout all must have it who are.
+func TestAHintIsOwedToItsTargetOrToTheOwners(t *testing.T) {
+	o := newOwners()
+	was := o.history(t)
+	roles := was.Newest().Layout.Roles()
+	n4 := ring.Role{Member: store.Member{ID: "n4", Address: "n4:1"}}
+	leaves, err := was.Commit("n1", 2, []ring.Role{roles[0], roles[2], n4})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		name string
+		h    history.History
+		want []store.NodeID
+	}{
+		{"nothing changes", was, []store.NodeID{"n2"}},
+		{"the target leaves", leaves, []store.NodeID{"n1", "n3", "n4"}},
+	} {
+		if got := slices.Sorted(slices.Values(owed(c.h, storage.Hint{Target: "n2", Key: "k", Partition: 0}))); !slices.Equal(got, c.want) {
+			t.Errorf("%s: owed to %v, want %v", c.name, got, c.want)
+		}
+	}
 }
 
 // Who has joined is served by a loop of its own, who has left no more.

@@ -183,6 +183,7 @@ func (n *Node) counters() map[string]uint64 {
 		"hints_kept":               h.Kept,
 		"hints_rerouted":           h.Rerouted,
 		"hints_set_back":           h.SetBack,
+		"hints_astray":             h.Astray,
 		"hints_at_once":            h.AtOnce,
 		"hints_at_once_limit":      h.AtOnceLimit,
 		"hints_refused":            s.Refused,

@@ -135,6 +135,10 @@ func usage(st client.Status, exact bool) (out []harness.Flaw) {
 		out = append(out, harness.Flaw{Kind: harness.HintFlood, Count: int(most - limit), What: fmt.Sprintf(
 			"%d deliveries of hints to one node at a time, where %d may be", most, limit)})
 	}
+	if astray := st.Counters["hints_astray"]; astray > 0 {
+		out = append(out, harness.Flaw{Kind: harness.AstrayHints, Count: int(astray), What: fmt.Sprintf(
+			"%d hints that it dropped though an owner of their keys by the newest layout had not acknowledged them, of %d delivered", astray, st.Counters["hints_delivered"])})
+	}
 	if beyond := st.Counters["admission_granted_beyond"]; beyond > 0 {
 		out = append(out, harness.Flaw{Kind: harness.Starved, Count: int(beyond), What: fmt.Sprintf(
 			"%d slices of background work granted sooner than it may, of %d beside a foreground that had been late for seconds", beyond, st.Counters["admission_granted_late"])})

@@ -50,13 +50,13 @@ func TestWhatANodeHasUsedBeyondItsLimitsIsAFlaw(t *testing.T) {
 	}
 	st.Hints = 5
 	st.Counters["hints_at_once"], st.Counters["peer_calls_wasted"], st.Counters["admission_granted_beyond"] = 6, 3, 7
-	st.Counters["repair_same"] = sameMax + 1
+	st.Counters["repair_same"], st.Counters["hints_astray"] = sameMax+1, 2
 	for _, c := range []struct {
 		exact bool
 		want  map[string]int
 	}{
-		{exact: true, want: map[string]int{harness.HintFlood: 2, harness.WastedCalls: 3, harness.Starved: 7, harness.StuckHints: 5, harness.EndlessRepair: sameMax + 1}},
-		{exact: false, want: map[string]int{harness.HintFlood: 2, harness.Starved: 7, harness.EndlessRepair: sameMax + 1}}, // a machine that was busy explains the rest
+		{exact: true, want: map[string]int{harness.HintFlood: 2, harness.WastedCalls: 3, harness.Starved: 7, harness.StuckHints: 5, harness.AstrayHints: 2, harness.EndlessRepair: sameMax + 1}},
+		{exact: false, want: map[string]int{harness.HintFlood: 2, harness.Starved: 7, harness.AstrayHints: 2, harness.EndlessRepair: sameMax + 1}}, // a machine that was busy explains the rest
 	} {
 		got := map[string]int{}
 		for _, f := range usage(st, c.exact) {
