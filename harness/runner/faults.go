@@ -35,7 +35,8 @@ func (r *run) fault(ctx context.Context, i int, f harness.Fault, over <-chan str
 		return
 	}
 	r.act(f, Inject, &evidence, func() error {
-		ctx, cancel := context.WithTimeout(ctx, r.o.FaultLimit)
+		// A machine that is so busy that faults come late takes longer to end the change before this one, too.
+		ctx, cancel := context.WithTimeout(ctx, r.o.FaultLimit+r.o.Overtime)
 		defer cancel()
 		return guarded(func() (err error) {
 			evidence, err = r.o.Nemesis.Inject(ctx, r.o.Cluster, f, r.now)

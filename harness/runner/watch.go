@@ -118,7 +118,7 @@ func (r *run) between() time.Duration {
 func (r *run) most() time.Duration {
 	o := r.o
 	audits := time.Duration(len(r.nodes)) * o.OpTimeout
-	return 2*o.StartLimit + o.Time + o.Overtime + o.OpTimeout + o.Grace + o.FaultLimit + o.SettleLimit + o.FinalLimit + o.EqualLimit + audits + 3*o.StopLimit
+	return 2*o.StartLimit + o.Time + 2*o.Overtime + o.OpTimeout + o.Grace + o.FaultLimit + o.SettleLimit + o.FinalLimit + o.EqualLimit + audits + 3*o.StopLimit
 }
 
 // saveStacks keeps what every goroutine of the harness was doing.
