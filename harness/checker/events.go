@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"strings"
+	"time"
 
 	"cartwheel/harness"
 	"cartwheel/harness/history"
@@ -112,12 +113,19 @@ func MinorityAck() harness.Event {
 	}
 }
 
+// lateMost is how much later than planned a fault of another kind may well be over on a busy machine.
+const lateMost = 10 * time.Second
+
 // disturbs reports whether a fault is planned for a part of the time of another, and strikes one of some nodes or changes the members.
 func disturbs(g, f harness.Fault, nodes []harness.NodeID) bool {
 	struck := slices.ContainsFunc(nodes, func(n harness.NodeID) bool {
 		return slices.Contains(g.Nodes, n) || slices.ContainsFunc(g.Links, func(l harness.Link) bool { return l.From == n || l.To == n })
 	})
-	return g.Start < f.Stop && f.Start < g.Stop && (struck || g.Role != nil || g.Kind == "membership")
+	late := lateMost
+	if g.Kind == f.Kind {
+		late = 0 // they wait for each other
+	}
+	return g.Start < f.Stop+late && f.Start < g.Stop+late && (struck || g.Role != nil || g.Kind == "membership")
 }
 
 // storedBy reports whether no other nodes than these are known to have stored a write.

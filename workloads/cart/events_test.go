@@ -37,7 +37,9 @@ func TestAMinorityMustAcknowledgeOnlyWhereItCan(t *testing.T) {
 		{"two nodes, W=3", 3, cut("halves", "n1", "n2"), nil, false},
 		{"a shape that splits nothing", 0, cut("bridge", "n1", "n2"), nil, false},
 		{"one of them is paused as well", 0, cut("minority", "n1", "n2"), beside("pause", 5*time.Second, "n2", "n3"), false},
-		{"one of them is paused afterwards", 0, cut("minority", "n1", "n2"), beside("pause", 6*time.Second, "n2"), true},
+		{"one of them is paused long afterwards", 0, cut("minority", "n1", "n2"), beside("pause", 16*time.Second, "n2"), true},
+		{"one of them is paused soon afterwards", 0, cut("minority", "n1", "n2"), beside("pause", 6*time.Second, "n2"), false},
+		{"another cut follows", 0, cut("minority", "n1", "n2"), beside("partition", 6*time.Second, "n2"), true},
 		{"one of the others is paused", 0, cut("minority", "n1", "n2"), beside("pause", 2*time.Second, "n4"), true},
 		{"members change meanwhile", 0, cut("minority", "n1", "n2"), beside("membership", 0, "n4"), false},
 	} {
