@@ -21,17 +21,9 @@ type State struct {
 
 // State returns all that is in this node's own record of a key, without hints.
 func (r *Replica) State(ctx context.Context, p ring.Partition, key store.Key) (State, error) {
-	leave, err := r.enter(ctx, p, key, "")
+	c, err := r.look(ctx, "read record", p, key, r.loadOwn)
 	if err != nil {
-		return State{}, fmt.Errorf("read record %q: %w", key, err)
-	}
-	defer leave()
-	c, err := r.loadOwn(p, key)
-	if err == nil && c.damaged {
-		err = errDamaged()
-	}
-	if err != nil {
-		return State{}, fmt.Errorf("read record %q: %w", key, err)
+		return State{}, err
 	}
 	return State{Key: key, Set: c.own.set, Pruned: c.own.pruned}, nil
 }

@@ -79,8 +79,9 @@ func OpenPebble(o PebbleOptions) (KV, error) {
 }
 
 func openPebble(o PebbleOptions) (*pebbleKV, error) {
-	if o = o.withDefaults(); o.validate() != nil {
-		return nil, fmt.Errorf("open %s: %w", o.Dir, o.validate())
+	o = o.withDefaults()
+	if err := o.validate(); err != nil {
+		return nil, fmt.Errorf("open %s: %w", o.Dir, err)
 	}
 	k := &pebbleKV{log: &pebbleLogger{log: o.Logger.With("component", "pebble", "dir", o.Dir)}}
 	cache := pebble.NewCache(int64(o.CacheSizeBytes))

@@ -353,17 +353,22 @@ func (r *Replica) Recall(ctx context.Context, p ring.Partition, key store.Key) (
 }
 
 func (r *Replica) get(ctx context.Context, p ring.Partition, key store.Key) (copies, error) {
+	return r.look(ctx, "get", p, key, r.load)
+}
+
+// look loads a key under its lock. One whose record is damaged is not shown.
+func (r *Replica) look(ctx context.Context, what string, p ring.Partition, key store.Key, load func(ring.Partition, store.Key) (copies, error)) (copies, error) {
 	leave, err := r.enter(ctx, p, key, "")
 	if err != nil {
-		return copies{}, fmt.Errorf("get %q: %w", key, err)
+		return copies{}, fmt.Errorf("%s %q: %w", what, key, err)
 	}
 	defer leave()
-	c, err := r.load(p, key)
+	c, err := load(p, key)
 	if err == nil && c.damaged {
 		err = errDamaged()
 	}
 	if err != nil {
-		return copies{}, fmt.Errorf("get %q: %w", key, err)
+		return copies{}, fmt.Errorf("%s %q: %w", what, key, err)
 	}
 	return c, nil
 }

@@ -100,22 +100,11 @@ func compareHeads(x, y []Version) int {
 	return x[0].Dot.compare(y[0].Dot)
 }
 
-// Retired returns the entries of actors that made none of the versions: all of their events are superseded.
-func (s Set) Retired() Vector {
-	var out Vector
-	for _, d := range s.Vector {
-		if !s.made(d.Actor) {
-			out = append(out, d)
-		}
-	}
-	return out
-}
-
 func (s Set) made(a Actor) bool {
 	return slices.ContainsFunc(s.Versions, func(v Version) bool { return v.Dot.Actor == a })
 }
 
-// Prune returns s without those entries that its vector has with just these counters and that are retired, and which they
+// Prune returns s without those entries that its vector has with just these counters and that made none of its versions, and which they
 // were. A copy that was pruned takes old versions of such an actor for news, so the caller knows that none is left anywhere.
 // What a client's context says of it later does no harm: it claims what is so.
 func (s Set) Prune(entries Vector) (out Set, pruned Vector) {
