@@ -3,6 +3,7 @@ package harness
 import (
 	"context"
 	"math/rand/v2"
+	"slices"
 	"time"
 )
 
@@ -23,6 +24,11 @@ type Fault struct {
 	Skew   *Skew      `json:"skew,omitempty"`   // clock: how it is wrong
 	Disk   *DiskFault `json:"disk,omitempty"`   // disk: how it is bad
 	Spare  NodeID     `json:"spare,omitempty"`  // membership: the machine that is added
+}
+
+// OfClients reports whether the fault cuts links of [Clients] and no others: the nodes hear each other.
+func (f Fault) OfClients() bool {
+	return len(f.Links) > 0 && !slices.ContainsFunc(f.Links, func(l Link) bool { return !l.OfClients() })
 }
 
 // Evidence shows whether a fault did what it was meant to do.

@@ -124,7 +124,7 @@ func cutBehind(faults []harness.Fault) []harness.Fault {
 		}
 		var ends *harness.Fault
 		for j := range faults {
-			if p := &faults[j]; p.Kind == PartitionKind && !ofClients(*p) && (ends == nil || (p.Stop-m.Start).Abs() < (ends.Stop-m.Start).Abs()) {
+			if p := &faults[j]; p.Kind == PartitionKind && !p.OfClients() && (ends == nil || (p.Stop-m.Start).Abs() < (ends.Stop-m.Start).Abs()) {
 				ends = p
 			}
 		}
@@ -142,11 +142,6 @@ func cutBehind(faults []harness.Fault) []harness.Fault {
 		}
 	}
 	return plan
-}
-
-// ofClients reports whether a partition lets all nodes hear each other and cuts clients off alone: behind it no write is on its way.
-func ofClients(p harness.Fault) bool {
-	return len(p.Links) > 0 && !slices.ContainsFunc(p.Links, func(l harness.Link) bool { return !l.OfClients() })
 }
 
 // isAmid reports whether a change of members, by its name, is to begin while nodes are cut apart and to stay so.
@@ -171,7 +166,7 @@ func cutAround(faults []harness.Fault) []harness.Fault {
 		}
 		var around *harness.Fault
 		for j := range plan {
-			if p := &plan[j]; p.Kind == PartitionKind && !ofClients(*p) && p.Stop > p.Start && (around == nil || (p.Start-m.Start).Abs() < (around.Start-m.Start).Abs()) {
+			if p := &plan[j]; p.Kind == PartitionKind && !p.OfClients() && p.Stop > p.Start && (around == nil || (p.Start-m.Start).Abs() < (around.Start-m.Start).Abs()) {
 				around = p
 			}
 		}

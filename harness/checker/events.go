@@ -39,12 +39,7 @@ func KeepsApart(p harness.Plan) bool {
 }
 
 // Parts reports whether a fault is a partition that keeps nodes from hearing each other.
-func Parts(f harness.Fault) bool { return f.Kind == "partition" && !cutsClients(f) }
-
-// cutsClients reports whether a fault cuts links of clients and no others.
-func cutsClients(f harness.Fault) bool {
-	return len(f.Links) > 0 && !slices.ContainsFunc(f.Links, func(l harness.Link) bool { return !l.OfClients() })
-}
+func Parts(f harness.Fault) bool { return f.Kind == "partition" && !f.OfClients() }
 
 // CutOff is a request that a client sent to a node which it was cut off from, and that got no
 // answer: the cut was one of live requests.
@@ -55,13 +50,13 @@ func CutOff() harness.Event {
 			faults := windows(h)
 			return paired(h, func(inv, done harness.Op) bool {
 				return done.Kind != harness.OK && slices.ContainsFunc(faults, func(w window) bool {
-					return cutsClients(w.fault) && w.overlaps(inv.Time, inv.Time) && slices.ContainsFunc(w.fault.Links, func(l harness.Link) bool {
+					return w.fault.OfClients() && w.overlaps(inv.Time, inv.Time) && slices.ContainsFunc(w.fault.Links, func(l harness.Link) bool {
 						return l.From == inv.Node || l.To == inv.Node
 					})
 				})
 			})
 		},
-		Needs: func(p harness.Plan) bool { return slices.ContainsFunc(p.Schedule, cutsClients) },
+		Needs: func(p harness.Plan) bool { return slices.ContainsFunc(p.Schedule, harness.Fault.OfClients) },
 	}
 }
 
