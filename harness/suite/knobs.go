@@ -99,11 +99,7 @@ const (
 
 // disturbsFiles reports whether disks are bad where a process meets them. A simulated disk is bad above the engine, whatever that keeps.
 func (k Knobs) disturbsFiles() bool {
-	disk := func(name string) bool {
-		kind, _, _ := strings.Cut(strings.TrimSpace(name), "=")
-		return kind == nemesis.DiskKind || kind == AllNemeses
-	}
-	return k.Cluster == "docker" && slices.ContainsFunc(strings.Split(k.Nemesis, ","), disk)
+	return k.Cluster == "docker" && (asks(k.Nemesis, nemesis.DiskKind) || asks(k.Nemesis, AllNemeses))
 }
 
 // apply sets the knobs of a workload's store and of its requests. Workloads invoke by
@@ -197,12 +193,12 @@ func (k Knobs) playing(faults []harness.Fault) (string, error) {
 	list := k.Nemesis
 	kinds := Nemeses()[1:] // the first is none
 	for _, f := range faults {
-		switch named := strings.FieldsFunc(list, func(r rune) bool { return r == ',' || r == '=' || r == ' ' }); {
+		switch {
 		case !slices.Contains(kinds, f.Kind):
 			return "", fmt.Errorf("%w: %s: fault %s: there is no kind %q, only %s", ErrKnobs, k.Schedule, f.ID, f.Kind, strings.Join(kinds, ", "))
 		case list == "none":
 			list = f.Kind
-		case list != AllNemeses && !slices.Contains(named, f.Kind):
+		case list != AllNemeses && !asks(list, f.Kind):
 			list += "," + f.Kind
 		}
 	}

@@ -2,6 +2,7 @@ package suite
 
 import (
 	"fmt"
+	"iter"
 	"slices"
 	"strings"
 
@@ -106,13 +107,7 @@ func paced(list string, t schedule.Timing) (harness.Nemesis, error) {
 	}
 	var parts []harness.Nemesis
 	seen := make(map[string]bool)
-	for name := range strings.SplitSeq(list, ",") {
-		name = strings.TrimSpace(name)
-		name, which, limited := strings.Cut(name, "=")
-		var faults []string
-		if limited {
-			faults = strings.Split(which, "+")
-		}
+	for name, faults := range asked(list) {
 		if name == AllNemeses {
 			return nil, fmt.Errorf("%w: nemesis %q: %q stands by itself; it is every kind that the cluster can have", ErrKnobs, list, AllNemeses)
 		}
@@ -120,7 +115,7 @@ func paced(list string, t schedule.Timing) (harness.Nemesis, error) {
 		if err != nil {
 			return nil, err
 		}
-		if limited && (name == "none" || slices.Contains(faults, "")) {
+		if faults != nil && (name == "none" || slices.Contains(faults, "")) {
 			return nil, fmt.Errorf("%w: nemesis %q: which of its faults?", ErrKnobs, name)
 		}
 		if seen[name] {
@@ -135,6 +130,32 @@ func paced(list string, t schedule.Timing) (harness.Nemesis, error) {
 		return nemesis.None{}, nil
 	}
 	return nemesis.Compose(parts...), nil
+}
+
+// asks reports whether a kind is on a list of nemeses.
+func asks(list, kind string) bool {
+	for name := range asked(list) {
+		if name == kind {
+			return true
+		}
+	}
+	return false
+}
+
+// asked yields the kinds on a list of nemeses, each with the names that it is limited to; nil: it is not limited.
+func asked(list string) iter.Seq2[string, []string] {
+	return func(yield func(string, []string) bool) {
+		for part := range strings.SplitSeq(list, ",") {
+			name, which, limited := strings.Cut(strings.TrimSpace(part), "=")
+			var faults []string
+			if limited {
+				faults = strings.Split(which, "+")
+			}
+			if !yield(name, faults) {
+				return
+			}
+		}
+	}
 }
 
 func names[T any](table []entry[T]) []string {
