@@ -346,6 +346,13 @@ func TestAHintForOneThatOwnsTheKeyNoMoreGoesToTheOwners(t *testing.T) {
 	})
 }
 
+// n4ForN2 begins a change by which n4 takes the place of n2.
+func n4ForN2(h history.History) (history.History, error) {
+	roles := h.Newest().Layout.Roles()
+	n4 := ring.Role{Member: store.Member{ID: "n4", Address: "n4:1"}}
+	return h.Commit("n1", 2, []ring.Role{roles[0], roles[2], n4})
+}
+
 // While a change is pending that takes the key from the target, the hint is for the owners of the old
 // layout and the new: for the target too, because the change may be taken back.
 func TestAHintForOneThatIsLeavingGoesToTheOwnersOfBothLayouts(t *testing.T) {
@@ -353,11 +360,7 @@ func TestAHintForOneThatIsLeavingGoesToTheOwnersOfBothLayouts(t *testing.T) {
 		r, o := openReplica(t, vfs.NewMem()), newOwners()
 		parked := park(t, r, "n2", "k")
 		p := placement.New(o.history(t))
-		if err := p.Update(func(h history.History) (history.History, error) {
-			roles := h.Newest().Layout.Roles()
-			n4 := ring.Role{Member: store.Member{ID: "n4", Address: "n4:1"}}
-			return h.Commit("n1", 2, []ring.Role{roles[0], roles[2], n4})
-		}); err != nil {
+		if err := p.Update(n4ForN2); err != nil {
 			t.Fatal(err)
 		}
 		began := time.Now()
@@ -399,11 +402,7 @@ func TestAChangeWaitsForDeliveriesUnderWay(t *testing.T) {
 		}
 		defer closeAll(t, h, r)
 		time.Sleep(5 * time.Millisecond) // half of what a delivery takes
-		if err := p.Update(func(h history.History) (history.History, error) {
-			roles := h.Newest().Layout.Roles()
-			n4 := ring.Role{Member: store.Member{ID: "n4", Address: "n4:1"}}
-			return h.Commit("n1", 2, []ring.Role{roles[0], roles[2], n4})
-		}); err != nil {
+		if err := p.Update(n4ForN2); err != nil {
 			t.Fatal(err)
 		}
 		if calls, _ := o.requests(); calls != 1 || o.has("n2", "k", parked) {

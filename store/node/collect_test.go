@@ -134,14 +134,19 @@ func TestAMemberThatIsAwayHoldsCollectionUp(t *testing.T) {
 	}
 }
 
+// putWithStandIn crashes the second owner of a key, and puts a value of which the first node behind the owners gets a hint.
+func (c *cluster) putWithStandIn(key store.Key, list []store.NodeID) (absent, standIn store.NodeID) {
+	c.crash(list[1])
+	time.Sleep(5 * time.Second)
+	c.put("n1", key, "old", store.WriteOptions{W: 3})
+	return list[1], list[3]
+}
+
 // A stand-in that is stopped with a hint of the old value gives it back only to a tombstone.
 func TestAHintOlderThanATombstoneDoesNotBringTheValueBack(t *testing.T) {
 	inClusterOf(t, collecting, func(t *testing.T, c *cluster) {
 		key, list := c.keyOf("n1")
-		absent, standIn := list[1], list[3]
-		c.crash(absent)
-		time.Sleep(5 * time.Second)
-		c.put("n1", key, "old", store.WriteOptions{W: 3})
+		absent, standIn := c.putWithStandIn(key, list)
 		hints, err := c.admin(standIn).HintStats(context.Background())
 		if err != nil || len(hints) == 0 {
 			t.Fatalf("%s holds %v, %v; want a hint", standIn, hints, err)
@@ -258,10 +263,7 @@ func TestATombstoneThatAnOwnerLacksStays(t *testing.T) {
 func TestAHintThatWaitsHoldsCollectionUp(t *testing.T) {
 	inClusterOf(t, collecting, func(t *testing.T, c *cluster) {
 		key, list := c.keyOf("n1")
-		absent, standIn := list[1], list[3]
-		c.crash(absent)
-		time.Sleep(5 * time.Second)
-		c.put("n1", key, "old", store.WriteOptions{W: 3})
+		absent, standIn := c.putWithStandIn(key, list)
 		c.net.split([]store.NodeID{absent}, []store.NodeID{standIn})
 		c.start(absent)
 		time.Sleep(30 * time.Second)
@@ -393,10 +395,7 @@ func TestANodeWithADiskOfThePastBringsNothingBack(t *testing.T) {
 func TestAnImageFromBeforeANodeWasReadyBringsNothingBack(t *testing.T) {
 	inClusterOf(t, collecting, func(t *testing.T, c *cluster) {
 		key, list := c.keyOf("n1")
-		absent, standIn := list[1], list[3]
-		c.crash(absent)
-		time.Sleep(5 * time.Second)
-		c.put("n1", key, "old", store.WriteOptions{W: 3})
+		absent, standIn := c.putWithStandIn(key, list)
 		c.net.split([]store.NodeID{absent}, []store.NodeID{standIn}) // the hint stays
 		c.start(absent)
 		time.Sleep(30 * time.Second)
