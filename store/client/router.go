@@ -80,7 +80,7 @@ func (r *router) loop(ctx context.Context) {
 	ticker := time.NewTicker(min(suspectInterval, r.opts.RefreshInterval))
 	defer ticker.Stop()
 	age := r.opts.RefreshInterval // so that the first layout is fetched at once
-	for {
+	for ctx.Err() == nil {
 		if age >= r.opts.RefreshInterval && r.refresh(ctx) {
 			age = 0
 		}
@@ -91,6 +91,11 @@ func (r *router) loop(ctx context.Context) {
 		case <-ticker.C:
 			age += min(suspectInterval, r.opts.RefreshInterval)
 		case <-r.wake:
+			select { // others may fail with the one that did: one fetch is enough, and none if the client is closed now
+			case <-ctx.Done():
+				return
+			case <-time.After(wakePause):
+			}
 			age = r.opts.RefreshInterval
 		}
 	}
@@ -107,6 +112,9 @@ func (r *router) probe(ctx context.Context) {
 	}
 	r.mu.Unlock()
 	for _, m := range asked {
+		if ctx.Err() != nil {
+			return
+		}
 		if _, err := r.fetch(ctx, m.conn); err == nil {
 			r.heard(m.ID, true)
 		}
@@ -131,6 +139,9 @@ func (r *router) refresh(ctx context.Context) bool {
 		return false
 	}
 	defer func() { <-r.turn }()
+	if ctx.Err() != nil { // select draws lots where both were ready
+		return false
+	}
 	r.mu.Lock()
 	fresh := r.fetches > before+1 // the one that was under way may have been answered before the call
 	conns := slices.Clone(r.seeds)

@@ -253,4 +253,6 @@ const (
 	refreshTimeout = time.Second
 	// suspectInterval is how often nodes that did not answer are asked again.
 	suspectInterval = time.Second
+	// wakePause is between a node's silence and the fetch of a layout that it brings about.
+	wakePause = time.Millisecond
 )

@@ -250,6 +250,21 @@ func TestASilentNodeIsAskedLastUntilItIsBack(t *testing.T) {
 	})
 }
 
+// What a client does when it is closed in the instant in which a node has fallen silent does not depend on what is seen first.
+func TestAClientThatIsClosedFetchesNoLayout(t *testing.T) {
+	for range 50 { // one in two of them had fetched one
+		var asked *ringed
+		fetched := 0
+		routed(t, func(r *ringed, c *Client) {
+			asked, fetched = r, r.fetched
+			c.router.heard("a", false)
+		})
+		if asked.fetched != fetched {
+			t.Fatalf("a layout was fetched by a client that was closed")
+		}
+	}
+}
+
 // While there is no layout, the servers route.
 func TestWithoutALayoutTheServersRoute(t *testing.T) {
 	none := errors.New("none")
