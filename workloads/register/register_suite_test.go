@@ -54,6 +54,7 @@ var _ = Describe("the register", func() {
 		Entry("while links lose, delay and reorder packets", Label("packet", "fault"), limit, "packet"),
 		Entry("while clocks are wrong", Label("clock", "fault"), limit, "clock"),
 		Entry("while disks are slow, full or failing", Label("disk", "fault"), limit, "disk"),
+		Entry("while a node leaves and others are heard but hear nobody", Label("membership", "fault"), limit, "membership=amid-leave,partition=deaf"),
 		Entry("while all of that happens at once", Label("chaos", "fault"), limit, "all"),
 	)
 

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"net"
 	"strconv"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -163,8 +164,11 @@ func TestALifeOfAKey(t *testing.T) {
 		expect(do("status"), status[0].Ring[:8])
 	}
 	do("delete", "cart:1", "--merge")
-	if _, _, err := ctl(t, append([]string{"get", "cart:1"}, at...)...); exitCode(err) != 1 || !strings.Contains(explain(err), "no value") {
-		t.Errorf("get of a deleted key: %v, exit code %d", err, exitCode(err))
+	for _, form := range [][]string{nil, {"--json"}} {
+		out, _, err := ctl(t, slices.Concat([]string{"get", "cart:1"}, form, at)...)
+		if exitCode(err) != 1 || !strings.Contains(explain(err), "no value") || form != nil && !json.Valid([]byte(out)) {
+			t.Errorf("get %q of a deleted key: %v, exit code %d\n%s", form, err, exitCode(err), out)
+		}
 	}
 	for _, command := range [][]string{{"status"}, {"stats"}, {"hints"}, {"trees"}, {"trees", "--check"}, {"ring"}, {"ring", "k"}, {"plan", "--join", "n4=h:1"}, {"replicas", "cart:1"}, {"siblings", "k"}} {
 		if out := do(append(command, "--json")...); !json.Valid([]byte(out)) {

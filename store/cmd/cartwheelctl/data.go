@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -25,22 +26,21 @@ func getCommand(g *globals) *cobra.Command {
 		Use: "get KEY", Short: "Print the value of a key", Args: arguments("KEY"),
 		Long: "Print the value of a key, or all values if there are concurrent ones, a line each.",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return g.read(cmd, c, args[0], func(res store.ReadResult) error {
-				live := 0
+			res, err := g.read(cmd, c, args[0], func(res store.ReadResult) error {
 				for _, s := range res.Siblings {
 					if !s.Tombstone {
-						live++
 						fmt.Fprintln(cmd.OutOrStdout(), string(s.Value))
 					}
 				}
 				if len(res.Siblings) > 1 {
 					fmt.Fprintf(cmd.ErrOrStderr(), "%d siblings: writes that did not know of each other. 'cartwheelctl siblings %s' shows them, a put with --merge replaces them\n", len(res.Siblings), args[0])
 				}
-				if live == 0 {
-					return fmt.Errorf("%q has %w: it was never written, or was deleted", args[0], errNoValue)
-				}
 				return nil
 			})
+			if err == nil && !slices.ContainsFunc(res.Siblings, func(s store.Sibling) bool { return !s.Tombstone }) {
+				err = fmt.Errorf("%q has %w: it was never written, or was deleted", args[0], errNoValue)
+			}
+			return err
 		},
 	}
 	c.registerRead(cmd)
@@ -52,9 +52,10 @@ func siblingsCommand(g *globals) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "siblings KEY", Short: "Show all versions of a key, their context and who answered", Args: arguments("KEY"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return g.read(cmd, c, args[0], func(res store.ReadResult) error {
+			_, err := g.read(cmd, c, args[0], func(res store.ReadResult) error {
 				return showState(cmd.OutOrStdout(), res.Siblings, res.Context, res.Meta)
 			})
+			return err
 		},
 	}
 	c.registerRead(cmd)
@@ -62,14 +63,13 @@ func siblingsCommand(g *globals) *cobra.Command {
 }
 
 // read gets a key and shows it: as JSON, or with f.
-func (g *globals) read(cmd *cobra.Command, c choice, key string, f func(store.ReadResult) error) error {
+func (g *globals) read(cmd *cobra.Command, c choice, key string, f func(store.ReadResult) error) (res store.ReadResult, err error) {
 	o, err := c.read()
 	if err != nil {
-		return err
+		return store.ReadResult{}, err
 	}
-	return g.withClient(func(cl *client.Client) error {
-		res, err := cl.Get(cmd.Context(), store.Key(key), o)
-		if err != nil {
+	err = g.withClient(func(cl *client.Client) error {
+		if res, err = cl.Get(cmd.Context(), store.Key(key), o); err != nil {
 			return err
 		}
 		if g.json {
@@ -77,6 +77,7 @@ func (g *globals) read(cmd *cobra.Command, c choice, key string, f func(store.Re
 		}
 		return f(res)
 	})
+	return res, err
 }
 
 // A past is what a write supersedes.
