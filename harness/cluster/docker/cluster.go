@@ -215,11 +215,11 @@ func (c *Cluster) Stop(ctx context.Context) error {
 	c.now = nil
 	c.mu.Unlock()
 	r.lease.release()
-	hangUp(r.pods) // nobody adds or removes one: that takes the lifecycle
 	if err := lock(ctx, c.rules); err != nil {
 		return fmt.Errorf("stop: %w", err)
 	}
 	defer unlock(c.rules)
+	hangUp(r.pods) // nobody adds or removes one: that takes the lifecycle
 	clear(c.faults)
 	clear(c.shapings)
 	clear(c.dirty)

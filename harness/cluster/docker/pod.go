@@ -35,7 +35,7 @@ type pod struct {
 	host    string
 	shell   *shell       // in the host container
 	storeID atomic.Value // string; another container after a wipe
-	shaper  string       // none until its first packet is shaped; guarded by the cluster's rules
+	shaper  *dialogue    // with what shapes its packets; nil until the first is shaped; guarded by the cluster's rules
 	address netip.Addr
 	ports   atomic.Pointer[published]
 	busy    chan struct{} // holds one token while the store is frozen, thawed, ended, started or wiped
@@ -116,10 +116,17 @@ func (p *plan) startAll(ctx context.Context) (map[harness.NodeID]*pod, string, e
 	return nil, "", errors.New("no nodes")
 }
 
-// hangUp ends the pods' shells.
+// hangUp ends what is said to the pods' containers. The caller holds the cluster's rules, or nobody knows of the pods.
 func hangUp(pods map[harness.NodeID]*pod) {
 	for _, p := range pods {
-		p.shell.close()
+		p.hangUp()
+	}
+}
+
+func (p *pod) hangUp() {
+	p.shell.close()
+	if p.shaper != nil {
+		p.shaper.close()
 	}
 }
 
@@ -179,11 +186,13 @@ func (p *pod) install(ctx context.Context, rules string) (backend string, err er
 // is not at fault; those who use it wait on.
 const attendLimit = 5 * time.Second
 
-// listenScript ends as soon as somebody listens at a port, or soon after attendLimit.
-const listenScript = `port=$(printf %04X "$1")
-for ((i = 0; i < 250; i++)); do
+// listenScript ends as soon as somebody listens at a port, or soon after attendLimit. It waits without a process of its
+// own: to begin one costs a busy machine more than the look.
+const listenScript = `printf -v port %04X "$1"
+exec 9<> <(:) # a pipe to which nobody writes
+for ((i = 0; i < 125; i++)); do
 	grep -qsE "^ *[0-9]+: [0-9A-F]+:$port [0-9A-F:]+ 0A" /proc/net/tcp /proc/net/tcp6 && exit
-	sleep 0.02
+	read -rt 0.04 -u 9
 done`
 
 // attend waits until a store that was started listens, or has ended, and then says why.

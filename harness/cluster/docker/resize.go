@@ -106,7 +106,11 @@ func (c *Cluster) Remove(ctx context.Context, n harness.NodeID) error {
 	if err := r.discard(ctx, n); err != nil {
 		return fmt.Errorf("remove %s: %w", n, err)
 	}
-	r.pod(n).shell.close()
+	if err := lock(ctx, c.rules); err != nil {
+		return fmt.Errorf("remove %s: %w", n, err)
+	}
+	r.pod(n).hangUp()
+	unlock(c.rules)
 	r.mu.Lock()
 	delete(r.pods, n)
 	r.added = slices.DeleteFunc(r.added, func(p peer) bool { return p.node == n })

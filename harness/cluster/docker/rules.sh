@@ -36,7 +36,7 @@ apply() { # backend
 		if [[ $line =~ ^(\[[0-9]+:[0-9]+\])\ -A\ CARTWHEEL-(IN|OUT)\ .*--comment\ \"?([^\"\ ]+) ]]; then
 			counter[${BASH_REMATCH[3]}]=${BASH_REMATCH[1]}
 		fi
-	done < <(printf '%s\n' "$saved")
+	done <<<"$saved"
 	{
 		printf '%s\n' '*filter' ':CARTWHEEL-IN - [0:0]' ':CARTWHEEL-OUT - [0:0]'
 		while IFS= read -r line; do

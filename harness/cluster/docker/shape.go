@@ -1,6 +1,7 @@
 package docker
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
@@ -162,7 +163,7 @@ func (c *Cluster) reshape(ctx context.Context, r *running, nodes []harness.NodeI
 	}
 	err := each(nodes, func(n harness.NodeID) error {
 		faults := c.faultsAt(r, n)
-		if r.pod(n).shaper == "" && len(faults) == 0 {
+		if r.pod(n).shaper == nil && len(faults) == 0 {
 			return nil
 		}
 		_, err := c.tell(ctx, r, n, shaper.Request{Links: faults})
@@ -198,26 +199,34 @@ func (c *Cluster) faultsAt(r *running, to harness.NodeID) map[string][]shaper.Fa
 func (c *Cluster) tell(ctx context.Context, r *running, n harness.NodeID, q shaper.Request) (reply shaper.Reply, err error) {
 	fail := func(err error) (shaper.Reply, error) { return shaper.Reply{}, fmt.Errorf("shaper of %s: %w", n, err) }
 	p := r.pod(n)
-	if p.shaper == "" && q.Links == nil {
+	if p.shaper == nil && q.Links == nil {
 		return fail(errors.New("it is gone"))
 	}
-	if p.shaper == "" {
-		if p.shaper, err = r.plan.startShaper(ctx, n, c.shaperImage, p.host); err != nil {
+	if p.shaper == nil {
+		id, err := r.plan.startShaper(ctx, n, c.shaperImage, p.host)
+		if err != nil {
 			return fail(err)
 		}
+		p.shaper = newDialogue(r.cli, id, "/shaper", "control")
 	}
 	text, err := json.Marshal(q)
 	if err != nil {
 		return fail(err)
 	}
-	said, err := execute(ctx, r.cli, p.shaper, string(text), "/shaper", "control")
+	err = p.shaper.ask(ctx, string(text)+"\n", func(said *bufio.Reader) error {
+		line, err := said.ReadBytes('\n')
+		if err == nil {
+			err = json.Unmarshal(line, &reply)
+		}
+		if err == nil && reply.Error != "" {
+			err = errors.New(reply.Error)
+		}
+		return err
+	})
 	if err != nil {
 		// Without it the rules let packets pass; the next request starts another.
-		discard(ctx, r.cli, p.shaper)
-		p.shaper = ""
-		return fail(err)
-	}
-	if err := json.Unmarshal([]byte(said), &reply); err != nil {
+		discard(ctx, r.cli, p.shaper.id)
+		p.shaper = nil
 		return fail(err)
 	}
 	return reply, nil

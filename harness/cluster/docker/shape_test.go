@@ -194,7 +194,7 @@ func TestShapingsOverlapAndDoNotDisturbCuts(t *testing.T) {
 	// A shaper that dies lets packets pass, and is missed.
 	r, p, err := c.pod("n2")
 	must(err)
-	must(r.cli.ContainerKill(ctx, p.shaper, "SIGKILL"))
+	must(r.cli.ContainerKill(ctx, p.shaper.id, "SIGKILL"))
 	if got, err := c.Shaped(ctx, "f2"); err == nil {
 		t.Errorf("a dead shaper's counts: %v", got)
 	}

@@ -2,12 +2,13 @@
 // by hand.
 //
 //	shaper serve     disturbs packets until SIGTERM
-//	shaper control   hands a request on standard input to the one that serves, prints its reply
+//	shaper control   hands requests on standard input to the one that serves, prints its replies
 package main
 
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -32,15 +33,28 @@ func run(ctx context.Context, args []string, in io.Reader, out io.Writer) error 
 	case len(args) == 1 && args[0] == "serve":
 		return shaper.Serve(ctx, slog.New(slog.NewTextHandler(out, nil)))
 	case len(args) == 1 && args[0] == "control":
+		return control(ctx, in, out)
+	}
+	return fmt.Errorf("usage: shaper serve|control")
+}
+
+// control hands on requests, a line of JSON each, until there are no more. A request that comes to nothing has a
+// reply that says so.
+func control(ctx context.Context, in io.Reader, out io.Writer) error {
+	requests, replies := json.NewDecoder(in), json.NewEncoder(out)
+	for {
 		var q shaper.Request
-		if err := json.NewDecoder(in).Decode(&q); err != nil {
+		if err := requests.Decode(&q); errors.Is(err, io.EOF) {
+			return nil
+		} else if err != nil {
 			return fmt.Errorf("read request: %w", err)
 		}
 		r, err := shaper.Ask(ctx, q)
 		if err != nil {
-			return err
+			r.Error = err.Error()
 		}
-		return json.NewEncoder(out).Encode(r)
+		if err := replies.Encode(r); err != nil {
+			return fmt.Errorf("write reply: %w", err)
+		}
 	}
-	return fmt.Errorf("usage: shaper serve|control")
 }
