@@ -12,10 +12,11 @@ RESULTS ?= $(CURDIR)/results
 export CLUSTER SEED TIME RESULTS
 
 TOOLS := bin/tools
-# The suites that have specs of a label, and how they are played: two at a time, since a run mostly waits. Runs on one
-# engine do not touch each other.
+# The suites that have specs of a label, and how they are played: two at a time, since a run mostly waits, but for those that keep
+# the engine busy. Runs on one engine do not touch each other.
 suites = $(patsubst %/,./%,$(sort $(dir $(shell grep -l 'Label."$(1)"' workloads/*/*_suite_test.go))))
-play   = go test $(call suites,$(1)) -p 2 -count=1 -timeout 20m -v -ginkgo.fail-on-empty -ginkgo.label-filter=$(1) -ginkgo.v
+side_by_side := 2
+play   = go test $(call suites,$(1)) -p $(side_by_side) -count=1 -timeout 20m -v -ginkgo.fail-on-empty -ginkgo.label-filter=$(1) -ginkgo.v
 # The race detector needs a C compiler; without one the tests still run.
 RACE  := $(if $(shell command -v gcc 2>/dev/null || command -v clang 2>/dev/null),-race,)
 # Version 2 is a plugin of the docker command, version 1 a command of its own.
@@ -82,6 +83,7 @@ test-soak: go ## for long: a tour of the members from five to seven to four unde
 	$(call play,soak)
 
 .PHONY: test-chaos
+test-chaos: side_by_side := 1
 test-chaos: go ## all faults at the same time
 	@rc=0; $(call play,chaos) || rc=$$?; go run ./harness/cmd/cartwheel coverage "$(RESULTS)"; exit $$rc
 
