@@ -152,6 +152,24 @@ func TestGraphShowsWhatItSkips(t *testing.T) {
 	}
 }
 
+func TestLanesSayWhatTheyLeaveOut(t *testing.T) {
+	var h []harness.Op
+	var proof []int
+	for i := range laneCallsMax + 3 {
+		inv := harness.Op{Index: len(h), Time: time.Duration(i) * time.Second, Kind: harness.Invoke, F: harness.Get, Key: "k", Node: "n1"}
+		done := inv
+		done.Index, done.Kind, done.Time = inv.Index+1, harness.OK, inv.Time+time.Millisecond
+		h, proof = append(h, inv, done), append(proof, inv.Index)
+	}
+	a := analyse(harness.Result{}, h)
+	for left, want := range map[int]bool{0: false, 3: true} {
+		got := string(a.lanes(harness.Anomaly{Kind: "stale-read", Key: "k", Ops: proof[:laneCallsMax+left]}))
+		if strings.Contains(got, "3 more calls") != want || !strings.HasPrefix(got, "<svg") {
+			t.Errorf("%d calls too many: told %v, want %v", left, !want, want)
+		}
+	}
+}
+
 // A line behind a write would seem to come from it: of a lost one, that it is what the copies ended with.
 func TestLinesOfTheGraphPassBehindNoOtherWrite(t *testing.T) {
 	from, other, lost := &node{}, &node{depth: 1}, &node{depth: 1, row: 1}

@@ -34,6 +34,7 @@ type lanes struct {
 	anomaly harness.Anomaly
 	lost    *call // the write that the anomaly is about, if it is about one
 	calls   []call
+	left    int // further calls, which are not drawn
 	finals  []call
 	clients []int
 	nodes   []harness.NodeID
@@ -65,6 +66,10 @@ func (a *analysis) lanes(an harness.Anomaly) template.HTML {
 	l.drawFinals()
 	l.drawTicks()
 	height := l.nodeY(len(l.nodes)) + 34
+	if l.left > 0 {
+		l.d.text(laneGutter, height, `class="small soft"`, fmt.Sprintf("%d more calls of the proof are not drawn; they are listed with it", l.left))
+		height += 12
+	}
 	label := fmt.Sprintf("time lanes of %s on key %s", an.Kind, an.Key)
 	return l.d.finish(l.width, height, "lanes", label)
 }
@@ -98,9 +103,11 @@ func (l *lanes) collect() {
 			l.finals = append(l.finals, *c)
 			continue
 		}
-		if len(l.calls) < laneCallsMax {
-			l.calls = append(l.calls, *c)
+		if len(l.calls) == laneCallsMax {
+			l.left++
+			continue
 		}
+		l.calls = append(l.calls, *c)
 	}
 	slices.SortFunc(l.calls, func(x, y call) int { return x.inv.Index - y.inv.Index })
 	if len(l.calls) == 0 {
