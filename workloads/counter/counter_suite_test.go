@@ -54,6 +54,8 @@ var _ = Describe("a counter on siblings", func() {
 		Entry("while links lose, delay and reorder packets", Label("packet", "fault"), limit, "packet"),
 		Entry("while clocks are wrong", Label("clock", "fault"), limit, "clock"),
 		Entry("while disks are slow, full or failing", Label("disk", "fault"), limit, "disk"),
+		Entry("while the network is cut apart, nodes are frozen and nodes die", Label("soak", "fault"), limit, "partition,pause,kill"),
+		Entry("while all nodes die at once, again and again, and the network is cut apart", Label("soak", "fault"), limit, "kill=all,partition"),
 		Entry("while all of that happens at once", Label("chaos", "fault"), limit, "all"),
 	)
 })
