@@ -94,7 +94,7 @@ func (k Knobs) validate() error {
 // that a run writes in memory, and a disk that fails to read has nothing to fail at.
 const (
 	cacheLittle    = 1
-	memtableLittle = 128 << 10
+	memtableLittle = 16 << 10
 )
 
 // disturbsFiles reports whether disks are bad where a process meets them. A simulated disk is bad above the engine, whatever that keeps.
