@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"context"
 	"os"
 	"testing"
 	"time"
@@ -37,11 +38,27 @@ func TestBenchAdmission(t *testing.T) {
 			figure("admission_"+name+"_busy_"+q.name, beside.Seconds()*1000, "ms")
 			figure("admission_"+name+"_ratio_"+q.name, beside.Seconds()/calm.Seconds(), "1")
 		}
+		figure("admission_"+name+"_quiet_second_p999", quiet.median.Seconds()*1000, "ms")
+		figure("admission_"+name+"_busy_second_p999", busy.median.Seconds()*1000, "ms")
+		figure("admission_"+name+"_ratio_second_p999", busy.median.Seconds()/quiet.median.Seconds(), "1")
 	}
 }
 
+// A measured load, and the 99.9th percentile of its median second.
+type measured struct {
+	Load
+	median time.Duration
+}
+
+// puts makes them at a rate.
+func (b bench) puts(ctx context.Context, rate float64, put Op) (m measured) {
+	m.Load, m.median = OpenEachSecond(ctx, admissionClients, b.each, rate, put)
+	b.check(m.Load, nil)
+	return m
+}
+
 // admitted measures puts in a cluster with one setting of admission control.
-func admitted(t *testing.T, binary, setting, name string, each time.Duration, rate *float64) (quiet, busy Load) {
+func admitted(t *testing.T, binary, setting, name string, each time.Duration, rate *float64) (quiet, busy measured) {
 	ctx := t.Context()
 	b, r, end := begin(t, binary, admissionClients, admissionSize, each, "--admission", setting)
 	defer end()
@@ -51,8 +68,7 @@ func admitted(t *testing.T, binary, setting, name string, each time.Duration, ra
 		*rate = closed.Rate() / 5
 		figure("admission_puts_per_second", *rate, "1/s")
 	}
-	quiet = Open(ctx, admissionClients, each, *rate, r.Put)
-	b.check(quiet, nil)
+	quiet = b.puts(ctx, *rate, r.Put)
 
 	if err := b.cluster.Stop(2); err != nil {
 		t.Fatal(err)
@@ -64,8 +80,7 @@ func admitted(t *testing.T, binary, setting, name string, each time.Duration, ra
 	// What a feedback loop does before it has seen anything is not what it is for; nor is the coming of a node.
 	b.check(Open(ctx, admissionClients, 3*time.Second, *rate, r.Put), nil)
 	before := hints(t, b.cluster)
-	busy = Open(ctx, admissionClients, each, *rate, r.Put)
-	b.check(busy, nil)
+	busy = b.puts(ctx, *rate, r.Put)
 	after := hints(t, b.cluster)
 	figure("admission_"+name+"_hints_before", float64(before), "hints")
 	figure("admission_"+name+"_hints_after", float64(after), "hints")

@@ -3,6 +3,7 @@ package bench
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -53,6 +54,31 @@ func Open(ctx context.Context, clients int, d time.Duration, rate float64, op Op
 	})
 }
 
+// OpenEachSecond is Open, second after second, and returns all of them as one and the median second's 99.9th percentile as well: a
+// disk that stands still once tells on that of a whole load, whatever the load, and on one second here.
+func OpenEachSecond(ctx context.Context, clients int, d time.Duration, rate float64, op Op) (all Load, median time.Duration) {
+	all = Load{Latencies: hdrhistogram.New(1, latencyMax.Microseconds(), 3)}
+	var worst []time.Duration
+	for range max(1, d/time.Second) {
+		l := Open(ctx, clients, min(d, time.Second), rate, op)
+		all.add(l)
+		all.Elapsed += l.Elapsed
+		worst = append(worst, l.Quantile(99.9))
+	}
+	slices.Sort(worst)
+	return all, worst[len(worst)/2]
+}
+
+// add counts what another load has done, too.
+func (l *Load) add(other Load) {
+	l.Done += other.Done
+	l.Failed += other.Failed
+	l.Latencies.Merge(other.Latencies)
+	if other.Err != nil {
+		l.Err = other.Err
+	}
+}
+
 // drive runs the clients; next says when a client's n-th request is due, and false after the last.
 func drive(ctx context.Context, clients int, begin time.Time, op Op, next func(client, n int) (time.Time, bool)) Load {
 	loads := make([]Load, clients)
@@ -81,12 +107,7 @@ func drive(ctx context.Context, clients int, begin time.Time, op Op, next func(c
 	wg.Wait()
 	sum := Load{Elapsed: time.Since(begin), Latencies: hdrhistogram.New(1, latencyMax.Microseconds(), 3)}
 	for _, l := range loads {
-		sum.Done += l.Done
-		sum.Failed += l.Failed
-		sum.Latencies.Merge(l.Latencies)
-		if l.Err != nil {
-			sum.Err = l.Err
-		}
+		sum.add(l)
 	}
 	return sum
 }

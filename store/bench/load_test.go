@@ -53,3 +53,23 @@ func TestAClosedLoopCountsWhatSucceeded(t *testing.T) {
 		}
 	})
 }
+
+// One second of nine stands still: the median second is as any other, the whole load is late.
+func TestTheMedianSecondKnowsNoStall(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		calls := 0
+		all, median := OpenEachSecond(t.Context(), 1, 9*time.Second, 100, func(context.Context, int, int) error {
+			time.Sleep(time.Millisecond)
+			if calls++; calls == 350 {
+				time.Sleep(300 * time.Millisecond)
+			}
+			return nil
+		})
+		if all.Done != 900 || calls != 900 || all.Failed > 0 {
+			t.Errorf("%d of %d requests were made, %d failed, want 900", all.Done, calls, all.Failed)
+		}
+		if all.Quantile(99.9) < 250*time.Millisecond || median > 2*time.Millisecond {
+			t.Errorf("p99.9 is %v, of the median second %v, want about 300ms and 1ms", all.Quantile(99.9), median)
+		}
+	})
+}
