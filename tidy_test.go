@@ -91,11 +91,12 @@ var layers = map[string][]string{
 	"nemesis/grudge":   {"harness"},
 	"nemesis/schedule": {"harness", "nemesis/grudge"},
 
-	"workloads/cart":     {"harness", "harness/generator", "harness/checker"},
-	"workloads/counter":  {"harness", "harness/generator", "harness/checker"},
-	"workloads/register": {"harness", "harness/generator", "harness/checker"},
-	"workloads/session":  {"harness", "harness/generator", "harness/checker"},
-	"workloads/spec":     {"harness", "harness/report", "harness/runner", "harness/suite"},
+	"workloads/cart":      {"harness", "harness/generator", "harness/checker"},
+	"workloads/counter":   {"harness", "harness/generator", "harness/checker"},
+	"workloads/register":  {"harness", "harness/generator", "harness/checker"},
+	"workloads/session":   {"harness", "harness/generator", "harness/checker"},
+	"workloads/spec":      {"harness", "harness/report", "harness/runner", "harness/suite"},
+	"workloads/tombstone": {},
 }
 
 // pure packages compute: no context, goroutine, clock, global random, I/O or logger.

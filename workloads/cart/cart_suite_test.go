@@ -65,13 +65,3 @@ var _ = It("that holds while five nodes become seven, then four, one of which is
 		Expect(res.Verdict).To(Equal(harness.Valid), spec.Where(res))
 	},
 )
-
-// Tombstones are collected meanwhile: to see one go, and its key come again, takes a while.
-var _ = DescribeTable("what was deleted stays so, and what is written anew stays, while tombstones are collected",
-	func(ctx SpecContext, nemesis string) {
-		res := spec.Play(ctx, os.LookupEnv, suite.Knobs{Suite: spec.Suite("cart-deleted", nemesis), Workload: "cart-deleted", Nemesis: nemesis, Time: 60 * time.Second})
-		Expect(res.Verdict).To(Equal(harness.Valid), spec.Where(res))
-	},
-	Entry("while the network is cut apart", Label("soak", "fault"), limit, "partition"),
-	Entry("while machines are added, taken away and replaced", Label("soak", "fault"), limit, "membership"),
-)
