@@ -128,6 +128,14 @@ bench-buffer: build ## how late puts are with the object buffer of the paper and
 	@CARTWHEEL_BENCH_BUFFER=$(CURDIR)/bin/cartwheeld CARTWHEEL_BENCH_TIME=$(or $(TIME),10s) \
 		go test ./store/bench -count=1 -timeout 30m -v -run 'TestBenchBuffer$$' | grep -E '^(figure|FAIL|---|    )'
 
+# The package's own service is neither needed nor left running; one that was there before stays as it is.
+.PHONY: bench-peer
+bench-peer: build ## how fast the store is beside etcd, both with three daemons on loopback, by turns; TIME is that of one load
+	@had=$$(command -v etcd || true); $(call need,etcd,etcd-server); \
+	test -n "$$had" || { systemctl disable --now etcd || service etcd stop || true; } >/dev/null 2>&1
+	@CARTWHEEL_BENCH_PEER=$(CURDIR)/bin/cartwheeld CARTWHEEL_BENCH_TIME=$(or $(TIME),5s) \
+		go test ./store/bench -count=1 -timeout 30m -v -run 'TestBenchPeer$$' | grep -E '^(figure|FAIL|---|    )'
+
 .PHONY: bench-check
 bench-check: go ## how fast histories are judged: ten million operations, one hot key, registers beside Porcupine
 	@for part in large hot causal zones; do \

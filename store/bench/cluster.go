@@ -30,12 +30,13 @@ type Cluster struct {
 	args      [][]string // of each node: the command line
 	dirs      []string
 	daemons   []*exec.Cmd
+	env       []string // of the daemons, beside GOMAXPROCS
 }
 
 // StartCluster runs a daemon of the binary for each node, with its data and log below dir and with further flags, and
 // returns when all serve. The caller closes it.
 func StartCluster(ctx context.Context, binary, dir string, nodes int, flags ...string) (*Cluster, error) {
-	c := &Cluster{daemons: make([]*exec.Cmd, nodes)}
+	c := &Cluster{daemons: make([]*exec.Cmd, nodes), env: os.Environ()}
 	var members []string
 	for i := range nodes {
 		address, err := freeAddress()
@@ -76,7 +77,7 @@ func (c *Cluster) start(ctx context.Context, node int) (err error) {
 	defer func() { err = errors.Join(err, log.Close()) }() // the daemon has its own handle
 	cmd := exec.CommandContext(ctx, c.args[node][0], c.args[node][1:]...)
 	cmd.Stdout, cmd.Stderr = log, log
-	cmd.Env = append(os.Environ(), "GOMAXPROCS="+strconv.Itoa(c.processors()))
+	cmd.Env = append(slices.Clone(c.env), "GOMAXPROCS="+strconv.Itoa(c.processors()))
 	if err := cmd.Start(); err != nil {
 		return err
 	}

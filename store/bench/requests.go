@@ -41,7 +41,12 @@ func Dial(c *Cluster, clients, valueSizeBytes int) (*Requests, error) {
 }
 
 func (r *Requests) key(client, n int) store.Key {
-	return store.Key(fmt.Sprintf("bench-%d-%d-%d", r.size, client, n%keysPerClient))
+	return store.Key(benchKey(r.size, client, n))
+}
+
+// benchKey is what a client's n-th put of a value of a size writes.
+func benchKey(size, client, n int) string {
+	return fmt.Sprintf("bench-%d-%d-%d", size, client, n%keysPerClient)
 }
 
 // Put supersedes what its client wrote last under the key.
