@@ -66,7 +66,7 @@ var layers = map[string][]string{
 	"harness/checker/child":       {"harness/checker"},
 	"harness/cluster/clustertest": {"harness"},
 	"harness/cluster/fake":        {"harness"},
-	"harness/cluster/docker":      {"harness", "harness/cluster/clustertest", "harness/cluster/docker/shaper"},
+	"harness/cluster/docker":      {"harness", "harness/cluster/clustertest", "harness/cluster/docker/pcap", "harness/cluster/docker/shaper"},
 	"harness/trace":               {"harness"},
 	"harness/cluster/sim":         {"harness", "harness/cluster/...", "harness/runner", "harness/history", "harness/trace", "store/..."},
 	"harness/cluster/sim/fate":    {},
@@ -84,6 +84,7 @@ var layers = map[string][]string{
 	"harness/suite":               {"harness/...", "nemesis/...", "workloads/..."},
 	"harness/cmd/cartwheel":       {"harness/...", "nemesis/...", "workloads/..."},
 
+	"harness/cluster/docker/pcap":   {},
 	"harness/cluster/docker/shaper": {"harness"},
 	"harness/cmd/shaper":            {"harness/cluster/docker/shaper"},
 

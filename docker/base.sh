@@ -32,7 +32,7 @@ fi
 
 # Nobody reads manuals in there, and nothing is installed later.
 exec mmdebstrap --quiet --variant=essential --architectures="$arch" \
-	--include=bash,iproute2,iptables,strace \
+	--include=bash,iproute2,iptables,strace,tcpdump \
 	--aptopt='APT::Install-Recommends "false"' \
 	--dpkgopt='path-exclude=/usr/share/doc/*' \
 	--dpkgopt='path-exclude=/usr/share/info/*' \

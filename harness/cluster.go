@@ -125,3 +125,11 @@ type DiskFaulter interface {
 type LogFetcher interface {
 	Logs(ctx context.Context, n NodeID, w io.Writer) error
 }
+
+// A Capturer can show which packets a node has received and sent.
+type Capturer interface {
+	// Captures reports whether packets are recorded at all.
+	Captures() bool
+	// Capture ends the recording of a node's packets and writes what there is, in libpcap's format.
+	Capture(ctx context.Context, n NodeID, w io.Writer) error
+}

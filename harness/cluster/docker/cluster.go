@@ -69,6 +69,7 @@ var (
 	_ harness.ClockSkewer = (*Cluster)(nil)
 	_ harness.DiskFaulter = (*Cluster)(nil)
 	_ harness.LogFetcher  = (*Cluster)(nil)
+	_ harness.Capturer    = (*Cluster)(nil)
 	_ harness.Resizer     = (*Cluster)(nil)
 )
 

@@ -1,7 +1,6 @@
 package docker
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -214,9 +213,8 @@ func ofDisk(line string) bool {
 }
 
 func (r *running) said(ctx context.Context, id string) (string, error) {
-	var b bytes.Buffer
-	err := copyLogs(ctx, r.cli, id, "all", &b)
-	return b.String(), wrap(err, "logs of the tracer")
+	said, err := logsOf(ctx, r.cli, id)
+	return said, wrap(err, "logs of the tracer")
 }
 
 // startTracer adds a container to a pod that shares the processes of another. If that fails

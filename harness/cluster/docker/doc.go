@@ -6,7 +6,7 @@
 // the store in it, as an ordinary user on a read-only root. So addresses and rules
 // survive whatever happens to the store, also its end and its next life, and any image can
 // be tested unmodified. A pod whose packets are shaped gets a third container; see package
-// shaper. One whose disk is bad gets a tracer, which fails the store's system calls.
+// shaper. One whose packets are recorded has a container for that, too. One whose disk is bad gets a tracer, which fails the store's system calls.
 //
 // Everything goes through the Engine API and ports published on the loopback address:
 // nothing on the machine itself is touched, and an engine in a virtual machine serves

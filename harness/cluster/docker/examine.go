@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"os/exec"
 	"strings"
 	"time"
@@ -166,16 +167,16 @@ func (r *Report) kernel(ctx context.Context, cli *client.Client, ref string) {
 		"use a kernel with xt_statistic and nfnetlink_queue, or the simulated cluster for the others")
 }
 
-// tryKernel runs a cluster of nothing but one host container's worth of rules and a tracer of it.
-func tryKernel(ctx context.Context, cli *client.Client, ref string) (k kernel, err error) {
-	run := fmt.Sprintf("doctor-%d", time.Now().UnixNano())
+// scratch lends a run of its own, without any node, to who wants to try something, and removes what that leaves.
+func scratch(ctx context.Context, cli *client.Client, image, what string, try func(*plan) error) (err error) {
+	run := fmt.Sprintf("%s-%d", what, time.Now().UnixNano())
 	l, err := acquire("run-" + run)
 	if err != nil {
-		return k, err
+		return err
 	}
 	defer l.release()
 	p := &plan{
-		cli: cli, hostImage: ref, network: "bridge",
+		cli: cli, hostImage: image, network: "bridge", within: netip.MustParsePrefix("192.0.2.0/24"), // nobody's
 		opts:   Options{Run: run, Port: 1}.withDefaults(),
 		labels: owner{machine: machine(), lease: l.path, since: time.Now()}.labels(run),
 	}
@@ -184,25 +185,37 @@ func tryKernel(ctx context.Context, cli *client.Client, ref string) (k kernel, e
 		defer cancel()
 		err = errors.Join(err, removeRun(alone, cli, run))
 	}()
+	return try(p)
+}
+
+// startIdle starts a host container without a network.
+func (p *plan) startIdle(ctx context.Context) (id string, err error) {
 	self := peer{node: "n1"}
 	recipe := p.hostConfig(self)
 	recipe.net, recipe.host.NetworkMode = nil, "none" // the kernel is the same without one
 	recipe.host.PortBindings = nil
-	id, err := p.create(ctx, self, "host", recipe)
-	if err != nil {
-		return k, err
+	if id, err = p.create(ctx, self, "host", recipe); err != nil {
+		return "", err
 	}
-	if err := p.run(ctx, id); err != nil {
-		return k, err
-	}
-	k, err = tryRules(ctx, func(stdin string, command ...string) (string, error) {
-		return execute(ctx, cli, id, stdin, command...)
+	return id, p.run(ctx, id)
+}
+
+// tryKernel runs a cluster of nothing but one host container's worth of rules and a tracer of it.
+func tryKernel(ctx context.Context, cli *client.Client, ref string) (k kernel, err error) {
+	err = scratch(ctx, cli, ref, "doctor", func(p *plan) error {
+		id, err := p.startIdle(ctx)
+		if err != nil {
+			return err
+		}
+		k, err = tryRules(ctx, func(stdin string, command ...string) (string, error) {
+			return execute(ctx, cli, id, stdin, command...)
+		})
+		if err == nil {
+			k.traces, k.untraced = tryTracer(ctx, p, id)
+		}
+		return err
 	})
-	if err != nil {
-		return k, err
-	}
-	k.traces, k.untraced = tryTracer(ctx, p, id)
-	return k, nil
+	return k, err
 }
 
 func (r *Report) leftovers(ctx context.Context, cli *client.Client) {

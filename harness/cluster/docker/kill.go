@@ -118,6 +118,9 @@ func (c *Cluster) rearm(ctx context.Context, r *running, n harness.NodeID, p *po
 		if err := r.plan.locate(ctx, p); err != nil {
 			return err
 		}
+		if err := r.plan.recapture(ctx, p); err != nil {
+			return err
+		}
 	}
 	if _, err := r.counters(ctx, []harness.NodeID{n}); !errors.Is(err, errRulesGone) {
 		return err

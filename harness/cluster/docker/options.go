@@ -41,6 +41,11 @@ type Options struct {
 	// Wall asks a node's store for the hour by its own clock. Default: it cannot be asked.
 	Wall func(ctx context.Context, c harness.Cluster, n harness.NodeID) (time.Time, error)
 
+	// Capture is a filter of tcpdump's: what every node receives and sends that matches is recorded, see
+	// [Cluster.Capture]. In it nodes go by name, and clients are the host "clients". [CaptureAll] is what it says.
+	// Default: nothing is recorded.
+	Capture string
+
 	HostImage string // of the host containers; default: built by [HostImage]
 	Root      string // the checkout, to build the host image from; default: around the working directory
 

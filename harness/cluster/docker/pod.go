@@ -35,6 +35,7 @@ type pod struct {
 	host    string
 	shell   *shell       // in the host container
 	storeID atomic.Value // string; another container after a wipe
+	capture string       // the container that records packets; none if they are not recorded
 	shaper  *dialogue    // with what shapes its packets; nil until the first is shaped; guarded by the cluster's rules
 	address netip.Addr
 	ports   atomic.Pointer[published]
@@ -164,8 +165,10 @@ func (p *plan) start(ctx context.Context, self peer, command []string) (made *po
 			}
 		}
 		rules := render(others, nil) + renderOut(others) + renderClients(p.door(), nil, nil)
-		backend, err = made.install(both, rules)
-		return err
+		if backend, err = made.install(both, rules); err != nil {
+			return err
+		}
+		return p.startCapture(both, self, made)
 	})
 	if err := eg.Wait(); err != nil {
 		return nil, "", err
@@ -262,6 +265,7 @@ func (p *plan) hostConfig(self peer) recipe {
 			ReadonlyRootfs: true,
 			Tmpfs:          map[string]string{"/run": "", "/tmp": ""},
 			Mounts:         p.clockMount(self, false),
+			ExtraHosts:     p.captureHosts(),
 		},
 		net: &network.NetworkingConfig{EndpointsConfig: map[string]*network.EndpointSettings{
 			p.network: {
@@ -385,4 +389,11 @@ func copyLogs(ctx context.Context, cli *client.Client, id, tail string, w io.Wri
 	}
 	_, err = stdcopy.StdCopy(w, w, logs)
 	return errors.Join(err, logs.Close())
+}
+
+// logsOf is all that a container has printed.
+func logsOf(ctx context.Context, cli *client.Client, id string) (string, error) {
+	var b strings.Builder
+	err := copyLogs(ctx, cli, id, "all", &b)
+	return b.String(), err
 }
