@@ -38,6 +38,15 @@ func Write(dir string, res harness.Result, h []harness.Op) error {
 			p.Beside = append(p.Beside, name)
 		}
 	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return fmt.Errorf("report of %s: %w", res.Plan.Suite, err)
+	}
+	for _, e := range entries {
+		if filepath.Ext(e.Name()) == ".pcap" {
+			p.Beside = append(p.Beside, e.Name())
+		}
+	}
 	var buf bytes.Buffer
 	if err := p.render(&buf); err != nil {
 		return fmt.Errorf("report of %s: %w", res.Plan.Suite, err)

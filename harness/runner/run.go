@@ -240,6 +240,7 @@ func (r *run) stop(ctx context.Context, running bool) error {
 	defer cancel()
 	if running && r.rec.Dir != "" {
 		r.saveLogs(ctx)
+		r.saveCaptures(ctx)
 	}
 	if r.o.Keep && running {
 		r.board.note("the cluster keeps running")

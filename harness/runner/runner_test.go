@@ -7,6 +7,8 @@ import (
 	"encoding/xml"
 	"errors"
 	"fmt"
+	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -669,6 +671,43 @@ func TestAnInterruptedRunHealsStopsAndSaysWhatIsKnown(t *testing.T) {
 			}
 		}
 	})
+}
+
+// A recording cluster has packets of some nodes.
+type recording struct {
+	*fake.Cluster
+	on bool
+}
+
+func (r recording) Captures() bool { return r.on }
+
+func (r recording) Capture(_ context.Context, n harness.NodeID, w io.Writer) error {
+	if running, _ := r.Running(); !running || n == "n2" {
+		return errors.New("no packets")
+	}
+	_, err := io.WriteString(w, "packets of "+string(n))
+	return err
+}
+
+func TestPacketsAreKeptIfTheyAreRecordedAndChangeNoVerdict(t *testing.T) {
+	for _, on := range []bool{true, false} {
+		synctest.Test(t, func(t *testing.T) {
+			d := newBed(bugs{}, 4)
+			d.options.Dir, d.options.Time = t.TempDir(), 5*time.Second
+			d.options.Cluster = recording{d.cluster, on}
+			res, err := runner.Run(t.Context(), d.options)
+			if err != nil || res.Verdict == harness.Invalid {
+				t.Fatalf("%v, %s: %s", err, res.Verdict, reasons(res))
+			}
+			got, err := os.ReadFile(filepath.Join(res.Dir, "n1.pcap"))
+			if want := "packets of n1"; on && string(got) != want || !on && !errors.Is(err, fs.ErrNotExist) {
+				t.Errorf("recorded %t: got %q, %v, want %q or no file", on, got, err, want)
+			}
+			if _, err := os.Stat(filepath.Join(res.Dir, "n2.pcap")); !errors.Is(err, fs.ErrNotExist) {
+				t.Errorf("recorded %t: got %v, want no file of a node without packets", on, err)
+			}
+		})
+	}
 }
 
 // A cluster that does not start is the whole story: what follows from it is noise.

@@ -6,9 +6,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"cartwheel/harness"
@@ -23,6 +25,8 @@ const (
 	stacksFile   = "goroutines.txt"
 	logsDir      = "logs"
 	latestLink   = "latest"
+
+	captureSuffix = ".pcap" // after a node's name
 )
 
 // createDir makes a new folder <stamp>-<suite>-<seed> and points latest at it. A name
@@ -114,19 +118,39 @@ func (r *run) saveLogs(ctx context.Context) {
 		return
 	}
 	for _, n := range r.nodes {
-		if err := saveLog(ctx, fetcher, n, filepath.Join(dir, fileName(string(n))+".log")); err != nil {
+		if err := saveFrom(ctx, fetcher.Logs, n, filepath.Join(dir, fileName(string(n))+".log")); err != nil {
 			r.o.Logger.Warn("log was not kept", "node", n, "err", err)
 		}
 	}
 }
 
-func saveLog(ctx context.Context, fetcher harness.LogFetcher, n harness.NodeID, path string) (err error) {
+// saveCaptures keeps the packets of all nodes there are, if they were recorded. Missing ones are told, but change no verdict.
+func (r *run) saveCaptures(ctx context.Context) {
+	capturer, ok := r.o.Cluster.(harness.Capturer)
+	if !ok || !capturer.Captures() {
+		return
+	}
+	nodes := r.nodes
+	if added, ok := r.o.Cluster.(harness.Resizer); ok {
+		nodes = slices.Concat(nodes, added.Spares())
+	}
+	for _, n := range nodes {
+		path := filepath.Join(r.rec.Dir, fileName(string(n))+captureSuffix)
+		if err := saveFrom(ctx, capturer.Capture, n, path); err != nil {
+			r.o.Logger.Warn("packets were not kept", "node", n, "err", err)
+			_ = os.Remove(path) // part of a file would be taken for all of it
+		}
+	}
+}
+
+// saveFrom has a cluster write what it knows of a node into a file.
+func saveFrom(ctx context.Context, write func(context.Context, harness.NodeID, io.Writer) error, n harness.NodeID, path string) (err error) {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	f, err := os.Create(path)
 	if err != nil {
-		return fmt.Errorf("create log: %w", err)
+		return fmt.Errorf("create file: %w", err)
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
-	return fetcher.Logs(ctx, n, f)
+	return write(ctx, n, f)
 }

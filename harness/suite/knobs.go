@@ -13,6 +13,8 @@ import (
 	"unicode"
 
 	"cartwheel/harness"
+	"cartwheel/harness/cluster/docker"
+	"cartwheel/harness/cluster/sim"
 	"cartwheel/harness/target/cartwheel"
 	"cartwheel/nemesis"
 	"cartwheel/nemesis/schedule"
@@ -48,8 +50,12 @@ type Knobs struct {
 	Overlay  string // file for "go build -overlay" when the image is built
 	Mutant   string // bug of the catalogue that the Overlay or this build has in it, for Command
 	Results  string // folder for results; empty: nothing is written
+	Capture  string // filter of tcpdump's for packets to record, or [CaptureAll]; in containers only. Default: none are
 	Keep     bool   // leave the cluster running
 }
+
+// CaptureAll asks for the packets between nodes, and those of clients.
+const CaptureAll = docker.CaptureAll
 
 // ErrKnobs marks knobs that make no run.
 var ErrKnobs = errors.New("no such run")
@@ -86,6 +92,7 @@ func (k Knobs) validate() error {
 	need(k.HintRate >= 0, "hint rate %d: must be a number from 0", k.HintRate)
 	need(slices.Contains([]string{"", "all", "one", "none"}, k.Durability), "durability %q: all, one or none", k.Durability)
 	need(k.FlushAfter >= 0, "flush after %v: must not be negative", k.FlushAfter)
+	need(k.Capture == "" || !Simulated(k.Cluster), "capture: a simulation has no packets. Leave it out, the trace.jsonl of a run with --cluster %s has its messages, or use --cluster docker", sim.World)
 	need(k.Image == "" || k.Overlay == "", "an image and an overlay: the overlay would change nothing")
 	return errors.Join(problems...)
 }
@@ -174,6 +181,13 @@ func (k Knobs) Arguments() []string {
 	add("--schedule", k.Schedule, k.Schedule != "")
 	add("--image", k.Image, k.Image != "")
 	add("--overlay", k.Overlay, k.Overlay != "")
+	switch k.Capture {
+	case "":
+	case CaptureAll:
+		words = append(words, "--capture")
+	default:
+		words = append(words, "--capture="+k.Capture)
+	}
 	return words
 }
 

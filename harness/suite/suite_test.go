@@ -70,6 +70,14 @@ func TestWrongKnobsAreAllToldAtOnce(t *testing.T) {
 	if err := Check(Knobs{Image: "store", Overlay: "bug.json"}); !errors.Is(err, ErrKnobs) {
 		t.Errorf("got %v for an overlay that would change nothing", err)
 	}
+	for _, cluster := range []string{"sim", "sim-grpc", "sim-ties"} {
+		if err := Check(Knobs{Cluster: cluster, Capture: CaptureAll}); !errors.Is(err, ErrKnobs) || !strings.Contains(err.Error(), "trace.jsonl") {
+			t.Errorf("got %v for packets of %s, want ErrKnobs and what to look at", err, cluster)
+		}
+	}
+	if err := Check(Knobs{Capture: "tcp port 7000"}); err != nil {
+		t.Errorf("got %v for packets of containers", err)
+	}
 }
 
 func TestCommandDoesTheRunAgain(t *testing.T) {
@@ -78,6 +86,8 @@ func TestCommandDoesTheRunAgain(t *testing.T) {
 		want string
 	}{
 		{Knobs{Seed: 7, Mutant: "M14", Overlay: "/tmp/gone/overlay.json"}, "bin/cartwheel test --workload cart --nemesis partition --time 30s --seed 7 --mutant M14"},
+		{Knobs{Seed: 7, Capture: CaptureAll}, "bin/cartwheel test --workload cart --nemesis partition --time 30s --seed 7 --capture"},
+		{Knobs{Seed: 7, Capture: "udp or host n2"}, "bin/cartwheel test --workload cart --nemesis partition --time 30s --seed 7 '--capture=udp or host n2'"},
 		{Knobs{Seed: 7}, "bin/cartwheel test --workload cart --nemesis partition --time 30s --seed 7"},
 		{
 			Knobs{Workload: "register", Nemesis: "partition,pause", Time: 2 * time.Minute, Seed: 1 << 63, Nodes: 3, Concurrency: 4, Rate: 12.5, R: 1, W: 2, Quorum: "strict", Repair: "none", NoAntiEntropy: true, HintBytes: 4096, HintRate: 512, Schedule: "it's here.json"},

@@ -93,11 +93,16 @@ func inDocker(ctx context.Context, k Knobs, h Hooks, o runner.Options) (harness.
 	if err != nil {
 		return failed(err)
 	}
+	if err := docker.CheckCapture(ctx, host, k.Capture, Nodes(k.Nodes)); errors.Is(err, docker.ErrFilter) {
+		return failed(fmt.Errorf("%w: capture: %w", ErrKnobs, err))
+	} else if err != nil {
+		return failed(err)
+	}
 	cluster, err := docker.New(docker.Options{
 		// Unique among live runs: two of one instant on one machine differ in their process.
 		Run:   fmt.Sprintf("%s-%d", time.Now().UTC().Format("20060102T150405.000"), os.Getpid()),
 		Nodes: k.Nodes, Image: image, HostImage: host, Command: cartwheel.Command(o.Workload.Store), Join: cartwheel.Join(o.Workload.Store), Port: cartwheel.Port, AdminPort: cartwheel.AdminPort, Logger: h.Logger,
-		ClockFile: cartwheel.ClockFile, Env: []string{cartwheel.ClockEnv}, Wall: cartwheel.Wall,
+		ClockFile: cartwheel.ClockFile, Capture: k.Capture, Env: []string{cartwheel.ClockEnv}, Wall: cartwheel.Wall,
 	})
 	if err != nil {
 		return failed(err)

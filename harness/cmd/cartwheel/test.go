@@ -34,8 +34,16 @@ removes what is left.`,
 		Example: `  cartwheel test --workload cart --nemesis partition --time 30s
   cartwheel test --workload register --nemesis partition,pause --time 2m --seed 7
   cartwheel test --schedule results/latest/schedule.json --seed 7   # the same faults again`,
-		Args: arguments(cobra.NoArgs),
+		Args: arguments(func(c *cobra.Command, args []string) error {
+			if len(args) == 1 && k.Capture == suite.CaptureAll {
+				return fmt.Errorf("a filter stands behind a =, as in --capture='%s'", args[0])
+			}
+			return cobra.NoArgs(c, args)
+		}),
 		RunE: func(c *cobra.Command, _ []string) error {
+			if c.Flags().Changed("capture") && k.Capture == "" {
+				return fmt.Errorf("%w: --capture= with nothing behind it: leave the = out to record all packets", errUsage)
+			}
 			if err := meant(c.Flags(), "time", "nodes", "concurrency", "r", "w", "count"); err != nil {
 				return err
 			}
@@ -70,6 +78,8 @@ removes what is left.`,
 	_ = f.MarkHidden("planted") // it is there: the line above made it
 	f.IntVar(&count, "count", 1, "do the run so many times and tell how often it fails, with Wilson's interval")
 	f.BoolVar(&grpc, "grpc", false, "with --cluster sim: gRPC itself over simulated sockets")
+	f.StringVar(&k.Capture, "capture", "", "record packets of every node, for Wireshark: those between nodes and of clients, or --capture='FILTER' as tcpdump reads it, such as 'tcp port 7070' or 'host n2'")
+	f.Lookup("capture").NoOptDefVal = suite.CaptureAll
 	f.BoolVar(&k.Keep, "keep", false, "leave the cluster running")
 	f.BoolVar(&verbose, "verbose", false, "show what the harness logs")
 	return c
