@@ -34,6 +34,7 @@ const (
 	captureFileMB = 8                // each, in millions of bytes
 	captureBuffer = 4096             // KiB that the kernel keeps for tcpdump
 	captureLimit  = 10 * time.Second // for tcpdump to begin
+	captureLag    = time.Second      // after which tcpdump asks the kernel for what it has
 	captureBegun  = "listening on"   // what it says then
 	clientsHost   = "clients"        // the gateway's name in a filter
 )
@@ -141,6 +142,9 @@ func (c *Cluster) Capture(ctx context.Context, n harness.NodeID, w io.Writer) er
 		err = errors.New("its packets are not recorded: see Options.Capture")
 	}
 	if err != nil {
+		return fmt.Errorf("packets of %s: %w", n, err)
+	}
+	if err := pause(ctx, captureLag+captureLag/10); err != nil {
 		return fmt.Errorf("packets of %s: %w", n, err)
 	}
 	// At its end it writes what it has, and tells what it missed. A container that does not run can be copied from, too.

@@ -110,17 +110,24 @@ func TestCaptureHasThePacketsOfEveryNode(t *testing.T) {
 		t.Fatal(err)
 	}
 	begun, sender := time.Now(), c.now.pod("n2").address.AsSlice()
-	cut := func(packets [][]byte) bool { // n2 sends on
-		return slices.ContainsFunc(packets, func(p []byte) bool {
-			return int64(binary.LittleEndian.Uint32(p)) > begun.Unix() && bytes.Equal(p[16+14+12:][:4], sender)
-		})
+	for limit := begun.Add(30 * time.Second); ; time.Sleep(50 * time.Millisecond) { // n2 sends on
+		dropped, err := c.Dropped(t.Context(), "f")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if dropped[harness.Link{From: "n2", To: "n1"}] > 0 {
+			break
+		}
+		if time.Now().After(limit) {
+			t.Fatal("n2 sends nothing")
+		}
 	}
 	for _, n := range nodes {
 		packets := captured(t, c, n)
-		for limit := time.Now().Add(30 * time.Second); !cut(packets) && time.Now().Before(limit); packets = captured(t, c, n) {
-			time.Sleep(200 * time.Millisecond)
-		}
-		if !cut(packets) {
+		if !slices.ContainsFunc(packets, func(p []byte) bool {
+			at := time.Unix(int64(binary.LittleEndian.Uint32(p)), 1000*int64(binary.LittleEndian.Uint32(p[4:])))
+			return at.After(begun) && bytes.Equal(p[16+14+12:][:4], sender)
+		}) {
 			t.Errorf("%s: got no packet of n2 after it was cut off, want those that the packet filter discarded", n)
 		}
 		of, others := ofPort(packets, chatterPort)
