@@ -195,16 +195,22 @@ func startAgain(ctx context.Context, w *ward, c harness.Killer, n harness.NodeID
 	return err
 }
 
-// holds proves that the fault's nodes are dead and that not just everything is, unless
-// faults hold everything.
+// holds proves that the fault's nodes are dead and that not just everything is, unless faults hold everything: one of the
+// others lives. Not each need: a store may end because of its disk, which another fault has made bad.
 func (k *Kill) holds(ctx context.Context, e proof, cl harness.Killer, nodes []harness.NodeID, f harness.Fault) {
 	w := k.ward()
 	for _, n := range f.Nodes {
 		k.expect(ctx, e, cl, during, n, false)
 	}
-	if i := slices.IndexFunc(nodes, func(n harness.NodeID) bool { return !w.isDead(n) }); i >= 0 {
-		k.expect(ctx, e, cl, during, nodes[i], true)
+	others := slices.DeleteFunc(slices.Clone(nodes), w.isDead)
+	if len(others) == 0 {
+		return
 	}
+	lives := max(0, slices.IndexFunc(others, func(n harness.NodeID) bool {
+		alive, err := cl.Alive(ctx, n)
+		return alive && err == nil
+	}))
+	k.expect(ctx, e, cl, during, others[lives], true)
 }
 
 func (k *Kill) expect(ctx context.Context, e proof, cl harness.Killer, when string, n harness.NodeID, want bool) {

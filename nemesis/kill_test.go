@@ -62,6 +62,24 @@ func TestEveryWayAKillCanFailIsNoticed(t *testing.T) {
 	}
 }
 
+// A store may end because of its disk: that others live is proof enough that not just everything was killed.
+func TestAKillIsProvenBesideAStoreThatEndedByItself(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, now := stage(t)
+		k := &Kill{}
+		if err := c.Kill(t.Context(), "n1"); err != nil {
+			t.Fatal(err)
+		}
+		e, err := k.Inject(t.Context(), c, killTwo, now)
+		if err == nil {
+			err = k.Heal(t.Context(), c, killTwo, &e, now)
+		}
+		if err != nil || !e.Proven() {
+			t.Errorf("%v, problems %q", err, problems(e))
+		}
+	})
+}
+
 func TestAProcessThatRoseByItselfIsNoticed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, now := stage(t)
