@@ -31,8 +31,8 @@ func (k Kind) String() string {
 // headStart is by how much a kind may overtake the next one that came before it. So each is served in the end.
 const headStart = 250 * time.Millisecond
 
-// patience is how long an arrival waits at most. Its sender waits for the answer, and has few under way at a time, so that it is
-// slowed down; beyond its deadline it would send the same once more.
+// patience is how long an arrival waits at most. Its sender waits for the answer, and has few under way at a time: that
+// slows it down, while a wait beyond its deadline would make it send the same once more.
 const patience = 250 * time.Millisecond
 
 // Options of a gate.
@@ -103,17 +103,13 @@ func (g *Gate) Of(k Kind) func(ctx context.Context, sizeBytes int) error {
 	}
 }
 
-// Arrived waits until what another node delivers, of so many bytes, is admitted, for a quarter of a second and half of what is left
-// to the sender's deadline at most: what the sender sees of its own foreground says nothing of this node's. It ends with the error of its context.
+// Arrived waits until what another node delivers, of so many bytes, is admitted, for a quarter of a second at most: what the sender sees
+// of its own foreground says nothing of this node's. It ends with the error of its context.
 func (g *Gate) Arrived(ctx context.Context, sizeBytes int) error {
 	if g == nil {
 		return ctx.Err()
 	}
-	most := patience
-	if deadline, ok := ctx.Deadline(); ok {
-		most = min(most, time.Until(deadline)/2)
-	}
-	limited, cancel := context.WithTimeout(ctx, most)
+	limited, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	if err := g.Of(Arrival)(limited, sizeBytes); err == nil || ctx.Err() != nil {
 		return ctx.Err()

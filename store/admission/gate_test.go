@@ -150,15 +150,10 @@ func TestAnArrivalWaitsForAWhile(t *testing.T) {
 		if waited := time.Since(began) - paid; waited != patience || g.Stats().Unpaid != 1 {
 			t.Errorf("waited %v behind a large one, want %v, %d unpaid", waited, patience, g.Stats().Unpaid)
 		}
-		ctx, cancel := context.WithTimeout(t.Context(), patience)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
 		defer cancel()
-		began = time.Now()
-		if err := g.Arrived(ctx, 0); err != nil || time.Since(began) != patience/2 {
-			t.Errorf("waited %v with %v left to its sender, want half of it: %v", time.Since(began), patience, err)
-		}
-		cancel()
-		if err := g.Arrived(ctx, 0); !errors.Is(err, context.Canceled) {
-			t.Errorf("its sender has gone: %v", err)
+		if err := g.Arrived(ctx, 0); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("its caller has gone: %v", err)
 		}
 	})
 	if err := (*Gate)(nil).Arrived(t.Context(), 1<<30); err != nil {
