@@ -16,7 +16,6 @@ const (
 	tick       = 250 * time.Millisecond // between decisions
 	windowLong = 40                     // ticks in the trailing window: 10 seconds
 	gain       = ShareMax / 64          // slices given back a tick: from the floor to no limit in 16 seconds
-	care       = 64                     // near what was too much, a tick gives back no more than this part of it
 	samplesMin = 20                     // that a judgement of the foreground takes
 	idleTicks  = 8                      // without any foreground operation, after which there is no limit
 )
@@ -27,7 +26,6 @@ type Controller struct {
 	target time.Duration
 	seen   window
 	share  float64
-	bad    float64 // the share that was too much last; 0: none is known to be
 	stalls int
 	next   time.Duration // moment of the next decision
 	quiet  int           // ticks since a foreground operation
@@ -99,23 +97,9 @@ func (c *Controller) decide() {
 	case c.quiet >= idleTicks:
 		c.share = ShareMax // there is nobody to be protected
 	default:
-		c.share = min(c.share+c.back(), ShareMax)
+		c.share = min(c.share+gain, ShareMax)
 	}
 	c.seen.next()
-}
-
-// back returns how many slices a tick gives back. From a quarter below to a quarter above what was too much it takes eight
-// seconds, however much that was: each time that the share is too large, some requests are late.
-func (c *Controller) back() float64 {
-	switch {
-	case c.share > c.bad*5/4:
-		c.bad = 0
-		return gain
-	case c.share < c.bad*3/4:
-		return min(gain, c.bad*3/4-c.share+1)
-	default:
-		return min(gain, c.bad/care)
-	}
 }
 
 // cut takes slices away. What was seen until now says nothing of the foreground beside fewer.
@@ -123,7 +107,6 @@ func (c *Controller) cut(factor float64) {
 	if c.share > ShareMin {
 		c.cuts++
 	}
-	c.bad = c.share
 	c.share = max(c.share*factor, ShareMin)
 	c.seen.forget()
 }

@@ -66,35 +66,6 @@ func TestALongSilenceEndsInNoLimitAndSoonDecided(t *testing.T) {
 	}
 }
 
-// What was too much once is come near fast and passed slowly, and forgotten when it is found to be too little now.
-func TestWhatWasTooMuchIsPassedSlowly(t *testing.T) {
-	c := NewController(50*time.Millisecond, 0)
-	c.share = 1024
-	tickOf := func(n int, latency time.Duration) float64 {
-		for range samplesMin {
-			c.Observe(time.Duration(n)*tick, latency)
-		}
-		share, _ := c.Share(time.Duration(n+1) * tick)
-		return share
-	}
-	if share := tickOf(0, time.Second); share != 512 {
-		t.Fatalf("share is %v after a slow tick, want 512", share)
-	}
-	n, reached := 1, map[float64]int{}
-	for share := 512.0; share < 2048; n++ {
-		before := share
-		share = tickOf(n, time.Millisecond)
-		for _, level := range []float64{768, 1280, 2048} {
-			if before < level && share >= level {
-				reached[level] = n
-			}
-		}
-	}
-	if fast, slow, after := reached[768], reached[1280]-reached[768], reached[2048]-reached[1280]; fast > 5 || slow < 30 || slow > 34 || after > 14 {
-		t.Errorf("took %d ticks to 768, %d more to 1280, %d more to 2048, want 4, 32, 13", fast, slow, after)
-	}
-}
-
 // What was seen before a cut does not cut again: else each cut would go down to the floor while the window remembers.
 func TestACutIsJudgedByWhatComesAfterIt(t *testing.T) {
 	c := NewController(50*time.Millisecond, 0)

@@ -14,8 +14,7 @@ type Kind uint8
 
 // Kinds of background work.
 const (
-	Arrival  Kind = iota // what other nodes deliver here: their hints and repairs, which have passed a gate already
-	Hint                 // delivery of hints: what they hold has too few replicas
+	Hint     Kind = iota // delivery of hints: what they hold has too few replicas
 	Transfer             // copies of partitions to new owners
 	Repair               // anti-entropy
 	Rebuild              // checks of hash trees, which read everything
@@ -24,16 +23,10 @@ const (
 )
 
 // String returns the kind's name in metrics.
-func (k Kind) String() string {
-	return [...]string{"arrival", "hint", "transfer", "repair", "rebuild", "reap"}[k]
-}
+func (k Kind) String() string { return [...]string{"hint", "transfer", "repair", "rebuild", "reap"}[k] }
 
 // headStart is by how much a kind may overtake the next one that came before it. So each is served in the end.
 const headStart = 250 * time.Millisecond
-
-// patience is how long an arrival waits at most. Its sender waits for the answer, and has few under way at a time: that
-// slows it down, while a wait beyond its deadline would make it send the same once more.
-const patience = 250 * time.Millisecond
 
 // Options of a gate.
 type Options struct {
@@ -101,23 +94,6 @@ func (g *Gate) Of(k Kind) func(ctx context.Context, sizeBytes int) error {
 		}
 		return g.ask(ctx, k, 1+float64(sizeBytes)/SliceBytes)
 	}
-}
-
-// Arrived waits until what another node delivers, of so many bytes, is admitted, for a quarter of a second at most: what the sender sees
-// of its own foreground says nothing of this node's. It ends with the error of its context.
-func (g *Gate) Arrived(ctx context.Context, sizeBytes int) error {
-	if g == nil {
-		return ctx.Err()
-	}
-	limited, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
-	if err := g.Of(Arrival)(limited, sizeBytes); err == nil || ctx.Err() != nil {
-		return ctx.Err()
-	}
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.stats.Unpaid++
-	return nil
 }
 
 func (g *Gate) ask(ctx context.Context, k Kind, slices float64) error {
@@ -213,7 +189,6 @@ type Stats struct {
 	Granted [Kinds]float64       // slices
 	Waited  [Kinds]time.Duration // sum over all who asked
 	Stalls  uint64               // times that the engine held writes up
-	Unpaid  uint64               // arrivals that had waited long enough, and went on without slices
 	Cuts    uint64               // times that slices were taken away
 	Late    float64              // slices granted beside a foreground that had been late for two seconds
 	Beyond  float64              // of these, slices granted sooner than half of ShareMax and what is given back in that time allow: 0, whoever asks

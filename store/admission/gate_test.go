@@ -124,39 +124,3 @@ func TestAGateNeedsATargetAndAClock(t *testing.T) {
 		}
 	}
 }
-
-// What has arrived waits for slices as all else does, but not for long: its sender would send it again.
-func TestAnArrivalWaitsForAWhile(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		g := newGate(t)
-		g.Stalled(true)
-		began := time.Now()
-		for range 1 + ShareMin/8 {
-			if err := g.Arrived(t.Context(), 0); err != nil {
-				t.Fatal(err)
-			}
-		}
-		if waited := time.Since(began); waited.Round(time.Millisecond) != time.Second/8 || g.Stats().Unpaid != 0 {
-			t.Errorf("an eighth of a second's slices took %v, %d unpaid", waited, g.Stats().Unpaid)
-		}
-		began = time.Now()
-		if err := g.Arrived(t.Context(), ShareMin*SliceBytes); err != nil { // pays for a second
-			t.Fatal(err)
-		}
-		paid := time.Since(began)
-		if err := g.Arrived(t.Context(), 0); err != nil {
-			t.Error(err)
-		}
-		if waited := time.Since(began) - paid; waited != patience || g.Stats().Unpaid != 1 {
-			t.Errorf("waited %v behind a large one, want %v, %d unpaid", waited, patience, g.Stats().Unpaid)
-		}
-		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
-		defer cancel()
-		if err := g.Arrived(ctx, 0); !errors.Is(err, context.DeadlineExceeded) {
-			t.Errorf("its caller has gone: %v", err)
-		}
-	})
-	if err := (*Gate)(nil).Arrived(t.Context(), 1<<30); err != nil {
-		t.Error(err)
-	}
-}

@@ -88,49 +88,6 @@ func TestBackgroundWorkGivesWayToASlowForeground(t *testing.T) {
 	})
 }
 
-// A node whose clients are served slowly slows down what others deliver to it, though theirs are served fast.
-func TestANodeSlowsDownWhatArrives(t *testing.T) {
-	var delay atomic.Int64
-	change := func(c *node.Config) {
-		if c.ID == "n5" {
-			c.Disk = func(kv storage.KV) storage.KV { return laggard{kv, &delay} }
-		}
-	}
-	inClusterOf(t, change, func(t *testing.T, c *cluster) {
-		puts := func(by store.NodeID, count int) {
-			for _, key := range c.keysOf(by, count) {
-				if _, err := c.client(by).Put(context.Background(), key, []byte("milk"), nil, store.WriteOptions{}); err != nil {
-					t.Fatal(err)
-				}
-			}
-		}
-		c.net.split([]store.NodeID{"n5"}, []store.NodeID{"n1", "n2", "n3", "n4"})
-		for _, id := range five[:4] {
-			puts(id, 100)
-		}
-		delay.Store(int64(100 * time.Millisecond))
-		c.net.split()
-		puts("n5", 100)
-		delay.Store(0)
-		c.settle()
-		count := func(id store.NodeID, name string) uint64 {
-			st, err := c.admin(id).Status(context.Background())
-			if err != nil || st.Hints > 0 {
-				t.Errorf("%s holds %d hints, %v", id, st.Hints, err)
-			}
-			return st.Counters["admission_"+name]
-		}
-		if arrived, waited := count("n5", "granted_arrival"), count("n5", "waited_arrival_microseconds"); arrived == 0 || waited == 0 {
-			t.Errorf("n5 admitted %d slices of what others delivered, which waited %d us, want some of both", arrived, waited)
-		}
-		for _, id := range five[:4] {
-			if cuts := count(id, "cuts"); cuts > 0 {
-				t.Errorf("%s took slices away %d times, though it is fast", id, cuts)
-			}
-		}
-	})
-}
-
 // Waiting for slices does not hold up the end of a node.
 func TestANodeThatWaitsForSlicesEndsAtOnce(t *testing.T) {
 	change := func(c *node.Config) { c.AdmissionTarget = time.Nanosecond } // every foreground is too slow

@@ -231,7 +231,7 @@ func (n *Node) admitted(out map[string]uint64) {
 		out["admission_granted_"+k.String()] = uint64(a.Granted[k])
 		out["admission_waited_"+k.String()+"_microseconds"] = uint64(a.Waited[k].Microseconds())
 	}
-	out["admission_stalls"], out["admission_cuts"], out["admission_unpaid"] = a.Stalls, a.Cuts, a.Unpaid
+	out["admission_stalls"], out["admission_cuts"] = a.Stalls, a.Cuts
 	out["admission_granted_late"], out["admission_granted_beyond"] = uint64(a.Late), uint64(math.Ceil(a.Beyond))
 	out["admission_slices_per_second"] = uint64(a.Share)
 	out["admission_foreground_p99_microseconds"] = uint64(a.P99.Microseconds())

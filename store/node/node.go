@@ -129,7 +129,7 @@ func (n *Node) start() error {
 	}
 	n.server = transport.NewServer(transport.Services{
 		Self: c.ID, Placement: n.placement, Coordinator: n.coordinator, Local: own, Inspector: inspector{n},
-		Gossip: n.gossip, Membership: operator{n}, Reaper: n.reaper, Behind: n.behind, Arrived: n.admission.Arrived,
+		Gossip: n.gossip, Membership: operator{n}, Reaper: n.reaper, Behind: n.behind,
 		Protocol: c.Protocol, Now: c.Now, Logger: c.Logger,
 	})
 	return nil

@@ -81,11 +81,6 @@ func (p peerServer) ReplicaGet(ctx context.Context, r *storepb.ReplicaGetRequest
 
 func (p peerServer) ReplicaMerge(ctx context.Context, r *storepb.ReplicaMergeRequest) (*storepb.ReplicaMergeReply, error) {
 	return replicate(ctx, p.s, "replicamerge", func(ctx context.Context) (*storepb.ReplicaMergeReply, error) {
-		if store.RequestOf(ctx) == "" { // a hint or a repair
-			if err := p.s.Arrived(ctx, len(r.GetState())); err != nil {
-				return nil, err
-			}
-		}
 		_, end := p.s.Placement.Join() // before the stamp is looked at
 		defer end()
 		h, err := p.admit(r.GetStamp())

@@ -60,10 +60,6 @@ type Services struct {
 	Reaper      Reaper
 	Behind      func(of store.NodeID) // as in PeersOptions
 
-	// Arrived waits until the node has room, beside its foreground, for what another delivers that no client waits for, of so many
-	// bytes, or ends with the error of its context; default: at once.
-	Arrived func(ctx context.Context, sizeBytes int) error
-
 	Protocol  Protocol             // versions that callers of Peer may speak; default Current
 	Now       func() time.Duration // monotonic time since some moment, by which slow calls are found; default: none is
 	SlowAfter time.Duration        // calls that take so long are logged; default 500ms
@@ -71,9 +67,6 @@ type Services struct {
 }
 
 func (s Services) withDefaults() Services {
-	if s.Arrived == nil {
-		s.Arrived = func(ctx context.Context, _ int) error { return ctx.Err() }
-	}
 	if s.Protocol == (Protocol{}) {
 		s.Protocol = Current
 	}

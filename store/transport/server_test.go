@@ -249,27 +249,6 @@ func TestPeersReachTheServer(t *testing.T) {
 	}
 }
 
-// What a client waits for is not background work, whoever coordinates it.
-func TestWhatBelongsToNoRequestWaitsForRoom(t *testing.T) {
-	p, _, s, _ := between(t)
-	arrived, full := 0, error(nil)
-	s.Arrived = func(_ context.Context, sizeBytes int) error {
-		arrived += sizeBytes
-		return full
-	}
-	for _, c := range []struct {
-		request string
-		full    error
-		want    int // bytes, of this call
-	}{{"r1", nil, 0}, {"r1", context.Canceled, 0}, {"", nil, len(stateOf("milk").Encode())}, {"", context.Canceled, len(stateOf("milk").Encode())}} {
-		arrived, full = 0, c.full
-		err := p.Merge(store.WithRequest(context.Background(), c.request), now(p), "n2", "cart", "", stateOf("milk"))
-		if held := c.want > 0 && c.full != nil; arrived != c.want || (err != nil) != held {
-			t.Errorf("request %q, gate %v: %d bytes waited, want %d; %v", c.request, c.full, arrived, c.want, err)
-		}
-	}
-}
-
 func TestPeersCompareTrees(t *testing.T) {
 	ctx := context.Background()
 	p, _, s, _ := between(t)
