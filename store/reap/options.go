@@ -32,8 +32,6 @@ type Local interface {
 	Prune(ctx context.Context, p ring.Partition, known []storage.Retired) (pruned int, err error)
 	// HintsHeld returns how many hints are held, for whomever.
 	HintsHeld() int
-	// Flush returns when all changes made before are on disk.
-	Flush(ctx context.Context) error
 	// Trees describes the trees of the partitions that owned accepts and that hold a key.
 	Trees(owned func(ring.Partition) bool) []storage.TreeStat
 }

@@ -25,10 +25,6 @@ type world struct {
 	lacks  store.NodeID          // who lacks the first key
 	waits  string                // what n3 is not ready for
 	during func()                // called while owners are asked
-
-	hints    int // that this node holds
-	flushes  int // how often it was asked to
-	flushErr error
 }
 
 func (w *world) Now() history.History                              { return w.h }
@@ -116,8 +112,7 @@ func (d disk) Prune(_ context.Context, _ ring.Partition, known []storage.Retired
 	return len(known), nil
 }
 
-func (d disk) HintsHeld() int                                     { return d.hints }
-func (d disk) Flush(context.Context) error                        { d.flushes++; return d.flushErr }
+func (d disk) HintsHeld() int                                     { return 0 }
 func (d disk) Trees(func(ring.Partition) bool) []storage.TreeStat { return nil }
 
 // peers reach the disks of the others.
@@ -172,27 +167,6 @@ func begin(t *testing.T) (*world, *Reaper, []store.NodeID) {
 	}
 	t.Cleanup(func() { _ = r.Close() })
 	return w, r, owners
-}
-
-// That no hints are left is not said before a crash can bring none back.
-func TestReadyIsWhoHoldsNoHintsOnDisk(t *testing.T) {
-	w, r, _ := begin(t)
-	if _, err := r.gather(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	w.settle()
-	eio := errors.New("input/output error")
-	for _, c := range []struct {
-		hints, flushes int
-		flushErr       error
-		want           string
-	}{{hints: 2, want: "2 hints"}, {flushErr: eio, flushes: 1}, {flushes: 1}} {
-		w.hints, w.flushErr, w.flushes = c.hints, c.flushErr, 0
-		got, err := r.Ready(t.Context(), w.h.Stamp())
-		if got != c.want || !errors.Is(err, c.flushErr) || w.flushes != c.flushes {
-			t.Errorf("%d hints, a flush that ends with %v: waits for %q, %v, after %d flushes, want %q after %d", c.hints, c.flushErr, got, err, w.flushes, c.want, c.flushes)
-		}
-	}
 }
 
 func TestCollectionTakesItsSteps(t *testing.T) {

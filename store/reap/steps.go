@@ -41,9 +41,6 @@ func (r *Reaper) Ready(ctx context.Context, at history.Stamp) (waitsFor string, 
 	if n := r.opts.Local.HintsHeld(); n > 0 {
 		return fmt.Sprintf("%d hints", n), nil
 	}
-	if err := r.opts.Local.Flush(ctx); err != nil { // a crash must not bring back those that were delivered
-		return "", fmt.Errorf("flush %s: %w", r.opts.Self, err)
-	}
 	foreign := r.opts.Local.Trees(func(p ring.Partition) bool { return !h.Owns(r.opts.Self, p) })
 	if len(foreign) > 0 {
 		return fmt.Sprintf("records of %d partitions that others own", len(foreign)), nil

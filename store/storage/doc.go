@@ -3,8 +3,8 @@
 //
 // A [Replica] reads and writes version sets. Every write is on disk before the call
 // returns, and no read shows a write that a loss of power could still take back. Writes that
-// were asked to be buffered ([Write.Buffered], [Replica.Buffer]) are the exception, and hints that are dropped once their
-// owner has them ([Replica.DropHint]): these changes are on disk soon after, and any later write that is not buffered takes them along.
+// were asked to be buffered ([Write.Buffered], [Replica.Buffer]) are the exception: they are on disk
+// soon after, and any later write that is not buffered takes them along.
 // Records are joined ([Replica.Merge]) or extended by one event ([Replica.Put]),
 // never replaced. Damaged bytes are an error that wraps store.ErrCorrupt, never "not
 // found": a damaged record is in quarantine until other owners have restored it ([Replica.Restore]).

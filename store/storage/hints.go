@@ -123,8 +123,7 @@ func (r *Replica) indexPage(target store.NodeID, after []byte, limit int) (page 
 }
 
 // DropHint deletes a hint that was delivered, unless it has changed since it was read:
-// then the target lacks what was joined in meanwhile, and the hint stays. That is on disk Options.FlushAfter later; a
-// crash before takes it back, and the hint is delivered once more. Who must not meet it again calls Flush.
+// then the target lacks what was joined in meanwhile, and the hint stays.
 func (r *Replica) DropHint(ctx context.Context, h Hint) (dropped bool, err error) {
 	leave, err := r.enter(ctx, h.Partition, h.Key, h.Target)
 	if err != nil {
@@ -146,7 +145,7 @@ func (r *Replica) DropHint(ctx context.Context, h Hint) (dropped bool, err error
 	if !bytes.Equal(rec.set.Encode(), h.Set.Encode()) {
 		return false, nil
 	}
-	b := Batch{buffered: true}
+	var b Batch
 	b.Delete(at)
 	b.Delete(indexKey(h.Partition, h.Key, h.Target))
 	if err := r.write(r.hints, &b); err != nil {

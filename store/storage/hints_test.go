@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"slices"
 	"testing"
-	"time"
 
 	"pgregory.net/rapid"
 
@@ -67,31 +66,6 @@ func TestHintsAreCountedByTargetAcrossRestarts(t *testing.T) {
 	}
 	if left := targets(t, r); len(left) != 0 || r.Stats() != (Stats{}) {
 		t.Errorf("after all were dropped: got %v and %+v, want nothing", left, r.Stats())
-	}
-}
-
-// A crash may bring back a hint that was dropped a moment ago, which is sent again, but none that was flushed.
-func TestADroppedHintIsGoneOnceFlushed(t *testing.T) {
-	for _, flushed := range []bool{false, true} {
-		d := newDisk("a")
-		r := d.open(t)
-		r.opts.FlushAfter = time.Hour
-		mustPut(t, r, "k", "b", 1, nil)
-		for _, h := range allHints(t, r, "b") {
-			if dropped, err := r.DropHint(context.Background(), h); err != nil || !dropped {
-				t.Fatal(dropped, err)
-			}
-		}
-		if flushed {
-			if err := r.Flush(context.Background()); err != nil {
-				t.Fatal(err)
-			}
-		}
-		d.crash(t, r)
-		r = open(t, d)
-		if back := len(allHints(t, r, "b")) > 0; back == flushed {
-			t.Errorf("flushed %t: the hint is back: %t", flushed, back)
-		}
 	}
 }
 
