@@ -13,6 +13,7 @@ import (
 	"cartwheel/store"
 	"cartwheel/store/client"
 	"cartwheel/store/node"
+	"cartwheel/store/storage"
 	"cartwheel/store/storepb"
 	"cartwheel/store/transport"
 )
@@ -386,6 +387,35 @@ func TestANodeWithADiskOfThePastBringsNothingBack(t *testing.T) {
 		c.settle()
 		if got := values(c.copies(key).Siblings); !slices.Equal(got, []string{"new"}) {
 			t.Errorf("with an empty disk: replicas hold %q", got)
+		}
+	})
+}
+
+// A node that begins from a backup made before a collection, under its old name, is one with a disk of the past.
+func TestABackupFromBeforeACollectionBringsNothingBack(t *testing.T) {
+	inClusterOf(t, collecting, func(t *testing.T, c *cluster) {
+		key, list := c.keyOf("n1")
+		back := list[1]
+		c.put("n1", key, "old", store.WriteOptions{W: 3, Mode: store.Strict})
+		fs := c.disks[back].CrashClone(vfs.CrashCloneCfg{}) // a node in memory makes no backups; its directory is as good as one
+		c.remove("n1", key)
+		c.waitFor("collection", func() bool { return c.gone(key) })
+		c.crash(back)
+		err := errors.Join(storage.RestoreBackup(fs, "data", "restored"), fs.Rename("data", "before"), fs.Rename("restored", "data"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.disks[back] = fs
+		c.start(back)
+		time.Sleep(2 * time.Minute)
+		for _, o := range list[:3] {
+			got, err := c.admin(o).ReadReplica(context.Background(), key)
+			if o == back && err == nil || o != back && (err != nil || len(got.Siblings) > 0) {
+				t.Errorf("%s shows %q, %v", o, values(got.Siblings), err)
+			}
+		}
+		if st, err := c.admin(back).Status(context.Background()); err != nil || st.Fault == "" {
+			t.Errorf("%s says of itself %q, %v", back, st.Fault, err)
 		}
 	})
 }
