@@ -135,8 +135,8 @@ type DiskFault struct {
 	BadRecords float64 `json:"bad_records,omitempty"` // the same of a record
 
 	// Damage to one table or log of a node that is stopped, done once.
-	Rotten    float64 `json:"rotten,omitempty"`    // a bit is flipped in the byte that is this part of the file behind its begin; at most 1, the last
-	Truncated float64 `json:"truncated,omitempty"` // this part of the file is missing from its end; at most 1, all of it
+	Rotten    float64 `json:"rotten,omitempty"`    // a bit is flipped this far into the file, as a fraction of its length; at most 1, in its last byte
+	Truncated float64 `json:"truncated,omitempty"` // this fraction of the file is missing from its end; at most 1, all of it
 	File      float64 `json:"file,omitempty"`      // which file, in the order of their names: from 0, the first, to 1, the last
 }
 

@@ -56,7 +56,7 @@ func partitioned() []Scenario {
 		},
 		{
 			ID: "KA-06", Title: "whoever reaches a quorum of any nodes is served, once it is known who is silent",
-			Published: "Riak, sloppy quorum: requests time out at the begin of a partition until fallbacks are set up (Jepsen, 2013)",
+			Published: "Riak, sloppy quorum: requests time out at the start of a partition until fallbacks are set up (Jepsen, 2013)",
 			Workload:  "cart", Nemesis: "partition", Split: true, Verdict: harness.Valid,
 			Want: []Band{atLeast("availability", "owed", 100), exactly("availability", "unserved", 0)},
 		},

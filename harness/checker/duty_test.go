@@ -63,7 +63,7 @@ func TestAClientThatRoutesHasToLearnTheLayout(t *testing.T) {
 		{name: "to the right node", at: 33 * s, routed: true},
 		{name: "soon after the change", at: 31 * s, forwarded: true, routed: true},
 		{name: "while members change", at: 15 * s, forwarded: true, routed: true},
-		{name: "at the begin", at: 5 * s, forwarded: true, routed: true},
+		{name: "at the start", at: 5 * s, forwarded: true, routed: true},
 		{name: "of a client that knows no layout", at: 33 * s, forwarded: true},
 	} {
 		t.Run(c.name, func(t *testing.T) {

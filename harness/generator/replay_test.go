@@ -68,7 +68,7 @@ func TestAReplayIsDoneAtItsEndAndNotBefore(t *testing.T) {
 	g := generator.Replay(nil, time.Second, counting{})
 	c := harness.GenContext{Free: []int{0}, All: []int{0}}
 	if d, _ := g.Next(c); d.State != harness.Pending || d.At != time.Second {
-		t.Errorf("at the begin: %+v", d)
+		t.Errorf("at the start: %+v", d)
 	}
 	c.Time = time.Second
 	if d, _ := g.Next(c); d.State != harness.Done {

@@ -99,7 +99,7 @@ func Stored(results string) ([]harness.Result, error) {
 }
 
 // runsIn finds the runs of a folder, newest first. One that is under way or was killed is among them as
-// unknown, as its folder says from the begin, and so is one whose verdict is damaged.
+// unknown, as its folder says from the start, and so is one whose verdict is damaged.
 func runsIn(results fs.FS) ([]listed, error) {
 	var runs []listed
 	err := fs.WalkDir(results, ".", func(name string, d fs.DirEntry, err error) error {

@@ -14,5 +14,5 @@
 // bubble of testing/synctest one seed gives one history. Nothing outlives Play but a
 // client that does not return from a call: it is waited for up to a limit.
 //
-// The zero of all times is the begin of the load.
+// The zero of all times is the beginning of the load.
 package runner

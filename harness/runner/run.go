@@ -123,7 +123,7 @@ type run struct {
 	o     Options
 	rec   *Recording
 	nodes []harness.NodeID
-	epoch atomic.Pointer[time.Time] // the begin of the load, once it has begun
+	epoch atomic.Pointer[time.Time] // when the load began, once it has
 	board board
 
 	pending atomic.Int32 // faults that have begun, and have not been in force for long enough

@@ -297,7 +297,7 @@ func TestOnlyARoundWithoutADifferenceIsClean(t *testing.T) {
 		time.Sleep(3 * time.Second)
 		first, ok := a.LastClean("n2")
 		if !ok || first != w.at {
-			t.Fatalf("after the next: clean as of %v, %v, want the begin of that round, %v", first, ok, w.at)
+			t.Fatalf("after the next: clean as of %v, %v, want the start of that round, %v", first, ok, w.at)
 		}
 		w.set(func() { w.cut["n2"] = true })
 		time.Sleep(10 * time.Second)

@@ -31,7 +31,7 @@ type Status struct {
 	Version     history.Stamp // names the newest layout
 	Live        int           // versions of the layout that writes go to: 1 unless a change is pending; 0: the node has not joined
 	Uptime      time.Duration
-	Wall        time.Time    // the hour as the node's clock tells it, right or wrong
+	Wall        time.Time    // wall time by the node's own clock, right or wrong
 	Peers       []PeerStatus // sorted by name, without the node itself
 	Hints       uint64       // waiting here, for all targets
 	InFlight    uint64       // requests being coordinated, work after their reply included

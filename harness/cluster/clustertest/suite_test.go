@@ -426,7 +426,7 @@ func (f *fake) Add(ctx context.Context, n harness.NodeID) error {
 
 func (f *fake) Remove(ctx context.Context, n harness.NodeID) error {
 	if slices.Contains(f.Nodes(), n) && f.bug != "any machine can be removed" && f.bug != "an added machine counts as begun" {
-		return errors.New("it was there at the begin")
+		return errors.New("it was there at the start")
 	}
 	if f.bug != "removing does nothing" {
 		f.spares = nil

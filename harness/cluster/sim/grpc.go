@@ -141,7 +141,7 @@ func (c *Cluster) stagger(at harness.NodeID) stagger {
 	return stagger{seed: c.opts.Seed, at: at, calls: c.calls}
 }
 
-// callTo names a call by its caller, its bytes and the instant of its begin, so that of two
+// callTo names a call by its caller, its bytes and the instant at which it began, so that of two
 // equal ones each has its own name.
 func (s stagger) callTo(to harness.NodeID) grpc.UnaryClientInterceptor {
 	link := harness.Link{From: s.at, To: to}

@@ -78,7 +78,7 @@ func (c *Cluster) Trace(zero time.Time) []trace.Line {
 	return out
 }
 
-// started notes the begin of a network.
+// started notes the start of a network.
 func (r *recorder) started() {
 	if r == nil {
 		return
@@ -119,7 +119,7 @@ func (r *recorder) message(m wire.Message) {
 	}
 }
 
-// now is the time since the begin of the present network.
+// now is the time since the start of the present network.
 func (r *recorder) now() time.Duration {
 	r.mu.Lock()
 	defer r.mu.Unlock()

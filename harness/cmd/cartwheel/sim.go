@@ -139,7 +139,7 @@ type finding struct {
 	Verdict harness.Verdict `json:"verdict"`
 	Reasons []string        `json:"reasons,omitempty"`
 	Lines   int             `json:"lines"`   // of the history
-	Virtual time.Duration   `json:"virtual"` // from the begin of the load to the run's end
+	Virtual time.Duration   `json:"virtual"` // from the start of the load to the run's end
 
 	Thin    bool     `json:"thin,omitempty"`    // see harness.Result
 	Missing []string `json:"missing,omitempty"` // required events that never happened ...

@@ -47,7 +47,7 @@ func (t *Target) Ready(ctx context.Context, c harness.Cluster, n harness.NodeID)
 	return nil
 }
 
-// Wall asks a node for the hour by its own clock.
+// Wall asks a node for the time by its own clock.
 func Wall(ctx context.Context, c harness.Cluster, n harness.NodeID) (time.Time, error) {
 	st, err := ask(ctx, c, n, func(ctx context.Context, a *client.Admin) (client.Status, error) { return a.Status(ctx) })
 	return st.Wall, err
