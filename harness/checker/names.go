@@ -38,9 +38,9 @@ func Names() []string { return sortedKeys(registry) }
 // Named returns a checker with its default budget and no claims about the store. The
 // error for an unknown name lists those there are.
 func Named(name string) (harness.Checker, error) {
-	make, ok := registry[name]
+	build, ok := registry[name]
 	if !ok {
 		return nil, fmt.Errorf("no checker %q: there are %s", name, strings.Join(Names(), ", "))
 	}
-	return make(), nil
+	return build(), nil
 }

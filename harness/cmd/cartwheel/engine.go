@@ -10,8 +10,8 @@ import (
 	"cartwheel/harness/cluster/docker"
 )
 
-// errNotUsable is doctor's finding that no cluster can run.
-var errNotUsable = errors.New("no cluster can run on this machine as it is")
+// errNotUsable is doctor's finding that no cluster of containers can run.
+var errNotUsable = errors.New("no cluster of containers can run on this machine as it is; --cluster sim needs no engine")
 
 func (a *app) doctorCommand() *cobra.Command {
 	return &cobra.Command{

@@ -36,7 +36,7 @@ type foreign struct {
 func modelHelp() string {
 	var b strings.Builder
 	for _, m := range checker.Models() {
-		fmt.Fprintf(&b, "  %-13s %s\n", m.Name, m.Doc)
+		fmt.Fprintf(&b, "  %-17s %s\n", m.Name, m.Doc)
 	}
 	return b.String()
 }

@@ -61,7 +61,7 @@ func (a *app) paperCommand() *cobra.Command {
 func listed(figures []paper.Figure) string {
 	var b strings.Builder
 	for _, f := range figures {
-		fmt.Fprintf(&b, "  %-13s %-21s %s\n", f.Name, "("+f.Section+")", f.Title)
+		fmt.Fprintf(&b, "  %-13s %-22s %s\n", f.Name, "("+f.Section+")", f.Title)
 	}
 	return strings.TrimRight(b.String(), "\n")
 }

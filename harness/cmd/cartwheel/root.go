@@ -99,13 +99,18 @@ recorded history. Exit codes: 0 valid, 1 invalid, 2 unknown, 254 wrong usage,
 	return root
 }
 
-// arguments makes an argument check's complaint a usage error.
+// arguments makes an argument check's complaint a usage error, which says what the command takes.
 func arguments(check cobra.PositionalArgs) cobra.PositionalArgs {
 	return func(c *cobra.Command, args []string) error {
-		if err := check(c, args); err != nil {
-			return fmt.Errorf("%w: %w", errUsage, err)
+		err := check(c, args)
+		_, takes, some := strings.Cut(c.Use, " ")
+		switch {
+		case err == nil:
+			return nil
+		case some:
+			return fmt.Errorf("%w: %s takes %s, got %d arguments", errUsage, c.Name(), takes, len(args))
 		}
-		return nil
+		return fmt.Errorf("%w: %w", errUsage, err)
 	}
 }
 

@@ -72,7 +72,7 @@ func TestShrinkTellsWrongUsage(t *testing.T) {
 		args []string
 		says string
 	}{
-		{"no folder", nil, "accepts 1 arg"},
+		{"no folder", nil, "shrink takes FOLDER"},
 		{"not there", []string{filepath.Join(valid, "none")}, "no such file"},
 		{"nothing to shrink", []string{valid}, "no anomaly to keep"},
 		{"no such mutant", []string{"--mutant", "M0", valid}, `there is no mutant "M0": docs/DETECTION.md lists them`},

@@ -81,7 +81,7 @@ func (s *settings) register(f *pflag.FlagSet) {
 		"NAME:n=3,r=2,w=2,pr=1,pw=1,dw=2,node-confirms=2,mode=strict,repair=blocking,not-found=does-not-count,durability=one,last-write-wins\n"+
 		"(the empty NAME: keys of no other bucket; CARTWHEELD_BUCKET holds one)")
 	f.IntVar(&s.cacheSize, "cache-bytes", storage.CacheSizeBytesDefault, "bytes of tables that each of the node's two databases keeps in memory after it has read them, so that they are not read again; 1: none")
-	f.IntVar(&s.memtableSize, "memtable-bytes", storage.MemtableSizeBytesDefault, "bytes of writes that each of the two keeps in memory before they become a table on the disk, 8192 to 1 GiB; the log has them at once")
+	f.IntVar(&s.memtableSize, "memtable-bytes", storage.MemtableSizeBytesDefault, "bytes of writes that each of the node's two databases keeps in memory before they become a table on the disk, 8192 to 1 GiB; the log has them at once")
 	f.Uint64Var(&s.hintSize, "hint-bytes", 1<<30, "bytes of hints kept for other nodes, half of it for one; what exceeds it is refused and does not count toward W")
 	f.IntVar(&s.hintRate, "hint-rate", 10<<20, "bytes of hints a second that this node delivers to one owner")
 	f.DurationVar(&s.replicaTimeout, "replica-timeout", time.Second, "how long a replica may take to answer")
@@ -231,7 +231,7 @@ func (s *settings) memberList() (out []store.Member) {
 func (s *settings) logger(w io.Writer) (*slog.Logger, error) {
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(s.logLevel)); err != nil {
-		return nil, fmt.Errorf("--log-level: %w", err)
+		return nil, fmt.Errorf("--log-level %q: want debug, info, warn or error", s.logLevel)
 	}
 	return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: level})), nil
 }

@@ -263,7 +263,7 @@ func TestWrongSettingsAreRefusedAllAtOnce(t *testing.T) {
 		{name: "malformed member", args: []string{"--id", "n1", "--members", "n1"}, want: []string{"id=host:port"}},
 		{name: "nowhere to be reached", args: []string{"--id", "n1", "--join", "a:1"}, want: []string{"--advertise is required"}},
 		{name: "environment is named", vars: map[string]string{"CARTWHEELD_PARTITIONS": "many"}, want: []string{"CARTWHEELD_PARTITIONS"}},
-		{name: "unknown level", args: []string{"--id", "n1", "--members", "n1=a:1", "--log-level", "loud"}, want: []string{"--log-level"}},
+		{name: "unknown level", args: []string{"--id", "n1", "--members", "n1=a:1", "--log-level", "loud"}, want: []string{`--log-level "loud"`, "debug, info, warn or error"}},
 		{
 			name: "more replicas than members", args: []string{"--id", "n1", "--members", "n1=" + address, "--listen", address},
 			want: []string{"3 replicas on 1 members"},
