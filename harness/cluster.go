@@ -126,6 +126,9 @@ type LogFetcher interface {
 	Logs(ctx context.Context, n NodeID, w io.Writer) error
 }
 
+// CaptureExt ends the names of files with what a [Capturer] writes.
+const CaptureExt = ".pcap"
+
 // A Capturer can show which packets a node has received and sent.
 type Capturer interface {
 	// Captures reports whether packets are recorded at all.

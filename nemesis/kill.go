@@ -187,7 +187,7 @@ func (k *Kill) Heal(ctx context.Context, c harness.Cluster, f harness.Fault, e *
 func startAgain(ctx context.Context, w *ward, c harness.Killer, n harness.NodeID, fault string) error {
 	err := w.persist(ctx, func() error {
 		if slices.ContainsFunc(w.dead[n], func(by string) bool { return by != fault }) {
-			return nil // another's to start, by now or from the start
+			return nil // another's to start, which held it first or holds it by now
 		}
 		return c.Restart(ctx, n)
 	})

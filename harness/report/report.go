@@ -43,7 +43,7 @@ func Write(dir string, res harness.Result, h []harness.Op) error {
 		return fmt.Errorf("report of %s: %w", res.Plan.Suite, err)
 	}
 	for _, e := range entries {
-		if filepath.Ext(e.Name()) == ".pcap" {
+		if filepath.Ext(e.Name()) == harness.CaptureExt {
 			p.Beside = append(p.Beside, e.Name())
 		}
 	}

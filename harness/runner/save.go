@@ -25,8 +25,6 @@ const (
 	stacksFile   = "goroutines.txt"
 	logsDir      = "logs"
 	latestLink   = "latest"
-
-	captureSuffix = ".pcap" // after a node's name
 )
 
 // createDir makes a new folder <stamp>-<suite>-<seed> and points latest at it. A name
@@ -135,7 +133,7 @@ func (r *run) saveCaptures(ctx context.Context) {
 		nodes = slices.Concat(nodes, added.Spares())
 	}
 	for _, n := range nodes {
-		path := filepath.Join(r.rec.Dir, fileName(string(n))+captureSuffix)
+		path := filepath.Join(r.rec.Dir, fileName(string(n))+harness.CaptureExt)
 		if err := saveFrom(ctx, capturer.Capture, n, path); err != nil {
 			r.o.Logger.Warn("packets were not kept", "node", n, "err", err)
 			_ = os.Remove(path) // part of a file would be taken for all of it

@@ -29,10 +29,7 @@ func TestBenchAdmission(t *testing.T) {
 	for _, setting := range []string{"off", admissionTarget} {
 		name := map[bool]string{true: "off", false: "on"}[setting == "off"]
 		quiet, busy := admitted(t, binary, setting, name, each, &rate)
-		for _, q := range []struct {
-			name    string
-			percent float64
-		}{{"p50", 50}, {"p99", 99}, {"p999", 99.9}} {
+		for _, q := range percentiles {
 			calm, beside := quiet.Quantile(q.percent), busy.Quantile(q.percent)
 			figure("admission_"+name+"_quiet_"+q.name, calm.Seconds()*1000, "ms")
 			figure("admission_"+name+"_busy_"+q.name, beside.Seconds()*1000, "ms")

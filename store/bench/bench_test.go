@@ -96,10 +96,7 @@ func (b bench) run(clients, size int) {
 	commits, err := SyncedCommits(ctx, b.t.TempDir(), clients, size, b.each/2)
 	b.check(commits, err)
 
-	suffix := fmt.Sprintf("_%db_%d", size, clients)
-	if size == 100 && clients == 16 {
-		suffix = "" // the case with the names that others compare
-	}
+	suffix := suffixOf(size, clients)
 	put := b.measure("put", suffix, clients, r.Put)
 	get := b.measure("get", suffix, clients, r.Get)
 	figure("empty_calls_per_second"+suffix, calls.Rate(), "1/s")
@@ -110,6 +107,14 @@ func (b bench) run(clients, size int) {
 	figure("get_over_floor"+suffix, calls.Rate()/get, "1")
 	figure("put_over_commit"+suffix, commits.Rate()/put, "1")
 	figure("put_over_call"+suffix, calls.Rate()/put, "1")
+}
+
+// suffixOf is how names of figures end; that of the case that others compare is empty.
+func suffixOf(size, clients int) string {
+	if size == 100 && clients == 16 {
+		return ""
+	}
+	return fmt.Sprintf("_%db_%d", size, clients)
 }
 
 // measure finds how much is served, and the latencies at half of it. It returns operations a second.
@@ -124,12 +129,7 @@ func (b bench) measure(name, suffix string, clients int, op Op) float64 {
 	open := Open(b.t.Context(), clients, b.each, closed.Rate()/2, op)
 	b.check(open, nil)
 	figure(name+"_ops_per_second"+suffix, closed.Rate(), "1/s")
-	for _, q := range []struct {
-		name    string
-		percent float64
-	}{{"p50", 50}, {"p99", 99}, {"p999", 99.9}} {
-		figure(name+"_"+q.name+suffix, open.Quantile(q.percent).Seconds()*1000, "ms")
-	}
+	open.tell(name+"_", suffix)
 	figure(name+"_cpu_per_op"+suffix, float64((after-before).Microseconds())/float64(closed.Done), "us")
 	return closed.Rate()
 }
@@ -142,6 +142,19 @@ func (b bench) check(l Load, err error) {
 	}
 	if l.Done == 0 || l.Failed*1000 > l.Done {
 		b.t.Fatalf("%d requests failed, %d succeeded: %v", l.Failed, l.Done, l.Err)
+	}
+}
+
+// percentiles are those that are told.
+var percentiles = []struct {
+	name    string
+	percent float64
+}{{"p50", 50}, {"p99", 99}, {"p999", 99.9}}
+
+// tell prints the latencies of a load; prefix and suffix are around each one's name.
+func (l Load) tell(prefix, suffix string) {
+	for _, q := range percentiles {
+		figure(prefix+q.name+suffix, l.Quantile(q.percent).Seconds()*1000, "ms")
 	}
 }
 

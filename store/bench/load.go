@@ -21,7 +21,7 @@ type Load struct {
 	Done    int           // requests that succeeded
 	Failed  int           // requests that did not
 	Err     error         // of one that did not
-	Elapsed time.Duration // from the first request to the last answer
+	Elapsed time.Duration // from the first request to the last answer, over all that were added
 	// Latencies of requests that succeeded, in microseconds.
 	Latencies *hdrhistogram.Histogram
 }
@@ -57,20 +57,22 @@ func Open(ctx context.Context, clients int, d time.Duration, rate float64, op Op
 // OpenEachSecond is Open, second after second, and returns all of them as one and the median second's 99.9th percentile as well: a
 // disk that stands still once tells on that of a whole load, whatever the load, and on one second here.
 func OpenEachSecond(ctx context.Context, clients int, d time.Duration, rate float64, op Op) (all Load, median time.Duration) {
-	all = Load{Latencies: hdrhistogram.New(1, latencyMax.Microseconds(), 3)}
+	all = newLoad()
 	var worst []time.Duration
 	for range max(1, d/time.Second) {
 		l := Open(ctx, clients, min(d, time.Second), rate, op)
 		all.add(l)
-		all.Elapsed += l.Elapsed
 		worst = append(worst, l.Quantile(99.9))
 	}
 	slices.Sort(worst)
 	return all, worst[len(worst)/2]
 }
 
-// add counts what another load has done, too.
+func newLoad() Load { return Load{Latencies: hdrhistogram.New(1, latencyMax.Microseconds(), 3)} }
+
+// add counts what another load, which came before or after, has done, too.
 func (l *Load) add(other Load) {
+	l.Elapsed += other.Elapsed
 	l.Done += other.Done
 	l.Failed += other.Failed
 	l.Latencies.Merge(other.Latencies)
@@ -86,7 +88,7 @@ func drive(ctx context.Context, clients int, begin time.Time, op Op, next func(c
 	for client := range clients {
 		wg.Go(func() {
 			l := &loads[client]
-			l.Latencies = hdrhistogram.New(1, latencyMax.Microseconds(), 3)
+			*l = newLoad()
 			for n := 0; ctx.Err() == nil; n++ {
 				due, more := next(client, n)
 				if !more {
@@ -105,9 +107,10 @@ func drive(ctx context.Context, clients int, begin time.Time, op Op, next func(c
 		})
 	}
 	wg.Wait()
-	sum := Load{Elapsed: time.Since(begin), Latencies: hdrhistogram.New(1, latencyMax.Microseconds(), 3)}
-	for _, l := range loads {
+	sum := newLoad()
+	for _, l := range loads { // side by side: they have no time of their own
 		sum.add(l)
 	}
+	sum.Elapsed = time.Since(begin)
 	return sum
 }

@@ -3,14 +3,11 @@ package bench
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"os/exec"
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/HdrHistogram/hdrhistogram-go"
 )
 
 const (
@@ -82,10 +79,7 @@ func (b bench) beside(e *Etcd, size int) {
 	if err := errors.Join(ours.Fill(ctx), theirs.Fill(ctx)); err != nil {
 		b.t.Fatal(err)
 	}
-	suffix := ""
-	if size != 100 {
-		suffix = fmt.Sprintf("_%db_%d", size, peerClients) // as in bench-store
-	}
+	suffix := suffixOf(size, peerClients)
 	puts := [2]*turn{newTurn(b.cluster.CPU, ours.Put), newTurn(e.CPU, theirs.Put)}
 	gets := [2]*turn{newTurn(b.cluster.CPU, ours.Get), newTurn(e.CPU, theirs.Get)}
 	for round := range peerRounds {
@@ -108,7 +102,7 @@ type turn struct {
 }
 
 func newTurn(cpu func() (time.Duration, error), op Op) *turn {
-	return &turn{op: op, cpu: cpu, load: Load{Latencies: hdrhistogram.New(1, latencyMax.Microseconds(), 3)}}
+	return &turn{op: op, cpu: cpu, load: newLoad()}
 }
 
 // take measures a store for one round.
@@ -121,7 +115,6 @@ func (b bench) take(s *turn) {
 	after, err := s.cpu()
 	b.check(l, err)
 	s.load.add(l)
-	s.load.Elapsed += l.Elapsed
 	s.used += after - before
 }
 
@@ -132,12 +125,7 @@ func tell(name, suffix string, both [2]*turn) {
 	for i, who := range []string{"own_", "peer_"} {
 		s := both[i]
 		figure(who+name+"_ops_per_second"+suffix, s.load.Rate(), "1/s")
-		for _, q := range []struct {
-			name    string
-			percent float64
-		}{{"p50", 50}, {"p99", 99}, {"p999", 99.9}} {
-			figure(who+name+"_"+q.name+suffix, s.load.Quantile(q.percent).Seconds()*1000, "ms")
-		}
+		s.load.tell(who+name+"_", suffix)
 		figure(who+name+"_cpu_per_op"+suffix, s.cpuPerOp(), "us")
 	}
 	own, peer := both[0], both[1]

@@ -353,6 +353,20 @@ func TestWhatAChangeHasLeftBehindHoldsCollectionUp(t *testing.T) {
 	})
 }
 
+// fenced wants a node to keep what it holds of a deleted key to itself and to say why, and the other owners to hold nothing.
+func (c *cluster) fenced(back store.NodeID, key store.Key, owners []store.NodeID) {
+	c.t.Helper()
+	for _, o := range owners {
+		got, err := c.admin(o).ReadReplica(context.Background(), key)
+		if o == back && err == nil || o != back && (err != nil || len(got.Siblings) > 0) {
+			c.t.Errorf("%s shows %q, %v", o, values(got.Siblings), err)
+		}
+	}
+	if st, err := c.admin(back).Status(context.Background()); err != nil || st.Fault == "" {
+		c.t.Errorf("%s says of itself %q, %v", back, st.Fault, err)
+	}
+}
+
 // One node alone is given the disk that it had before a delete whose tombstone has been collected. What it holds stays
 // with it, also when the node is asked itself; an empty disk is let in again.
 func TestANodeWithADiskOfThePastBringsNothingBack(t *testing.T) {
@@ -367,15 +381,7 @@ func TestANodeWithADiskOfThePastBringsNothingBack(t *testing.T) {
 		c.disks[back] = past
 		c.start(back)
 		time.Sleep(2 * time.Minute)
-		for _, o := range list[:3] {
-			got, err := c.admin(o).ReadReplica(context.Background(), key)
-			if o == back && err == nil || o != back && (err != nil || len(got.Siblings) > 0) {
-				t.Errorf("%s shows %q, %v", o, values(got.Siblings), err)
-			}
-		}
-		if st, err := c.admin(back).Status(context.Background()); err != nil || st.Fault == "" {
-			t.Errorf("%s says of itself %q, %v", back, st.Fault, err)
-		}
+		c.fenced(back, key, list[:3])
 		read, err := c.client(back).Get(context.Background(), key, store.ReadOptions{})
 		if err == nil && len(read.Siblings) > 0 {
 			t.Errorf("asked itself, %s shows %q", back, values(read.Siblings))
@@ -408,15 +414,7 @@ func TestABackupFromBeforeACollectionBringsNothingBack(t *testing.T) {
 		c.disks[back] = fs
 		c.start(back)
 		time.Sleep(2 * time.Minute)
-		for _, o := range list[:3] {
-			got, err := c.admin(o).ReadReplica(context.Background(), key)
-			if o == back && err == nil || o != back && (err != nil || len(got.Siblings) > 0) {
-				t.Errorf("%s shows %q, %v", o, values(got.Siblings), err)
-			}
-		}
-		if st, err := c.admin(back).Status(context.Background()); err != nil || st.Fault == "" {
-			t.Errorf("%s says of itself %q, %v", back, st.Fault, err)
-		}
+		c.fenced(back, key, list[:3])
 	})
 }
 
